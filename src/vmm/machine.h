@@ -1,0 +1,82 @@
+/*
+ * The machine: every guest-visible address and interrupt in one place. The boot code describes it
+ * to the guest (ACPI, device tree, memory map); vm.c builds it. Nothing else names an address.
+ */
+#ifndef SRC_VMM_MACHINE_H
+#define SRC_VMM_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MACHINE_PAGE_SIZE 4096u
+
+/* RAM below the 32-bit hole ends here at the latest; the rest continues at 4 GiB. */
+#define MACHINE_LOW_RAM_END 0xc0000000ull
+#define MACHINE_HIGH_RAM    0x100000000ull
+
+/* First MiB. 0x500-0x9fbff is usable RAM; 0x9fc00-0xfffff is reserved (EBDA, BIOS area). */
+#define MACHINE_GDT         0x0500u
+#define MACHINE_ZERO_PAGE   0x7000u /* struct boot_params, or hvm_start_info */
+#define MACHINE_BOOT_STACK  0x8ff0u
+#define MACHINE_PAGE_TABLES 0x9000u /* PML4, PDPT, 4 PD: identity map of 4 GiB */
+#define MACHINE_CMDLINE     0x20000u
+#define MACHINE_CMDLINE_MAX 0x10000u /* bytes, with the terminating NUL */
+#define MACHINE_LOW_END     0x9fc00u
+#define MACHINE_ACPI        0xe0000u /* RSDP first, 16-byte aligned; tables after it */
+#define MACHINE_ACPI_END    0x100000u
+#define MACHINE_HIMEM       0x100000u
+
+/* MMIO, in the hole. */
+#define MACHINE_VIRTIO_MMIO      0xd0000000ull
+#define MACHINE_VIRTIO_MMIO_SIZE 0x1000u
+#define MACHINE_VIRTIO_MAX       32u
+#define MACHINE_USER_MMIO        0xd1000000ull /* 16 MiB for devices of the embedder */
+#define MACHINE_USER_MMIO_END    0xd2000000ull
+#define MACHINE_IOAPIC           0xfec00000ull
+#define MACHINE_LAPIC            0xfee00000ull
+#define MACHINE_IDENTITY_MAP     0xfeffc000ull /* KVM on VT-x: one page */
+#define MACHINE_TSS              0xfeffd000ull /* KVM on VT-x: three pages */
+
+/* Ports. */
+#define MACHINE_PORT_I8042         0x60u  /* and 0x64 */
+#define MACHINE_PORT_RTC           0x70u  /* and 0x71 */
+#define MACHINE_PORT_COM1          0x3f8u /* eight */
+#define MACHINE_PORT_DEBUG_EXIT    0xf4u  /* one byte: ends the VM with that code */
+#define MACHINE_PORT_ACPI          0x600u /* sleep control, sleep status, reset */
+#define MACHINE_ACPI_SLEEP_CONTROL 0u
+#define MACHINE_ACPI_SLEEP_STATUS  1u
+#define MACHINE_ACPI_RESET         2u
+#define MACHINE_ACPI_PORTS         4u
+#define MACHINE_ACPI_RESET_VALUE   0x01u
+#define MACHINE_ACPI_SLP_EN        0x20u
+#define MACHINE_ACPI_SLP_TYP_S5    5u
+
+/* Interrupts: GSIs of the IOAPIC (24 pins), edge triggered, active high. */
+#define MACHINE_GSI_COM1         4u
+#define MACHINE_GSI_RTC          8u
+#define MACHINE_GSI_POWER_BUTTON 9u /* ACPI generic event device */
+#define MACHINE_IOAPIC_PINS      24u
+
+struct machine_virtio {
+	uint64_t base;
+	uint32_t gsi;
+};
+
+/* What this VM's machine consists of; filled by vm.c at build, read by the boot code. */
+struct machine {
+	uint32_t cpus; /* APIC ids are 0 .. cpus - 1 */
+	uint64_t ram_bytes;
+	bool serial;
+	bool rtc;
+	bool i8042;
+	uint32_t virtio_count;
+	struct machine_virtio virtio[MACHINE_VIRTIO_MAX];
+};
+
+/*
+ * The GSI of virtio device I. Fourteen pins that nothing else uses, shared in turn by further
+ * devices: the interrupts are edge triggered and each device has its own status register.
+ */
+uint32_t machine_virtio_gsi(uint32_t i);
+
+#endif
