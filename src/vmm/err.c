@@ -1,7 +1,7 @@
 /* Error codes and their detail. See include/vmm/err.h. */
 #include "vmm/err.h"
 
-#include "err.h"
+#include "errset.h"
 
 #include <errno.h>
 #include <stdarg.h>

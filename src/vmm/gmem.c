@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "err.h"
+#include "errset.h"
 #include "machine.h"
 
 #define HUGE_PAGE_SIZE (2ull << 20)

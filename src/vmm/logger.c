@@ -1,5 +1,5 @@
-/* Messages to the embedder. See log.h. */
-#include "log.h"
+/* Messages to the embedder. See logger.h. */
+#include "logger.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
  * embedder gave, from whichever thread has something to say. What a guest can provoke goes through
  * log_guest, which is rate limited.
  */
-#ifndef SRC_VMM_LOG_H
-#define SRC_VMM_LOG_H
+#ifndef SRC_VMM_LOGGER_H
+#define SRC_VMM_LOGGER_H
 
 #include <stdatomic.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Filling in a vmm_err_info_t: the one way an error's detail is written. Any thread. */
-#ifndef SRC_VMM_ERR_H
-#define SRC_VMM_ERR_H
+#ifndef SRC_VMM_ERRSET_H
+#define SRC_VMM_ERRSET_H
 
 #include "vmm/err.h"
 
