@@ -1,0 +1,72 @@
+/*
+ * KVM: the only ioctls on /dev/kvm, VMs and vCPUs in the tree. Each call names itself in the error.
+ * Specification: Linux, Documentation/virt/kvm/api.rst.
+ */
+#ifndef SRC_VMM_KVM_H
+#define SRC_VMM_KVM_H
+
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/err.h"
+
+struct gmem;
+
+/* What the host offers, asked once. */
+struct kvm_caps {
+	uint32_t max_vcpus;
+	uint32_t run_bytes; /* size of a vCPU's shared page area */
+	bool tsc_deadline;
+	bool tsc_khz; /* KVM_GET_TSC_KHZ */
+	bool kvmclock_ctrl;
+	bool hardware; /* VT-x or SVM shows in CPUID; else a pagetable-based host */
+};
+
+/* Open PATH (or duplicate FD, if not negative), check the API version and what we need. */
+VMM_WARN_UNUSED vmm_err_t kvm_open(const char *path, int fd, int *kvm_fd, struct kvm_caps *caps,
+                                   vmm_err_info_t *ei);
+
+/* A VM with RAM mapped, the in-kernel irqchip and PIT, in the order that starts fastest. */
+VMM_WARN_UNUSED vmm_err_t kvm_vm_create(int kvm_fd, const struct gmem *gm, int *vm_fd,
+                                        vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_irqfd(int vm_fd, int event_fd, uint32_t gsi, vmm_err_info_t *ei);
+/* A 4-byte write of DATAMATCH to the MMIO address signals EVENT_FD instead of exiting. */
+VMM_WARN_UNUSED vmm_err_t kvm_ioeventfd_mmio(int vm_fd, int event_fd, uint64_t addr,
+                                             uint32_t datamatch, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_signal_msi(int vm_fd, uint64_t addr, uint32_t data,
+                                         vmm_err_info_t *ei);
+
+VMM_WARN_UNUSED vmm_err_t kvm_vcpu_create(int vm_fd, uint32_t id, uint32_t run_bytes, int *vcpu_fd,
+                                          struct kvm_run **run, vmm_err_info_t *ei);
+void kvm_vcpu_close(int vcpu_fd, struct kvm_run *run, uint32_t run_bytes);
+
+/* KVM_GET_SUPPORTED_CPUID into a freshly allocated table (free it). */
+VMM_WARN_UNUSED vmm_err_t kvm_supported_cpuid(int kvm_fd, struct kvm_cpuid2 **out,
+                                              vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_set_cpuid(int vcpu_fd, const struct kvm_cpuid2 *cpuid,
+                                        vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_set_msr(int vcpu_fd, uint32_t index, uint64_t value,
+                                      vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_get_regs(int vcpu_fd, struct kvm_regs *r, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_set_regs(int vcpu_fd, const struct kvm_regs *r, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_get_sregs(int vcpu_fd, struct kvm_sregs *s, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_set_sregs(int vcpu_fd, const struct kvm_sregs *s, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_get_lapic(int vcpu_fd, struct kvm_lapic_state *l, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_set_lapic(int vcpu_fd, const struct kvm_lapic_state *l,
+                                        vmm_err_info_t *ei);
+/* The signals that may interrupt KVM_RUN are those that are not in MASK. */
+VMM_WARN_UNUSED vmm_err_t kvm_set_signal_mask(int vcpu_fd, const sigset_t *mask,
+                                              vmm_err_info_t *ei);
+/* The guest-physical address of a linear one; false if it is not mapped. */
+bool kvm_translate(int vcpu_fd, uint64_t linear, uint64_t *gpa);
+/* TSC frequency of a vCPU in kHz, or 0 if unknown. */
+uint32_t kvm_tsc_khz(int vcpu_fd);
+/* Tell the guest's clock that the vCPU was paused (KVM_KVMCLOCK_CTRL). Best effort. */
+void kvm_clock_was_paused(int vcpu_fd);
+
+/* KVM_RUN: 0, or the errno (EINTR: a signal that the mask lets through is pending). */
+int kvm_run_once(int vcpu_fd);
+
+#endif
