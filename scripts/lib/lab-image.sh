@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# Builds the initramfs images of the lab: one for the inner guest (VMM's guest) and one
+# for the outer machine, which carries the inner one, the kernels and the VMM.
+
+LAB_OUTER_MODULES='irqbypass kvm kvm-amd tun virtio_net'
+LAB_INNER_MODULES='virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio_rng
+	virtio_balloon button evdev'
+
+# Compiles the guest-side programs, each a static C file, when they are out of date.
+lab_tools() {
+	local source tool
+	mkdir -p "$LAB_STATE/tools"
+	for source in "$LAB_SRC"/tools/*.c; do
+		tool=$LAB_STATE/tools/$(basename "$source" .c)
+		[ "$tool" -nt "$source" ] ||
+			cc -std=gnu17 -static -O2 -Wall -Wextra -Werror -o "$tool" "$source" ||
+			die "cannot compile $source"
+	done
+}
+
+# Packs directory $1 as a newc archive into file $2, the same bytes for the same content.
+pack() {
+	find "$1" -exec touch -h -d @0 {} +
+	(cd "$1" && find . | LC_ALL=C sort |
+		cpio --quiet -o -H newc -R 0:0 --reproducible) >"$2.part"
+	mv "$2.part" "$2"
+}
+
+# Root with busybox, the tools and modules: what both guests have.
+image_base() {
+	local root=$1 file applet
+	shift
+	mkdir -p "$root"/{bin,dev,proc,sys,run,tmp,lab,lib/modules}
+	cp /bin/busybox "$root/bin/busybox"
+	for applet in $(/bin/busybox --list); do
+		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+	done
+	cp "$LAB_STATE"/tools/* "$root/bin/"
+	for file in $(kernel_modules "$@"); do
+		cp "$LAB_MODULES/$file" "$root/lib/modules/"
+		basename "$file" >>"$root/lab/modules"
+	done
+}
+
+# Copies a program and the shared libraries it needs.
+image_program() {
+	local root=$1 program=$2 file
+	for file in "$program" $(ldd "$program" 2>/dev/null | grep -o '/[^ ]*'); do
+		[ -e "$root$file" ] || install -D "$file" "$root$file"
+	done
+}
+
+# QEMU as a VMM under test, with what its microvm machine reads.
+image_qemu() {
+	local root=$1 file
+	image_program "$root" "$(command -v qemu-system-x86_64)"
+	for file in bios-microvm.bin linuxboot_dma.bin pvh.bin kvmvapic.bin; do
+		if [ -e "/usr/share/qemu/$file" ]; then
+			install -D "/usr/share/qemu/$file" "$root/usr/share/qemu/$file"
+		fi
+	done
+	install -D /usr/share/seabios/bios-256k.bin "$root/usr/share/seabios/bios-256k.bin"
+}
+
+# Builds the outer image of a case: image_build CASEFILE OUTPUT. The case's declarations
+# (CASE_*) are set. The VMMs to carry are in LAB_VMMS.
+image_build() {
+	local case_file=$1 out=$2 work vmm need
+	work=$(mktemp -d "$LAB_RUN/image.XXXXXX")
+	# shellcheck disable=SC2086
+	image_base "$work/inner" ${CASE_INNER_MODULES-$LAB_INNER_MODULES}
+	install -m 755 "$LAB_SRC/inner/init" "$work/inner/init"
+	cp "$LAB_SRC/inner/lib.sh" "$case_file" "$work/inner/lab/"
+	mv "$work/inner/lab/$(basename "$case_file")" "$work/inner/lab/case.sh"
+
+	# shellcheck disable=SC2086
+	image_base "$work/outer" $LAB_OUTER_MODULES ${CASE_OUTER_MODULES-}
+	install -m 755 "$LAB_SRC/outer/init" "$work/outer/init"
+	cp "$LAB_SRC/outer/lib.sh" "$work/outer/lab/"
+	cp "$case_file" "$work/outer/lab/case.sh"
+	printf 'LAB_VMM=%q\nLAB_VMMS=%q\nLAB_VERBOSE=%q\n' \
+		"$LAB_VMM" "$LAB_VMMS" "${LAB_VERBOSE-}" >"$work/outer/lab/settings"
+	for need in $CASE_NEEDS; do
+		case $need in
+		bzimage) cp "$LAB_BZIMAGE" "$work/outer/lab/bzimage" ;;
+		vmlinux) cp "$LAB_VMLINUX" "$work/outer/lab/vmlinux" ;;
+		ext4)
+			image_program "$work/outer" "$(PATH=$PATH:/sbin command -v mkfs.ext4)"
+			image_program "$work/outer" "$(PATH=$PATH:/sbin command -v e2fsck)"
+			;;
+		two_vms) cp "$LAB_TWO_VMS" "$work/outer/bin/two_vms" ;;
+		*) die "$case_file: unknown need $need" ;;
+		esac
+	done
+	for vmm in $LAB_VMMS; do
+		case $vmm in
+		vmm) cp "$VMM_STATIC" "$work/outer/bin/vmm" ;;
+		qemu) image_qemu "$work/outer" ;;
+		kvmtool) cp "$KVMTOOL" "$work/outer/bin/lkvm" ;;
+		esac
+	done
+	pack "$work/inner" "$work/outer/lab/initrd"
+	pack "$work/outer" "$out"
+	rm -rf "$work"
+}

@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# Runs one case in the outer machine and judges it.
+
+# The outer machine: QEMU's software emulation of an AMD CPU with SVM and nested paging.
+# outer_args INITRD: prints nothing, fills OUTER.
+outer_args() {
+	local append='console=ttyS0 quiet panic=-1 mitigations=off' accel=tcg,thread=multi,tb-size=512
+	if [ "${CASE_ICOUNT-}" ]; then
+		accel=tcg,thread=single,tb-size=512
+	fi
+	OUTER=(qemu-system-x86_64 -M q35 -accel "$accel" -cpu "EPYC,+svm,+npt"
+		-smp "${CASE_OUTER_CPUS:-1}" -m "${CASE_OUTER_MEMORY:-2048}" -nic none -no-reboot
+		-display none -monitor none
+		-kernel "$LAB_BZIMAGE" -initrd "$1")
+	if [ "${CASE_ICOUNT-}" ]; then
+		# One instruction is one nanosecond; nothing random and no host clock comes in.
+		OUTER+=(-icount "shift=0,sleep=off" -rtc "base=2024-01-01,clock=vm" -seed 1)
+		append+=' nokaslr'
+	fi
+	OUTER+=(-append "$append")
+}
+
+# Runs the outer machine once. Leaves the log in $2; returns 0 if a verdict came,
+# 1 if it ended without one, 2 if it froze.
+outer_run() {
+	local image=$1 log=$2 limit=$3 status=0
+	outer_args "$image"
+	# timeout is our child and QEMU is its: each ends what it started, by process id.
+	timeout --foreground -k 5 "$limit" "${OUTER[@]}" -serial stdio </dev/null >"$log" 2>&1 &
+	OUTER_PID=$!
+	trap 'kill "$OUTER_PID" 2>/dev/null; exit 143' INT TERM
+	wait "$OUTER_PID" || status=$?
+	trap - INT TERM
+	tr -d '\r' <"$log" | grep -v "warning: TCG doesn't support" >"$log.part" && mv "$log.part" "$log"
+	grep -q '^LAB-VERDICT ' "$log" && return 0
+	[ "$status" -ne 124 ] && [ "$status" -ne 137 ] && return 1
+	return 2
+}
+
+# What a case cannot do without: prints a reason to skip, or nothing.
+case_obstacle() {
+	local vmm need
+	for vmm in $LAB_VMMS; do
+		case $vmm in
+		vmm) [ -x "$VMM_STATIC" ] || echo "no static vmm at $VMM_STATIC (set VMM_STATIC)" ;;
+		kvmtool) [ -x "${KVMTOOL-}" ] || echo "no kvmtool (set KVMTOOL=/path/to/lkvm-static)" ;;
+		qemu) ;;
+		*) echo "unknown VMM $vmm" ;;
+		esac
+	done
+	for need in $CASE_NEEDS; do
+		[ "$need" != two_vms ] || [ -x "$LAB_TWO_VMS" ] ||
+			echo "no static two_vms example at $LAB_TWO_VMS (set LAB_TWO_VMS)"
+	done
+	# shellcheck disable=SC2153
+	case "$LAB_VMM $CASE_NEEDS" in
+	"kvmtool "*vmlinux*) echo "kvmtool has no PVH entry" ;;
+	esac
+	if [ "$LAB_VMM" != vmm ] && [ "${CASE_ONLY_VMM-}" ]; then
+		echo "for vmm only"
+	fi
+}
+
+# Reads a case's declarations into CASE_*; call it in a subshell.
+case_load() {
+	CASE_NEEDS=bzimage CASE_TIMEOUT=150 CASE_VMMS=$LAB_VMM
+	# shellcheck disable=SC1090
+	. "$1"
+	LAB_VMMS=$CASE_VMMS
+}
+
+# Runs a case and prints its verdict line. Returns 0 for pass, 1 for fail, 3 for skip.
+case_run() (
+	name=$1 file=$2
+	started=$SECONDS
+	case_load "$file"
+	why=$(case_obstacle | head -n 1)
+	if [ -n "$why" ]; then
+		echo "SKIP $name: $why"
+		return 3
+	fi
+	image=$LAB_RUN/$name.img
+	log=$LAB_LOGS/$name.log
+	image_build "$file" "$image"
+	freezes=''
+	result=0
+	outer_run "$image" "$log" "$CASE_TIMEOUT" || result=$?
+	if [ "$result" -eq 2 ]; then
+		mv "$log" "$log.frozen"
+		echo "$name" >>"$LAB_RUN/freezes"
+		freezes=', outer machine froze once'
+		result=0
+		outer_run "$image" "$log" "$CASE_TIMEOUT" || result=$?
+	fi
+	rm -f "$image"
+	took=$((SECONDS - started))
+	case $result in
+	1) verdict='FAIL the outer machine ended without a verdict' ;;
+	2) verdict='FAIL the outer machine froze twice' ;;
+	*) verdict=$(sed -n 's/^LAB-VERDICT //p' "$log" | head -n 1) ;;
+	esac
+	sed -n 's/^LAB-FIGURE /     /p' "$log"
+	case $verdict in
+	PASS*) echo "PASS $name (${took} s$freezes)" ;;
+	SKIP*) echo "SKIP $name: ${verdict#SKIP }"; return 3 ;;
+	*) echo "FAIL $name: ${verdict#FAIL } (${took} s$freezes, $log)"; return 1 ;;
+	esac
+)

@@ -1,0 +1,191 @@
+# shellcheck shell=sh
+# Functions for the outer part of a case. Sourced by busybox sh in the outer machine.
+# LAB_VMM, LAB_VMMS and LAB_VERBOSE come from /lab/settings.
+
+VM_LOG=/run/vm.log       # what the VM wrote to its console
+VM_ERR=/run/vm.err       # what the VMM itself said
+VM_STDIN=/run/vm.stdin   # fifo: the VM's console input
+
+# Ends the case.
+verdict() {
+	echo "LAB-VERDICT $*"
+	sync
+	poweroff -f
+	sleep 60
+}
+
+pass() {
+	verdict PASS
+}
+
+skip() {
+	verdict SKIP "$*"
+}
+
+# Ends the case with what was seen.
+fail() {
+	if [ -s "$VM_LOG" ]; then
+		echo '--- the VM wrote:'
+		tail -n 60 "$VM_LOG"
+	fi
+	if [ -s "$VM_ERR" ]; then
+		echo '--- the VMM said:'
+		tail -n 30 "$VM_ERR"
+	fi
+	echo '--- the outer kernel said:'
+	dmesg | tail -n 12
+	verdict FAIL "$*"
+}
+
+# figure NAME VALUE UNIT: a measured value for the log and the summary.
+figure() {
+	echo "LAB-FIGURE $*"
+}
+
+# The VM to run, set by cases before vm_start:
+VM_KERNEL=bzimage   # or vmlinux: the ELF file, entered through PVH
+VM_CPUS=1
+VM_MEMORY=256M
+VM_DISKS=           # FILE or FILE,ro; several separated by spaces
+VM_TAP=             # name of a TAP device
+VM_MAC=52:54:00:12:34:56
+VM_RNG=             # 1: an entropy source
+VM_BALLOON=         # 1: a balloon
+VM_HVC=             # 1: the virtio console is on standard input and output, ttyS0 in /run/vm.serial
+VM_APPEND=          # more for the kernel's command line; mode=NAME picks the inner function
+VM_EXTRA=           # more options for vmm
+VM_CONSOLE=ttyS0
+
+vm_cmdline() {
+	if [ "$LAB_VERBOSE" ]; then
+		echo "console=$VM_CONSOLE panic=-1 $VM_APPEND"
+	else
+		echo "console=$VM_CONSOLE quiet panic=-1 $VM_APPEND"
+	fi
+}
+
+# The command of each VMM, in words: vmm_words_X is run by vm_exec.
+vm_exec_vmm() {
+	set -- run --kernel "/lab/$VM_KERNEL" --initrd /lab/initrd --cmdline "$(vm_cmdline)" \
+		--memory "$VM_MEMORY" --cpus "$VM_CPUS"
+	if [ "$VM_HVC" ]; then
+		set -- "$@" --console stdio --serial file=/run/vm.serial
+	else
+		set -- "$@" --serial stdio
+	fi
+	for disk in $VM_DISKS; do
+		set -- "$@" --disk "path=$disk"
+	done
+	[ -z "$VM_TAP" ] || set -- "$@" --net "tap=$VM_TAP,mac=$VM_MAC"
+	[ -z "$VM_RNG" ] || set -- "$@" --rng
+	[ -z "$VM_BALLOON" ] || set -- "$@" --balloon
+	# shellcheck disable=SC2086
+	exec vmm "$@" $VM_EXTRA
+}
+
+vm_exec_qemu() {
+	set -- -M microvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,rtc=on -accel kvm -cpu host \
+		-nodefaults -no-user-config -display none -smp "$VM_CPUS" -m "$VM_MEMORY" \
+		-kernel "/lab/$VM_KERNEL" -initrd /lab/initrd -append "$(vm_cmdline)"
+	if [ "$VM_HVC" ]; then
+		set -- "$@" -device virtio-serial-device -chardev stdio,id=hvc \
+			-device virtconsole,chardev=hvc -serial file:/run/vm.serial
+	else
+		set -- "$@" -serial stdio
+	fi
+	n=0
+	for disk in $VM_DISKS; do
+		readonly=off
+		[ "$disk" = "${disk%,ro}" ] || readonly=on
+		set -- "$@" -drive "if=none,format=raw,id=d$n,file=${disk%%,*},readonly=$readonly" \
+			-device "virtio-blk-device,drive=d$n"
+		n=$((n + 1))
+	done
+	[ -z "$VM_TAP" ] || set -- "$@" -netdev "tap,id=n0,ifname=$VM_TAP,script=no,downscript=no" \
+		-device "virtio-net-device,netdev=n0,mac=$VM_MAC"
+	[ -z "$VM_RNG" ] || set -- "$@" -device virtio-rng-device
+	[ -z "$VM_BALLOON" ] || set -- "$@" -device virtio-balloon-device,free-page-reporting=on
+	exec qemu-system-x86_64 "$@"
+}
+
+vm_exec_kvmtool() {
+	# Without --nodefaults it forces noapic, noacpi and earlyprintk, which slow the boot.
+	set -- run --nodefaults -k "/lab/$VM_KERNEL" -i /lab/initrd \
+		-p "$(vm_cmdline) pci=conf1 reboot=k i8042.noaux=1" \
+		-m "${VM_MEMORY%M}" -c "$VM_CPUS"
+	if [ "$VM_HVC" ]; then
+		set -- "$@" --console virtio
+	else
+		set -- "$@" --console serial
+	fi
+	for disk in $VM_DISKS; do
+		set -- "$@" -d "$disk"
+	done
+	if [ "$VM_TAP" ]; then
+		set -- "$@" -n "mode=tap,tapif=$VM_TAP,guest_mac=$VM_MAC"
+	fi
+	[ -z "$VM_RNG" ] || set -- "$@" --rng
+	[ -z "$VM_BALLOON" ] || set -- "$@" --balloon
+	exec lkvm "$@"
+}
+
+# Replaces this shell by the VMM $1, with the VM_* settings.
+vm_exec() {
+	"vm_exec_$1"
+}
+
+# vm_start [SECS]: starts the VM in the background, killed after SECS (default 60).
+vm_start() {
+	rm -f "$VM_STDIN"
+	mkfifo "$VM_STDIN"
+	exec 3<>"$VM_STDIN"
+	: >"$VM_LOG"
+	(vm_exec "$LAB_VMM") <"$VM_STDIN" >"$VM_LOG" 2>"$VM_ERR" 3>&- &
+	VM_PID=$!
+	(
+		exec 3>&-
+		sleep "${1:-60}"
+		echo "outer: the VM ran into its limit of ${1:-60} s"
+		kill -KILL "$VM_PID"
+	) 2>/dev/null &
+	VM_WATCH=$!
+}
+
+# vm_expect PATTERN SECS: waits for a line in the VM's console output, or fails the case.
+vm_expect() {
+	vm_expect_left=$(($2 * 5))
+	until grep -q -e "$1" "$VM_LOG"; do
+		[ "$vm_expect_left" -gt 0 ] || fail "no '$1' from the VM within $2 s"
+		if ! kill -0 "$VM_PID" 2>/dev/null; then
+			grep -q -e "$1" "$VM_LOG" && return
+			wait "$VM_PID"
+			fail "the VMM ended with status $? before the VM said '$1'"
+		fi
+		vm_expect_left=$((vm_expect_left - 1))
+		usleep 200000
+	done
+}
+
+# vm_send TEXT: a line of input to the VM's console.
+vm_send() {
+	echo "$1" >&3
+}
+
+# Waits until the VMM ends; its status is in VM_STATUS.
+vm_wait() {
+	wait "$VM_PID"
+	VM_STATUS=$?
+	kill "$VM_WATCH" 2>/dev/null
+}
+
+# vm_expect_end STATUS: the VMM must end by itself with this status.
+vm_expect_end() {
+	vm_wait
+	[ "$VM_STATUS" -eq "$1" ] || fail "the VMM ended with status $VM_STATUS, not $1"
+}
+
+# Ends the VM without ceremony.
+vm_kill() {
+	kill -KILL "$VM_PID" 2>/dev/null
+	vm_wait
+}
