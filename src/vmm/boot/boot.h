@@ -42,6 +42,15 @@ enum boot_cpu_mode {
 	BOOT_CPU_PROT32, /* PVH: 32-bit flat, paging off */
 };
 
+/*
+ * Selectors of the GDT at MACHINE_GDT (LONG64 only): CS, and all data segments, flat; TR a busy
+ * 64-bit TSS with base 0 and limit 0x67. For PROT32 the guest loads a GDT of its own first.
+ */
+#define BOOT_SEL_CODE  0x10u
+#define BOOT_SEL_DATA  0x18u
+#define BOOT_SEL_TSS   0x20u
+#define BOOT_GDT_BYTES 0x30u
+
 /* How vCPU 0 starts. */
 struct boot_entry {
 	enum boot_cpu_mode mode;
