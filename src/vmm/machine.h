@@ -38,7 +38,9 @@
 #define MACHINE_TSS              0xfeffd000ull /* KVM on VT-x: three pages */
 
 /* Ports. */
-#define MACHINE_PORT_I8042         0x60u  /* and 0x64 */
+#define MACHINE_PORT_I8042_DATA    0x60u
+#define MACHINE_PORT_I8042_COMMAND 0x64u
+#define MACHINE_PORT_PVPANIC       0x505u /* one byte; ACPI QEMU0001 */
 #define MACHINE_PORT_RTC           0x70u  /* and 0x71 */
 #define MACHINE_PORT_COM1          0x3f8u /* eight */
 #define MACHINE_PORT_DEBUG_EXIT    0xf4u  /* one byte: ends the VM with that code */
@@ -69,6 +71,7 @@ struct machine {
 	bool serial;
 	bool rtc;
 	bool i8042;
+	bool acpi; /* ACPI tables are wanted */
 	uint32_t virtio_count;
 	struct machine_virtio virtio[MACHINE_VIRTIO_MAX];
 };

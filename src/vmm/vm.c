@@ -1,0 +1,272 @@
+/* A VM's handle: creation, configuration, destruction, counters. */
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "errset.h"
+#include "vm_boot.h"
+#include "vm_priv.h"
+
+#define VM_FLAGS_ALL \
+	(VMM_VM_HUGE_PAGES | VMM_VM_PREFAULT | VMM_VM_NO_REBOOT | VMM_VM_STEP | VMM_VM_NO_ACPI)
+
+static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
+{
+	if (!opts || opts->struct_size != sizeof(*opts))
+		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (opts->cpus == 0 || opts->cpus > VMM_CPUS_MAX)
+		return err_set(ei, VMM_E_INVAL, "cpus", "%u: must be 1 to %u", opts->cpus,
+		               VMM_CPUS_MAX);
+	if (opts->flags & ~VM_FLAGS_ALL)
+		return err_set(ei, VMM_E_INVAL, "flags", "0x%x has unknown bits", opts->flags);
+	int signo = opts->kick_signal;
+	if (signo != 0 && (signo < SIGRTMIN || signo > SIGRTMAX))
+		return err_set(ei, VMM_E_INVAL, "kick_signal", "%d: must be %d to %d, or 0", signo,
+		               SIGRTMIN, SIGRTMAX);
+	return VMM_OK;
+}
+
+static int duplicate(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+static vmm_err_t take_opts(vmm_vm_t *vm, const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
+{
+	vm->opts = *opts;
+	vm->kick_signal = opts->kick_signal ? opts->kick_signal : SIGRTMIN + 1;
+	vm->log = (struct log){.fn = opts->log, .ctx = opts->log_ctx, .level = opts->log_level};
+	vm->name = strdup(opts->name ? opts->name : "vm");
+	vm->kvm_path = strdup(opts->kvm_path ? opts->kvm_path : "/dev/kvm");
+	vm->kvm_fd_given = duplicate(opts->kvm_fd);
+	vm->memory_fd_given = duplicate(opts->memory_fd);
+	vm->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!vm->name || !vm->kvm_path)
+		return err_set(ei, VMM_E_NOMEM, "vm", "out of memory");
+	if (vm->event_fd < 0)
+		return err_sys(ei, errno, "vm", "cannot make its event descriptor");
+	if ((opts->kvm_fd >= 0 && vm->kvm_fd_given < 0) ||
+	    (opts->memory_fd >= 0 && vm->memory_fd_given < 0))
+		return err_sys(ei, errno, "kvm_fd, memory_fd", "cannot duplicate the descriptor");
+	return VMM_OK;
+}
+
+vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_t *ei)
+{
+	*out = NULL;
+	vmm_err_t err = check_opts(opts, ei);
+	if (err)
+		return err;
+	vmm_vm_t *vm = calloc(1, sizeof(*vm));
+	if (!vm)
+		return err_set(ei, VMM_E_NOMEM, "vm", "out of memory");
+	vm->created_ns = clock_now_ns();
+	vm->kvm_fd = vm->vm_fd = vm->event_fd = -1;
+	vm->kvm_fd_given = vm->memory_fd_given = -1;
+	vm->power_button.fd = -1;
+	(void)pthread_mutex_init(&vm->life_lock, NULL);
+	(void)pthread_cond_init(&vm->life_cond, NULL);
+	(void)pthread_mutex_init(&vm->event_lock, NULL);
+	platform_init(&vm->platform, vm_request, vm);
+	err = take_opts(vm, opts, ei);
+	if (!err)
+		err = loop_create(&vm->loop, ei);
+	if (err) {
+		vmm_vm_destroy(vm);
+		return err;
+	}
+	*out = vm;
+	return VMM_OK;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+void vmm_vm_destroy(vmm_vm_t *vm)
+{
+	if (!vm)
+		return;
+	vmm_vm_stop(vm);
+	vm_kvm_down(vm);
+	for (uint32_t i = 0; i < vm->virtio_count; i++)
+		vm->virtio[i]->ops->destroy(vm->virtio[i]);
+	if (vm->serial)
+		serial_port_destroy(vm->serial);
+	for (uint32_t i = 0; i < vm->user_irq_count; i++)
+		irq_line_close(&vm->user_irq[i].line);
+	irq_line_close(&vm->power_button);
+	platform_fini(&vm->platform);
+	vm_boot_close(vm->boot_files);
+	loop_destroy(vm->loop);
+	gmem_destroy(vm->gm);
+	free(vm->vcpus);
+	free(vm->cpuid);
+	close_fd(vm->kvm_fd);
+	close_fd(vm->kvm_fd_given);
+	close_fd(vm->memory_fd_given);
+	close_fd(vm->event_fd);
+	(void)pthread_mutex_destroy(&vm->life_lock);
+	(void)pthread_cond_destroy(&vm->life_cond);
+	(void)pthread_mutex_destroy(&vm->event_lock);
+	free(vm->name);
+	free(vm->kvm_path);
+	free(vm);
+}
+
+const vmm_err_info_t *vmm_vm_error(const vmm_vm_t *vm)
+{
+	return &vm->error;
+}
+
+vmm_err_t vm_configurable(vmm_vm_t *vm, const char *what)
+{
+	if (vm->state == VM_CREATED)
+		return VMM_OK;
+	return err_set(&vm->error, VMM_E_STATE, what, "the VM is built; configure it before");
+}
+
+vmm_err_t vmm_boot_set(vmm_vm_t *vm, const vmm_boot_opts_t *opts)
+{
+	vmm_err_t err = vm_configurable(vm, "boot");
+	if (err)
+		return err;
+	struct boot_files *files;
+	err = vm_boot_take(opts, &files, &vm->error);
+	if (err)
+		return err;
+	vm_boot_close(vm->boot_files);
+	vm->boot_files = files;
+	return VMM_OK;
+}
+
+vmm_err_t vm_add_virtio(vmm_vm_t *vm, struct vdev *vd)
+{
+	if (vm->virtio_count == MACHINE_VIRTIO_MAX) {
+		vd->ops->destroy(vd);
+		return err_set(&vm->error, VMM_E_LIMIT, "devices", "more than %u virtio devices",
+		               MACHINE_VIRTIO_MAX);
+	}
+	vm->virtio[vm->virtio_count++] = vd;
+	return VMM_OK;
+}
+
+vmm_err_t vmm_bus_device_add(vmm_vm_t *vm, const vmm_bus_device_opts_t *opts)
+{
+	vmm_err_info_t *ei = &vm->error;
+	vmm_err_t err = vm_configurable(vm, "bus device");
+	if (err)
+		return err;
+	if (!opts || opts->struct_size != sizeof(*opts))
+		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!opts->read || !opts->write)
+		return err_set(ei, VMM_E_INVAL, "bus device", "read or write is missing");
+	if (vm->user_count == VM_USER_DEVICES_MAX)
+		return err_set(ei, VMM_E_LIMIT, "bus device", "more than %u of them",
+		               VM_USER_DEVICES_MAX);
+	struct user_device *d = &vm->user[vm->user_count];
+	(void)snprintf(d->name, sizeof(d->name), "%s", opts->name ? opts->name : "device");
+	d->ops = (struct bus_ops){opts->read, opts->write};
+	d->ctx = opts->ctx;
+	d->reset = opts->reset;
+	d->space = opts->space == VMM_SPACE_PIO ? BUS_PIO : BUS_MMIO;
+	d->base = opts->base;
+	d->len_bytes = opts->len_bytes;
+	err = bus_add(&vm->bus, d->space, d->base, d->len_bytes, &d->ops, d->ctx, d->name, ei);
+	if (!err)
+		vm->user_count++;
+	return err;
+}
+
+vmm_err_t vmm_irq_add(vmm_vm_t *vm, uint32_t gsi, vmm_irq_t **irq)
+{
+	vmm_err_info_t *ei = &vm->error;
+	vmm_err_t err = vm_configurable(vm, "irq");
+	if (err)
+		return err;
+	if (gsi >= MACHINE_IOAPIC_PINS)
+		return err_set(ei, VMM_E_INVAL, "gsi", "%u: the IOAPIC has pins 0 to %u", gsi,
+		               MACHINE_IOAPIC_PINS - 1);
+	if (vm->user_irq_count == VM_USER_IRQS_MAX)
+		return err_set(ei, VMM_E_LIMIT, "irq", "more than %u lines", VM_USER_IRQS_MAX);
+	struct vmm_irq *line = &vm->user_irq[vm->user_irq_count];
+	err = irq_line_open(&line->line, gsi, ei);
+	if (err)
+		return err;
+	vm->user_irq_count++;
+	*irq = line;
+	return VMM_OK;
+}
+
+void vmm_irq_pulse(vmm_irq_t *irq)
+{
+	irq_pulse(&irq->line);
+}
+
+static vmm_err_t memory_error(vmm_vm_t *vm, uint64_t gpa, size_t len)
+{
+	return err_set(&vm->error, VMM_E_INVAL, "gpa",
+	               "0x%llx + %zu is not all RAM, or the VM is not built",
+	               (unsigned long long)gpa, len);
+}
+
+vmm_err_t vmm_memory_read(vmm_vm_t *vm, uint64_t gpa, void *dst, size_t len)
+{
+	if (!vm->gm || !gmem_read(vm->gm, (struct gpa){gpa}, dst, len))
+		return memory_error(vm, gpa, len);
+	return VMM_OK;
+}
+
+vmm_err_t vmm_memory_write(vmm_vm_t *vm, uint64_t gpa, const void *src, size_t len)
+{
+	if (!vm->gm || !gmem_write(vm->gm, (struct gpa){gpa}, src, len))
+		return memory_error(vm, gpa, len);
+	return VMM_OK;
+}
+
+vmm_err_t vmm_vm_stats(vmm_vm_t *vm, vmm_stats_t *stats)
+{
+	if (stats->struct_size != sizeof(*stats))
+		return err_set(&vm->error, VMM_E_INVAL, "struct_size", "must be %zu",
+		               sizeof(*stats));
+	*stats = (vmm_stats_t){
+	        .struct_size = sizeof(*stats),
+	        .created_ns = vm->created_ns,
+	        .loaded_ns = vm->loaded_ns,
+	        .built_ns = vm->built_ns,
+	        .started_ns = vm->started_ns,
+	        .resets = atomic_load(&vm->resets),
+	};
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		const struct vcpu_stats *s = &vm->vcpus[i].stats;
+		for (uint32_t r = 0; r < VMM_EXIT_REASONS; r++) {
+			uint64_t n = atomic_load_explicit(&s->exits[r], memory_order_relaxed);
+			stats->exits[r] += n;
+			stats->exits_total += n;
+		}
+		stats->unclaimed += atomic_load_explicit(&s->unclaimed, memory_order_relaxed);
+	}
+	if (vm->vcpu_count > 0)
+		stats->first_exit_ns = atomic_load(&vm->vcpus[0].stats.first_exit_ns);
+	for (uint32_t i = 0; i < vm->virtio_count; i++) {
+		const struct vdev_stats *s = &vm->virtio[i]->stats;
+		stats->virtio_kicks += atomic_load(&s->kicks);
+		stats->virtio_interrupts += atomic_load(&s->interrupts);
+		stats->guest_errors += atomic_load(&s->guest_errors);
+	}
+	return VMM_OK;
+}
+
+const char *vmm_version(void)
+{
+	return VMM_VERSION_STRING;
+}

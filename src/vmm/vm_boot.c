@@ -1,0 +1,130 @@
+/* The files a VM boots from. See vm_boot.h. */
+#include "vm_boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "errset.h"
+
+struct file {
+	char *path;
+	int fd;
+};
+
+struct boot_files {
+	vmm_boot_protocol_t protocol;
+	struct file kernel;
+	struct file initrd;
+	char *cmdline;
+};
+
+static vmm_err_t take_file(struct file *f, const char *path, int fd, const char *what,
+                           vmm_err_info_t *ei)
+{
+	f->fd = -1;
+	if (path) {
+		f->path = strdup(path);
+		if (!f->path)
+			return err_set(ei, VMM_E_NOMEM, what, "out of memory");
+	}
+	if (fd < 0)
+		return VMM_OK;
+	f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return f->fd < 0 ? err_sys(ei, errno, what, "cannot duplicate descriptor %d", fd) : VMM_OK;
+}
+
+static bool given(const char *path, int fd)
+{
+	return path || fd >= 0;
+}
+
+vmm_err_t vm_boot_take(const vmm_boot_opts_t *opts, struct boot_files **out, vmm_err_info_t *ei)
+{
+	if (!opts || opts->struct_size != sizeof(*opts))
+		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	bool image = given(opts->image, opts->image_fd);
+	bool kernel = given(opts->kernel, opts->kernel_fd);
+	if (image == kernel)
+		return err_set(ei, VMM_E_INVAL, "boot",
+		               image ? "give an image or a kernel, not both"
+		                     : "there is nothing to boot: give an image or a kernel");
+	struct boot_files *f = calloc(1, sizeof(*f));
+	if (!f)
+		return err_set(ei, VMM_E_NOMEM, "boot", "out of memory");
+	f->protocol = opts->protocol;
+	f->kernel.fd = f->initrd.fd = -1;
+	vmm_err_t err = take_file(&f->kernel, image ? opts->image : opts->kernel,
+	                          image ? opts->image_fd : opts->kernel_fd, "kernel", ei);
+	if (!err)
+		err = take_file(&f->initrd, opts->initrd, opts->initrd_fd, "initrd", ei);
+	if (!err) {
+		f->cmdline = strdup(opts->cmdline ? opts->cmdline : "");
+		if (!f->cmdline)
+			err = err_set(ei, VMM_E_NOMEM, "boot", "out of memory");
+	}
+	if (err) {
+		vm_boot_close(f);
+		return err;
+	}
+	*out = f;
+	return VMM_OK;
+}
+
+static vmm_err_t open_part(struct file *f, const char *what, struct boot_part *part,
+                           vmm_err_info_t *ei)
+{
+	const char *name = f->path ? f->path : what;
+	*part = (struct boot_part){.fd = -1, .name = name};
+	if (!given(f->path, f->fd))
+		return VMM_OK;
+	if (f->fd < 0)
+		f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	if (f->fd < 0)
+		return err_sys(ei, errno, name, "cannot open the %s", what);
+	struct stat st;
+	if (fstat(f->fd, &st) < 0)
+		return err_sys(ei, errno, name, "cannot examine the %s", what);
+	if (!S_ISREG(st.st_mode))
+		return err_set(ei, VMM_E_INVAL, name, "the %s must be a regular file", what);
+	if (st.st_size == 0)
+		return err_set(ei, VMM_E_FORMAT, name, "the %s is empty", what);
+	part->fd = f->fd;
+	part->len_bytes = (uint64_t)st.st_size;
+	return VMM_OK;
+}
+
+vmm_err_t vm_boot_open(struct boot_files *f, struct boot_plan *plan, vmm_err_info_t *ei)
+{
+	static const enum boot_protocol protocols[] = {
+	        [VMM_BOOT_AUTO] = BOOT_AUTO,
+	        [VMM_BOOT_LINUX64] = BOOT_LINUX64,
+	        [VMM_BOOT_PVH] = BOOT_PVH,
+	};
+	if ((unsigned)f->protocol >= sizeof(protocols) / sizeof(protocols[0]))
+		return err_set(ei, VMM_E_INVAL, "protocol", "%d is none of vmm_boot_protocol_t",
+		               (int)f->protocol);
+	*plan = (struct boot_plan){
+	        .protocol = protocols[f->protocol], .cmdline = f->cmdline, .policy.fd = -1};
+	vmm_err_t err = open_part(&f->kernel, "kernel", &plan->kernel, ei);
+	if (!err)
+		err = open_part(&f->initrd, "initrd", &plan->initrd, ei);
+	return err;
+}
+
+void vm_boot_close(struct boot_files *f)
+{
+	if (!f)
+		return;
+	if (f->kernel.fd >= 0)
+		(void)close(f->kernel.fd);
+	if (f->initrd.fd >= 0)
+		(void)close(f->initrd.fd);
+	free(f->kernel.path);
+	free(f->initrd.path);
+	free(f->cmdline);
+	free(f);
+}

@@ -1,0 +1,178 @@
+/*
+ * Building a VM: open, check and allocate everything, then tell KVM. A machine reset takes KVM's
+ * side down and up again (vm_kvm_down, vm_kvm_up), so that nothing of the old machine can remain.
+ */
+#include <errno.h>
+#include <linux/virtio_mmio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "errset.h"
+#include "vm_boot.h"
+#include "vm_priv.h"
+
+static vmm_err_t check_cpus(vmm_vm_t *vm)
+{
+	if (vm->opts.cpus <= vm->caps.max_vcpus)
+		return VMM_OK;
+	return err_set(&vm->error, VMM_E_LIMIT, "cpus", "%u: KVM on this host allows %u",
+	               vm->opts.cpus, vm->caps.max_vcpus);
+}
+
+static vmm_err_t make_memory(vmm_vm_t *vm)
+{
+	struct gmem_opts opts = {
+	        .size_bytes = vm->opts.memory_bytes,
+	        .huge_pages = vm->opts.flags & VMM_VM_HUGE_PAGES,
+	        .prefault = vm->opts.flags & VMM_VM_PREFAULT,
+	        .fd = vm->memory_fd_given,
+	};
+	return gmem_create(&opts, &vm->gm, &vm->error);
+}
+
+static vmm_err_t open_boot(vmm_vm_t *vm)
+{
+	if (!vm->boot_files)
+		return err_set(&vm->error, VMM_E_STATE, "boot",
+		               "there is nothing to boot: call vmm_boot_set first");
+	vmm_err_t err = vm_boot_open(vm->boot_files, &vm->plan, &vm->error);
+	if (!err)
+		err = boot_check(&vm->plan, vm->opts.memory_bytes, &vm->error);
+	return err;
+}
+
+static vmm_err_t add_virtio_to_bus(vmm_vm_t *vm, uint32_t i)
+{
+	vmm_err_info_t *ei = &vm->error;
+	struct vdev *vd = vm->virtio[i];
+	struct machine_virtio *where = &vm->machine.virtio[i];
+	where->base = MACHINE_VIRTIO_MMIO + (uint64_t)i * MACHINE_VIRTIO_MMIO_SIZE;
+	where->gsi = machine_virtio_gsi(i);
+	vm->mmio[i] = (struct vmmio){.vd = vd};
+	vmm_err_t err = irq_line_open(&vd->irq, where->gsi, ei);
+	if (!err)
+		err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vmmio_transport, ei);
+	if (!err)
+		err = bus_add(&vm->bus, BUS_MMIO, where->base, MACHINE_VIRTIO_MMIO_SIZE,
+		              &vmmio_bus_ops, &vm->mmio[i], vd->id, ei);
+	return err;
+}
+
+/* The whole machine, device by device. */
+static vmm_err_t assemble(vmm_vm_t *vm)
+{
+	vmm_err_info_t *ei = &vm->error;
+	struct machine *m = &vm->machine;
+	*m = (struct machine){
+	        .cpus = vm->opts.cpus,
+	        .ram_bytes = vm->opts.memory_bytes,
+	        .serial = vm->serial != NULL,
+	        .rtc = true,
+	        .i8042 = false, /* only its reset line exists; a driver must not probe it */
+	        .acpi = !(vm->opts.flags & VMM_VM_NO_ACPI),
+	        .virtio_count = vm->virtio_count,
+	};
+	vmm_err_t err = platform_add_to_bus(&vm->platform, &vm->bus, ei);
+	if (!err)
+		err = irq_line_open(&vm->power_button, MACHINE_GSI_POWER_BUTTON, ei);
+	if (!err && vm->serial)
+		err = serial_port_attach(vm->serial, vm->loop, &vm->bus, ei);
+	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
+		err = add_virtio_to_bus(vm, i);
+	bus_freeze(&vm->bus);
+	return err;
+}
+
+static vmm_err_t connect_virtio(vmm_vm_t *vm, uint32_t i, vmm_err_info_t *ei)
+{
+	const struct vdev *vd = vm->virtio[i];
+	uint64_t notify = vm->machine.virtio[i].base + VIRTIO_MMIO_QUEUE_NOTIFY;
+	vmm_err_t err = kvm_irqfd(vm->vm_fd, vd->irq.fd, vd->irq.gsi, ei);
+	for (uint32_t q = 0; !err && q < vd->queue_count; q++)
+		err = kvm_ioeventfd_mmio(vm->vm_fd, vd->queue[q].kick_fd, notify, q, ei);
+	return err;
+}
+
+static vmm_err_t connect_interrupts(vmm_vm_t *vm, vmm_err_info_t *ei)
+{
+	vmm_err_t err = kvm_irqfd(vm->vm_fd, vm->power_button.fd, vm->power_button.gsi, ei);
+	if (!err && vm->serial)
+		err = kvm_irqfd(vm->vm_fd, serial_port_irq(vm->serial)->fd, MACHINE_GSI_COM1, ei);
+	for (uint32_t i = 0; !err && i < vm->user_irq_count; i++)
+		err = kvm_irqfd(vm->vm_fd, vm->user_irq[i].line.fd, vm->user_irq[i].line.gsi, ei);
+	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
+		err = connect_virtio(vm, i, ei);
+	return err;
+}
+
+vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
+{
+	vmm_err_t err = kvm_vm_create(vm->kvm_fd, vm->gm, &vm->vm_fd, ei);
+	for (uint32_t i = 0; !err && i < vm->vcpu_count; i++)
+		err = vcpu_setup(&vm->vcpus[i], ei);
+	if (!err)
+		err = connect_interrupts(vm, ei);
+	if (!err)
+		err = boot_load(&vm->plan, &vm->machine, vm->gm, &vm->entry, ei);
+	if (!err)
+		err = vcpu_set_entry(&vm->vcpus[0], &vm->entry, ei);
+	return err;
+}
+
+void vm_kvm_down(vmm_vm_t *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		struct vcpu *v = &vm->vcpus[i];
+		kvm_vcpu_close(v->fd, v->run, vm->caps.run_bytes);
+		v->fd = -1;
+		v->run = NULL;
+	}
+	if (vm->vm_fd >= 0)
+		(void)close(vm->vm_fd);
+	vm->vm_fd = -1;
+}
+
+static vmm_err_t make_vcpus(vmm_vm_t *vm)
+{
+	vm->vcpus = calloc(vm->opts.cpus, sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		return err_set(&vm->error, VMM_E_NOMEM, "cpus", "out of memory");
+	vm->vcpu_count = vm->opts.cpus;
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		vm->vcpus[i].vm = vm;
+		vm->vcpus[i].id = i;
+		vm->vcpus[i].fd = -1;
+	}
+	return VMM_OK;
+}
+
+vmm_err_t vmm_vm_build(vmm_vm_t *vm)
+{
+	vmm_err_info_t *ei = &vm->error;
+	if (vm->state != VM_CREATED)
+		return err_set(ei, VMM_E_STATE, "vm", "the VM was built already");
+	/* Whatever comes, it is built once: a failed build can only be destroyed. */
+	vm->state = VM_STOPPED;
+	vmm_err_t err = kvm_open(vm->kvm_path, vm->kvm_fd_given, &vm->kvm_fd, &vm->caps, ei);
+	if (!err)
+		err = check_cpus(vm);
+	if (!err)
+		err = open_boot(vm);
+	if (!err)
+		err = make_memory(vm);
+	if (!err)
+		err = assemble(vm);
+	if (!err)
+		err = kvm_supported_cpuid(vm->kvm_fd, &vm->cpuid, ei);
+	vm->loaded_ns = clock_now_ns();
+	if (!err)
+		err = make_vcpus(vm);
+	if (!err)
+		err = vm_kvm_up(vm, ei);
+	if (err)
+		return err;
+	vm->built_ns = clock_now_ns();
+	vm->state = VM_BUILT;
+	return VMM_OK;
+}
