@@ -7,21 +7,18 @@
 
 #include "clock.h"
 
-static void say(struct log *l, vmm_log_level_t level, const char *fmt, va_list ap)
-{
-	char line[512];
-	(void)vsnprintf(line, sizeof(line), fmt, ap);
-	l->fn(l->ctx, level, line);
-}
+#define LINE_MAX_BYTES 512
 
 void log_say(struct log *l, vmm_log_level_t level, const char *fmt, ...)
 {
 	if (!l || !l->fn || level > l->level)
 		return;
+	char line[LINE_MAX_BYTES];
 	va_list ap;
 	va_start(ap, fmt);
-	say(l, level, fmt, ap);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
+	l->fn(l->ctx, level, line);
 }
 
 /* True if one more line fits into the present second; races only make the count approximate. */
@@ -46,8 +43,10 @@ void log_guest(struct log *l, vmm_log_level_t level, const char *fmt, ...)
 	if (dropped)
 		log_say(l, level, "(%llu similar messages were dropped)",
 		        (unsigned long long)dropped);
+	char line[LINE_MAX_BYTES];
 	va_list ap;
 	va_start(ap, fmt);
-	say(l, level, fmt, ap);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
+	l->fn(l->ctx, level, line);
 }
