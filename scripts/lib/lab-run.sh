@@ -37,24 +37,30 @@ outer_run() {
 	return 2
 }
 
+# Prints why VMM $1 cannot be used here, or nothing.
+vmm_obstacle() {
+	case $1 in
+	vmm) [ -x "$VMM_STATIC" ] || echo "no static vmm at $VMM_STATIC (set VMM_STATIC)" ;;
+	kvmtool) [ -x "${KVMTOOL-}" ] || echo "no kvmtool (set KVMTOOL=/path/to/lkvm-static)" ;;
+	qemu) ;;
+	*) echo "unknown VMM $1" ;;
+	esac
+}
+
 # What a case cannot do without: prints a reason to skip, or nothing.
 case_obstacle() {
-	local vmm need
-	for vmm in $LAB_VMMS; do
-		case $vmm in
-		vmm) [ -x "$VMM_STATIC" ] || echo "no static vmm at $VMM_STATIC (set VMM_STATIC)" ;;
-		kvmtool) [ -x "${KVMTOOL-}" ] || echo "no kvmtool (set KVMTOOL=/path/to/lkvm-static)" ;;
-		qemu) ;;
-		*) echo "unknown VMM $vmm" ;;
-		esac
-	done
+	local need
+	[ "$LAB_VMMS" ] || echo "no VMM to measure"
+	# shellcheck disable=SC2153
+	[ "$CASE_VMMS" ] || vmm_obstacle "$LAB_VMM"
 	for need in $CASE_NEEDS; do
 		[ "$need" != two_vms ] || [ -x "$LAB_TWO_VMS" ] ||
 			echo "no static two_vms example at $LAB_TWO_VMS (set LAB_TWO_VMS)"
 	done
-	# shellcheck disable=SC2153
-	case "$LAB_VMM $CASE_NEEDS" in
+	[ "$CASE_VMMS" ] && return
+	case "$LAB_VMM $CASE_NEEDS ${CASE_FILE##*/}" in
 	"kvmtool "*vmlinux*) echo "kvmtool has no PVH entry" ;;
+	"kvmtool "*2cpu*) echo "kvmtool's MP table means nothing to Debian's kernel" ;;
 	esac
 	if [ "$LAB_VMM" != vmm ] && [ "${CASE_ONLY_VMM-}" ]; then
 		echo "for vmm only"
@@ -63,10 +69,35 @@ case_obstacle() {
 
 # Reads a case's declarations into CASE_*; call it in a subshell.
 case_load() {
-	CASE_NEEDS=bzimage CASE_TIMEOUT=150 CASE_VMMS=$LAB_VMM
+	local vmm
+	CASE_NEEDS=bzimage CASE_TIMEOUT=150 CASE_VMMS=
+	CASE_FILE=$1
 	# shellcheck disable=SC1090
 	. "$1"
-	LAB_VMMS=$CASE_VMMS
+	LAB_VMMS=$LAB_VMM
+	[ "$CASE_VMMS" ] || return 0
+	# A comparison: those that are at hand.
+	LAB_VMMS=
+	for vmm in $CASE_VMMS; do
+		[ "$(vmm_obstacle "$vmm")" ] || LAB_VMMS="$LAB_VMMS $vmm"
+	done
+}
+
+# Prints the figures of a log, GROUP/VMM[/VARIANT] VALUE UNIT, and what vmm's are of the others'.
+print_figures() {
+	awk '
+		$1 != "LAB-FIGURE" { next }
+		{
+			line = $0; sub(/^LAB-FIGURE /, "     ", line); print line
+			split($2, part, "/")
+			names[++n] = $2; value[n] = $3; group[n] = part[1]; vmm[n] = part[2]
+		}
+		END {
+			for (i = 1; i <= n; i++)
+				for (j = 1; j <= n; j++)
+					if (vmm[i] == "vmm" && vmm[j] != "vmm" && group[i] == group[j] && value[j] > 0)
+						printf "     %s is %.3f of %s\n", names[i], value[i] / value[j], names[j]
+		}'
 }
 
 # Runs a case and prints its verdict line. Returns 0 for pass, 1 for fail, 3 for skip.
@@ -99,7 +130,7 @@ case_run() (
 	2) verdict='FAIL the outer machine froze twice' ;;
 	*) verdict=$(sed -n 's/^LAB-VERDICT //p' "$log" | head -n 1) ;;
 	esac
-	sed -n 's/^LAB-FIGURE /     /p' "$log"
+	print_figures <"$log"
 	case $verdict in
 	PASS*) echo "PASS $name (${took} s$freezes)" ;;
 	SKIP*) echo "SKIP $name: ${verdict#SKIP }"; return 3 ;;

@@ -123,6 +123,8 @@ vm_exec_kvmtool() {
 	done
 	if [ "$VM_TAP" ]; then
 		set -- "$@" -n "mode=tap,tapif=$VM_TAP,guest_mac=$VM_MAC"
+	else
+		set -- "$@" -n mode=none
 	fi
 	[ -z "$VM_RNG" ] || set -- "$@" --rng
 	[ -z "$VM_BALLOON" ] || set -- "$@" --balloon
