@@ -52,7 +52,7 @@ static int watch(int fd, const char *mark, long long deadline_ns)
 	size_t have = 0;
 
 	while (have < sizeof(text) - 1) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = {.fd = fd, .events = POLLIN};
 		long long left_ms = (deadline_ns - now_ns()) / 1000000;
 		size_t line = have;
 		ssize_t n;
