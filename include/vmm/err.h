@@ -29,6 +29,7 @@ typedef enum vmm_err {
 	VMM_E_TIMEOUT = -13,    /* a bounded wait ended without the event */
 } vmm_err_t;
 
+#define VMM_API               __attribute__((visibility("default")))
 #define VMM_WARN_UNUSED       __attribute__((warn_unused_result))
 #define VMM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
@@ -41,7 +42,7 @@ typedef struct vmm_err_info {
 } vmm_err_info_t;
 
 /* A constant phrase for CODE, never NULL. Any thread. */
-const char *vmm_strerror(vmm_err_t code);
+VMM_API const char *vmm_strerror(vmm_err_t code);
 
 #ifdef __cplusplus
 }

@@ -27,8 +27,6 @@
 extern "C" {
 #endif
 
-#define VMM_API __attribute__((visibility("default")))
-
 typedef struct vmm_vm vmm_vm_t;
 
 /* vmm_vm_opts_t.flags */
