@@ -15,16 +15,18 @@
 #define MACHINE_HIGH_RAM    0x100000000ull
 
 /* First MiB. 0x500-0x9fbff is usable RAM; 0x9fc00-0xfffff is reserved (EBDA, BIOS area). */
-#define MACHINE_GDT         0x0500u
-#define MACHINE_ZERO_PAGE   0x7000u /* struct boot_params, or hvm_start_info */
-#define MACHINE_BOOT_STACK  0x8ff0u
-#define MACHINE_PAGE_TABLES 0x9000u /* PML4, PDPT, 4 PD: identity map of 4 GiB */
-#define MACHINE_CMDLINE     0x20000u
-#define MACHINE_CMDLINE_MAX 0x10000u /* bytes, with the terminating NUL */
-#define MACHINE_LOW_END     0x9fc00u
-#define MACHINE_ACPI        0xe0000u /* RSDP first, 16-byte aligned; tables after it */
-#define MACHINE_ACPI_END    0x100000u
-#define MACHINE_HIMEM       0x100000u
+#define MACHINE_GDT             0x0500u
+#define MACHINE_ZERO_PAGE       0x7000u /* struct boot_params, or hvm_start_info */
+#define MACHINE_BOOT_STACK      0x8ff0u
+#define MACHINE_PAGE_TABLES     0x9000u /* PML4, PDPT, 4 PD: identity map of 4 GiB */
+#define MACHINE_CMDLINE         0x20000u
+#define MACHINE_CMDLINE_MAX     0x10000u /* bytes, with the terminating NUL */
+#define MACHINE_DEVICE_TREE     0x30000u /* PVH only */
+#define MACHINE_DEVICE_TREE_MAX 0x20000u
+#define MACHINE_LOW_END         0x9fc00u
+#define MACHINE_ACPI            0xe0000u /* RSDP first, 16-byte aligned; tables after it */
+#define MACHINE_ACPI_END        0x100000u
+#define MACHINE_HIMEM           0x100000u
 
 /* MMIO, in the hole. */
 #define MACHINE_VIRTIO_MMIO      0xd0000000ull
@@ -71,7 +73,7 @@ struct machine {
 	bool serial;
 	bool rtc;
 	bool i8042;
-	bool acpi; /* ACPI tables are wanted */
+	bool acpi; /* ACPI tables; else devices by command line or device tree */
 	uint32_t virtio_count;
 	struct machine_virtio virtio[MACHINE_VIRTIO_MAX];
 };

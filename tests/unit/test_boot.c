@@ -1,5 +1,6 @@
 /* Boot: bzImage, ELF by PVH and by the 64-bit entry; placement, and every header that is wrong. */
 #include <check.h>
+#include <libfdt.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -63,7 +64,8 @@ static struct gmem *memory(uint64_t bytes)
 static struct boot_entry load(struct boot_plan *plan, const struct gmem *gm)
 {
 	struct boot_entry entry = {0};
-	struct machine m = {.cpus = 1, .ram_bytes = gmem_size_bytes(gm), .serial = true};
+	struct machine m = {
+	        .cpus = 1, .ram_bytes = gmem_size_bytes(gm), .serial = true, .acpi = true};
 	ck_assert_msg(boot_load(plan, &m, gm, &entry, &ei) == VMM_OK, "%s", ei.message);
 	return entry;
 }
@@ -91,6 +93,8 @@ START_TEST(bzimage_is_loaded)
 	ck_assert_uint_eq(bp->hdr.code32_start, BZ_PREF);
 	ck_assert_uint_eq(bp->hdr.ramdisk_image, RAM - 4096);
 	ck_assert_uint_eq(bp->hdr.ramdisk_size, 7);
+	ck_assert_uint_eq(bp->acpi_rsdp_addr, MACHINE_ACPI);
+	ck_assert_mem_eq(gmem_at(gm, (struct gpa){MACHINE_ACPI}, 8), "RSD PTR ", 8);
 	ck_assert_uint_eq(bp->e820_entries, 3);
 	ck_assert_uint_eq(bp->e820_table[2].addr, MACHINE_HIMEM);
 	ck_assert_uint_eq(bp->e820_table[2].size, RAM - MACHINE_HIMEM);
@@ -271,6 +275,10 @@ START_TEST(elf_is_loaded_by_pvh)
 	ck_assert_mem_eq(gmem_at(gm, (struct gpa){m[0].paddr}, 7), "ramdisk", 7);
 	ck_assert_mem_eq(gmem_at(gm, (struct gpa){m[2].paddr}, 6), "policy", 6);
 	ck_assert_str_eq(gmem_at(gm, (struct gpa){m[2].cmdline_paddr}, 7), PVH_NAME_POLICY);
+	ck_assert_uint_eq(si->rsdp_paddr, MACHINE_ACPI);
+	ck_assert_int_eq(fdt_check_full(gmem_at(gm, (struct gpa){m[1].paddr}, m[1].size_bytes),
+	                                m[1].size_bytes),
+	                 0);
 	const struct pvh_memmap_entry *map =
 	        gmem_at(gm, (struct gpa){si->memmap_paddr}, 3 * sizeof(*map));
 	ck_assert_uint_eq(map[1].type, PVH_MEMMAP_RESERVED);

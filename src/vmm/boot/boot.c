@@ -7,9 +7,14 @@
 #include <string.h>
 
 #include "../errset.h"
+#include "acpi.h"
 #include "enter.h"
+#include "fdt.h"
 #include "kernel.h"
+#include "memmap.h"
 #include "part.h"
+
+#define MACHINE_ACPI_BYTES (MACHINE_ACPI_END - MACHINE_ACPI)
 
 /* Everything decided, nothing written yet. */
 struct layout {
@@ -136,6 +141,34 @@ static vmm_err_t load_parts(const struct boot_plan *plan, const struct layout *l
 	return err;
 }
 
+/* What describes the machine: ACPI tables, and a device tree where there is a way to pass it. */
+static vmm_err_t write_tables(const struct boot_plan *plan, const struct machine *machine,
+                              const struct gmem *gm, enum boot_protocol protocol,
+                              struct boot_extras *x, vmm_err_info_t *ei)
+{
+	if (machine->acpi) {
+		uint8_t *area = gmem_at(gm, (struct gpa){MACHINE_ACPI}, MACHINE_ACPI_BYTES);
+		if (!area || !acpi_write(area, MACHINE_ACPI_BYTES, MACHINE_ACPI, machine))
+			return err_set(ei, VMM_E_LIMIT, "memory", "no room for the ACPI tables");
+		x->rsdp = MACHINE_ACPI;
+	}
+	if (protocol != BOOT_PVH)
+		return VMM_OK;
+	struct fdt_facts facts = {
+	        .machine = machine,
+	        .cmdline = plan->cmdline,
+	        .initrd_addr = x->initrd.addr,
+	        .initrd_bytes = x->initrd.len_bytes,
+	};
+	facts.map_count = memmap_make(gm, facts.map);
+	void *blob = gmem_at(gm, (struct gpa){MACHINE_DEVICE_TREE}, MACHINE_DEVICE_TREE_MAX);
+	size_t len = blob ? fdt_write(blob, MACHINE_DEVICE_TREE_MAX, &facts) : 0;
+	if (len == 0)
+		return err_set(ei, VMM_E_LIMIT, "memory", "no room for the device tree");
+	x->device_tree = (struct boot_range){MACHINE_DEVICE_TREE, len};
+	return VMM_OK;
+}
+
 vmm_err_t boot_check(const struct boot_plan *plan, uint64_t ram_bytes, vmm_err_info_t *ei)
 {
 	struct layout l;
@@ -151,8 +184,10 @@ vmm_err_t boot_load(const struct boot_plan *plan, const struct machine *machine,
 		err = load_parts(plan, &l, gm, ei);
 	if (err)
 		return err;
-	(void)machine;
 	struct boot_extras x = {.initrd = l.initrd, .policy = l.policy};
+	err = write_tables(plan, machine, gm, l.kernel.protocol, &x, ei);
+	if (err)
+		return err;
 	if (!gmem_write(gm, (struct gpa){MACHINE_CMDLINE}, plan->cmdline,
 	                strlen(plan->cmdline) + 1))
 		return err_set(ei, VMM_E_LIMIT, "cmdline", "does not fit into memory");

@@ -139,10 +139,10 @@ static vmm_err_t place(const struct setup_header *h, uint64_t low_ram_end, const
 		piece->addr = lowest;
 	if (!fits(piece->addr, need, low_ram_end))
 		return err_set(ei, VMM_E_LIMIT, name,
-		               "%s needs %llu MiB of memory at 0x%llx, but memory ends at 0x%llx: "
-		               "give the guest more",
-		               name, (unsigned long long)((need + (1 << 20) - 1) >> 20),
-		               (unsigned long long)piece->addr, (unsigned long long)low_ram_end);
+		               "%s needs 0x%llx bytes of memory at 0x%llx, but memory ends at "
+		               "0x%llx: give the guest more",
+		               name, (unsigned long long)need, (unsigned long long)piece->addr,
+		               (unsigned long long)low_ram_end);
 	return VMM_OK;
 }
 

@@ -30,10 +30,10 @@ static void write_page_tables(const struct gmem *gm)
 	uint64_t *t = gmem_at(gm, (struct gpa){pml4}, (2 + MAPPED_GIB) * MACHINE_PAGE_SIZE);
 	t[0] = pdpt | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
 	t += TABLE_ENTRIES;
-	for (unsigned i = 0; i < MAPPED_GIB; i++)
+	for (uint64_t i = 0; i < MAPPED_GIB; i++)
 		t[i] = (pd + i * MACHINE_PAGE_SIZE) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
 	t += TABLE_ENTRIES;
-	for (unsigned i = 0; i < MAPPED_GIB * TABLE_ENTRIES; i++)
+	for (uint64_t i = 0; i < MAPPED_GIB * TABLE_ENTRIES; i++)
 		t[i] = (i * LARGE_PAGE) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY |
 		       PTE_LARGE;
 }
