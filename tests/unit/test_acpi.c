@@ -128,6 +128,7 @@ START_TEST(dsdt_names_the_devices)
 	ck_assert(contains(t.dsdt, "V031"));
 	ck_assert(contains(t.dsdt, "LNRO0005"));
 	ck_assert(contains(t.dsdt, "ACPI0013"));
+	ck_assert(contains(t.dsdt, "QEMU0001"));
 	ck_assert(contains(t.dsdt, "COM1"));
 	ck_assert(contains(t.dsdt, "RTC_"));
 	ck_assert(!contains(t.dsdt, "PS2_"));

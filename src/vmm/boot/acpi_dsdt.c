@@ -63,6 +63,17 @@ static void add_rtc(struct aml *a)
 	aml_close(a, dev);
 }
 
+/* QEMU0001: what Linux's pvpanic driver matches, to report a panic before it resets. */
+static void add_pvpanic(struct aml *a)
+{
+	struct aml_mark dev = aml_device(a, "PEVT");
+	aml_name_string(a, "_HID", "QEMU0001");
+	struct aml_mark crs = aml_resources(a);
+	aml_io(a, MACHINE_PORT_PVPANIC, 1);
+	aml_resources_close(a, crs);
+	aml_close(a, dev);
+}
+
 /* A control-method button, pressed by an interrupt of the generic event device. */
 static void add_power_button(struct aml *a)
 {
@@ -91,6 +102,7 @@ void acpi_dsdt(struct aml *a, const struct machine *m)
 		add_keyboard_controller(a);
 	if (m->rtc)
 		add_rtc(a);
+	add_pvpanic(a);
 	add_power_button(a);
 	for (uint32_t i = 0; i < m->virtio_count; i++)
 		add_virtio(a, m, i);
