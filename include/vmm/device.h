@@ -50,6 +50,13 @@ VMM_API VMM_WARN_UNUSED vmm_err_t vmm_irq_add(vmm_vm_t *vm, uint32_t gsi, vmm_ir
 VMM_API void vmm_irq_pulse(vmm_irq_t *irq);
 
 /*
+ * Send a message-signalled interrupt: DATA to ADDRESS (0xfee00000 | APIC id << 12; Intel SDM 3,
+ * 11.11). Any thread, from build to destroy, also from read and write callbacks, but not from a
+ * reset callback. VMM_E_STATE: not built; VMM_E_KVM: no CPU takes it.
+ */
+VMM_API VMM_WARN_UNUSED vmm_err_t vmm_msi_send(vmm_vm_t *vm, uint64_t address, uint32_t data);
+
+/*
  * Copy to or from guest RAM. VMM_E_INVAL if [gpa, gpa + len) is not all RAM; nothing is copied
  * then. After build; any thread. The guest may change the bytes at any time.
  */

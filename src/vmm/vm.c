@@ -212,6 +212,19 @@ void vmm_irq_pulse(vmm_irq_t *irq)
 	irq_pulse(&irq->line);
 }
 
+vmm_err_t vmm_msi_send(vmm_vm_t *vm, uint64_t address, uint32_t data)
+{
+	/* Any thread may call: the detail of vm->error belongs to the one that owns the VM. */
+	vmm_err_info_t ignored;
+	vmm_err_t err = VMM_E_STATE;
+	/* A reset replaces the KVM side while it holds this lock. */
+	(void)pthread_mutex_lock(&vm->life_lock);
+	if (vm->vm_fd >= 0)
+		err = kvm_signal_msi(vm->vm_fd, address, data, &ignored);
+	(void)pthread_mutex_unlock(&vm->life_lock);
+	return err;
+}
+
 static vmm_err_t memory_error(vmm_vm_t *vm, uint64_t gpa, size_t len)
 {
 	return err_set(&vm->error, VMM_E_INVAL, "gpa",

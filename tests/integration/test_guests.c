@@ -1,0 +1,176 @@
+/*
+ * Boots one guest of tests/integration/guests and compares what it says with what the VMM saw.
+ *
+ *   it_guests FILE NAME    prints 'PASS NAME: ...' lines; status 0, 1, or 77 for a skip
+ *
+ * One guest a process: a crash of the VMM costs one guest's verdicts, not all.
+ */
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guest_host.h"
+
+struct guest_case {
+	const char *name;
+	uint32_t cpus; /* 0: 1 */
+	unsigned seconds;
+	vmm_event_kind_t end; /* 0: debug exit with code 0, and at least one PASS */
+	/* Add devices. False: it cannot run here, having said why. */
+	bool (*prepare)(struct guest_host *h);
+	/* What the host saw. */
+	void (*judge)(struct guest_host *h);
+};
+
+static unsigned failures;
+
+static void verdict(const struct guest_host *h, const char *what, bool ok)
+{
+	(void)printf("%s %s: %s\n", ok ? "PASS" : "FAIL", h->name, what);
+	failures += !ok;
+}
+
+static void judge_pio(struct guest_host *h)
+{
+	/* 6 counted accesses, 2 register tests, 1 write, a thousand round trips. */
+	verdict(h, "the device saw every access once", h->port_count == 6 + 2 + 1 + 2000);
+	verdict(h, "nothing went unclaimed", h->stats.unclaimed == 0);
+}
+
+static void judge_mmio(struct guest_host *h)
+{
+	verdict(h, "the last value is in the device", h->mmio_echo[0] == 0x7f);
+	verdict(h, "what crossed the device's end was unclaimed", h->stats.unclaimed == 2);
+}
+
+static void judge_unclaimed(struct guest_host *h)
+{
+	verdict(h, "each of the 16 accesses to nothing is counted", h->stats.unclaimed == 16);
+}
+
+static void judge_msi(struct guest_host *h)
+{
+	verdict(h, "every message was taken", h->msi_failures == 0);
+	verdict(h, "a message to a CPU that is not there is an error or dropped",
+	        vmm_msi_send(h->vm, 0xfee00000ull | 77u << 12, 0x44) != VMM_E_STATE);
+}
+
+static void judge_emulation(struct guest_host *h)
+{
+	const vmm_event_t *e = guest_host_end(h);
+	if (e->kind == VMM_EVENT_DEBUG_EXIT)
+		return; /* hardware: the guest went on */
+	verdict(h, "the event shows the instruction's bytes", strstr(e->text, "f3 48 0f b8 c0"));
+	verdict(h, "and says what that means here", strstr(e->text, "hardware KVM"));
+	verdict(h, "sub-error 1", e->code == KVM_INTERNAL_ERROR_EMULATION);
+}
+
+static void judge_triple_fault(struct guest_host *h)
+{
+	verdict(h, "the event tells where", strstr(guest_host_end(h)->text, "RIP 0x1"));
+}
+
+static void judge_reset(struct guest_host *h)
+{
+	verdict(h, "two resets, then the end",
+	        h->event_count == 3 && h->event[0].kind == VMM_EVENT_RESET &&
+	                h->event[1].kind == VMM_EVENT_RESET && !h->event[0].final);
+	verdict(h, "both are counted", h->stats.resets == 2);
+}
+
+static const struct guest_case cases[] = {
+        {.name = "hello", .seconds = 20},
+        {.name = "pio", .seconds = 20, .judge = judge_pio},
+        {.name = "mmio", .seconds = 20, .judge = judge_mmio},
+        {.name = "string-io", .seconds = 20},
+        {.name = "unclaimed", .seconds = 20, .judge = judge_unclaimed},
+        {.name = "irq", .seconds = 60},
+        {.name = "msi", .seconds = 30, .judge = judge_msi},
+        {.name = "hlt-wake", .seconds = 30},
+        {.name = "timer", .seconds = 60},
+        {.name = "smp", .seconds = 60, .cpus = 4},
+        {.name = "power-off", .seconds = 20, .end = VMM_EVENT_POWER_OFF},
+        {.name = "reset", .seconds = 30, .judge = judge_reset},
+        {.name = "triple-fault",
+         .seconds = 20,
+         .end = VMM_EVENT_TRIPLE_FAULT,
+         .judge = judge_triple_fault},
+        {.name = "emulation",
+         .seconds = 20,
+         .end = VMM_EVENT_INTERNAL_ERROR,
+         .judge = judge_emulation},
+};
+
+/* The guest's own verdicts, with its name in front. */
+static unsigned guest_verdicts(const struct guest_host *h)
+{
+	unsigned passes = 0;
+	for (const char *line = h->text; *line;) {
+		size_t n = strcspn(line, "\n");
+		bool pass = strncmp(line, "PASS ", 5) == 0;
+		bool fail = strncmp(line, "FAIL ", 5) == 0;
+		if (pass || fail || strncmp(line, "SKIP ", 5) == 0)
+			(void)printf("%.5s%s: %.*s\n", line, h->name, (int)n - 5, line + 5);
+		else
+			(void)printf("%s| %.*s\n", h->name, (int)n, line);
+		passes += pass;
+		failures += fail;
+		line += n + (line[n] == '\n');
+	}
+	return passes;
+}
+
+static bool ended_well(const struct guest_case *c, const vmm_event_t *e, unsigned passes)
+{
+	if (!e || !e->final)
+		return false;
+	if (c->end && e->kind == c->end)
+		return true;
+	/* A guest that expects KVM to fail may also find hardware that does not. */
+	return (!c->end || c->end == VMM_EVENT_INTERNAL_ERROR) && e->kind == VMM_EVENT_DEBUG_EXIT &&
+	       e->code == 0 && (passes || strcmp(c->name, "hello") == 0);
+}
+
+static int run(const struct guest_case *c, const char *path)
+{
+	static struct guest_host h;
+	guest_host_open(&h, c->name, path, c->cpus ? c->cpus : 1);
+	if (c->prepare && !c->prepare(&h)) {
+		guest_host_close(&h);
+		return 77;
+	}
+	guest_host_run(&h, c->seconds);
+	unsigned passes = guest_verdicts(&h);
+	const vmm_event_t *e = guest_host_end(&h);
+	bool well = ended_well(c, e, passes);
+	verdict(&h, "ended as it should", well);
+	if (!well)
+		(void)printf("%s| %s, event %d code %u: %s\n", h.name,
+		             h.timed_out ? "time is up" : "ended", e ? e->kind : 0, e ? e->code : 0,
+		             e ? e->text : "none");
+	else if (c->judge)
+		c->judge(&h);
+	if (failures)
+		(void)printf("%s", h.log);
+	guest_host_close(&h);
+	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 3) {
+		(void)fprintf(stderr, "usage: it_guests FILE NAME\n");
+		return EXIT_FAILURE;
+	}
+	if (access("/dev/kvm", R_OK | W_OK) != 0) {
+		(void)printf("SKIP %s: /dev/kvm is missing or not permitted\n", argv[2]);
+		return 77;
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (strcmp(cases[i].name, argv[2]) == 0)
+			return run(&cases[i], argv[1]);
+	(void)printf("FAIL %s: no such case\n", argv[2]);
+	return EXIT_FAILURE;
+}
