@@ -135,18 +135,25 @@ void loop_stop(struct loop *loop)
 	wake(loop);
 }
 
-static struct loop_task *next_task(struct loop *loop)
+/*
+ * Tasks that are queued from here on, also by the tasks that run now, wait for the next round: work
+ * that hands itself over again and again must not keep descriptors and timers waiting.
+ */
+static void run_tasks(struct loop *loop)
 {
 	(void)pthread_mutex_lock(&loop->task_lock);
 	struct loop_task *t = loop->task_head;
-	if (t) {
-		loop->task_head = t->next;
-		if (!loop->task_head)
-			loop->task_tail = &loop->task_head;
+	loop->task_head = NULL;
+	loop->task_tail = &loop->task_head;
+	while (t) {
+		struct loop_task *next = t->next;
 		t->queued = false;
+		(void)pthread_mutex_unlock(&loop->task_lock);
+		t->run(t->ctx);
+		(void)pthread_mutex_lock(&loop->task_lock);
+		t = next;
 	}
 	(void)pthread_mutex_unlock(&loop->task_lock);
-	return t;
 }
 
 static void run_timers(struct loop *loop)
@@ -190,8 +197,7 @@ void loop_run_once(struct loop *loop, int timeout_ms)
 	loop->batch = NULL;
 	loop->batch_len = 0;
 	run_timers(loop);
-	for (struct loop_task *t = next_task(loop); t; t = next_task(loop))
-		t->run(t->ctx);
+	run_tasks(loop);
 }
 
 void loop_run(struct loop *loop)

@@ -55,7 +55,7 @@ void loop_del(struct loop *loop, struct loop_source *src);
 void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t deadline_ns);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *t);
 
-/* Queue T (a no-op if it is already queued) and wake the loop. */
+/* Queue T (a no-op if it is already queued) and wake the loop. From a task: for the next round. */
 void loop_post(struct loop *loop, struct loop_task *t);
 
 /* Run until loop_stop; or one round that waits at most TIMEOUT_MS (-1: without end). */

@@ -1,0 +1,325 @@
+/* virtio-net: features, config space, life, and who is woken when. See net.h. */
+#include "devices/virtio/net.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <nettle/sha2.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "devices/virtio/net_priv.h"
+#include "vmm/errset.h"
+
+#define CTRL_QUEUE_SIZE 64u
+#define BIT(n)          (1ull << (n))
+
+uint32_t net_guest_offloads(uint64_t features)
+{
+	/* Segments come with checksums to be filled in, and ECN bits are those of segments. */
+	if (!(features & BIT(VIRTIO_NET_F_GUEST_CSUM)))
+		return 0;
+	uint32_t off = NET_OFFLOAD_CSUM;
+	if (features & BIT(VIRTIO_NET_F_GUEST_TSO4))
+		off |= NET_OFFLOAD_TSO4;
+	if (features & BIT(VIRTIO_NET_F_GUEST_TSO6))
+		off |= NET_OFFLOAD_TSO6;
+	if ((features & BIT(VIRTIO_NET_F_GUEST_ECN)) && off != NET_OFFLOAD_CSUM)
+		off |= NET_OFFLOAD_ECN;
+	return off;
+}
+
+static uint64_t offered(const struct net_opts *o, const struct net_backend *b)
+{
+	uint64_t f = BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) |
+	             BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CTRL_VQ) |
+	             BIT(VIRTIO_NET_F_CTRL_RX) | BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
+	             BIT(VIRTIO_NET_F_GUEST_ANNOUNCE);
+	if (o->mtu)
+		f |= BIT(VIRTIO_NET_F_MTU);
+	if (b->queue_count > 1)
+		f |= BIT(VIRTIO_NET_F_MQ);
+	if (!o->offloads || !b->offloads)
+		return f;
+	f |= BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
+	     BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+	if (b->offloads & NET_OFFLOAD_TSO4)
+		f |= BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO4);
+	if (b->offloads & NET_OFFLOAD_TSO6)
+		f |= BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_GUEST_TSO6);
+	if (b->offloads & NET_OFFLOAD_ECN)
+		f |= BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_ECN);
+	return f;
+}
+
+void net_post(struct vmm_net *net)
+{
+	loop_post(net->vd.loop, &net->work);
+}
+
+void net_backend_failed(struct vmm_net *net, const char *what, int errnum)
+{
+	if (net->backend_failed)
+		return;
+	net->backend_failed = true;
+	char text[96];
+	log_say(net->vd.log, VMM_LOG_ERROR, "%s: cannot %s through '%s': %s", net->vd.id, what,
+	        net->backend->name, strerror_r(errnum, text, sizeof(text)));
+}
+
+/* The backend's descriptor is ready. */
+static void source_ready(void *ctx, uint32_t events)
+{
+	struct net_pair *p = ctx;
+	struct vdev *vd = &p->net->vd;
+	(void)pthread_mutex_lock(&vd->lock);
+	if (p->tx_blocked && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
+		p->tx_blocked = false;
+		net_tx_run(p);
+	}
+	net_rx_run(p);
+	(void)pthread_mutex_unlock(&vd->lock);
+}
+
+/* Watch the descriptor; one that is ready already is reported again. */
+static void arm(struct net_pair *p)
+{
+	struct vdev *vd = &p->net->vd;
+	vmm_err_info_t ei;
+	p->arm = false;
+	if (p->source.added)
+		loop_mod(vd->loop, &p->source, EPOLLIN | EPOLLET);
+	else if (loop_add(vd->loop, &p->source, EPOLLIN | EPOLLET, &ei))
+		log_say(vd->log, VMM_LOG_ERROR, "%s: %s", vd->id, ei.message);
+}
+
+/* On the loop: what was left for later, here or on another thread. */
+static void work(void *ctx)
+{
+	struct vmm_net *net = ctx;
+	(void)pthread_mutex_lock(&net->vd.lock);
+	for (unsigned i = 0; net_usable(net) && i < net->pairs; i++) {
+		struct net_pair *p = &net->pair[i];
+		if (p->arm)
+			arm(p);
+		if (p->rx_more)
+			net_rx_run(p);
+		if (p->tx_more)
+			net_tx_run(p);
+	}
+	if (net_usable(net) && net->ctrl_more)
+		net_ctrl_run(net);
+	(void)pthread_mutex_unlock(&net->vd.lock);
+}
+
+static void start_pair(struct net_pair *p)
+{
+	p->arm = true;
+	p->rx_more = true;
+	p->tx_more = true;
+	p->tx_blocked = false;
+}
+
+bool net_set_pairs(struct vmm_net *net, unsigned pairs)
+{
+	const struct net_backend_ops *ops = net->backend->ops;
+	bool ok = true;
+	/* Queue 0 always stays on. */
+	for (unsigned q = 1; ok && q < net->pair_count; q++)
+		if ((q < pairs) != (q < net->pairs))
+			ok = ops->set_queue(net->backend, q, q < pairs);
+	if (!ok)
+		return false;
+	for (unsigned q = net->pairs; q < pairs; q++)
+		start_pair(&net->pair[q]);
+	net->pairs = pairs;
+	net_post(net);
+	return true;
+}
+
+static bool net_activate(struct vdev *vd)
+{
+	struct vmm_net *net = net_of(vd);
+	/* 5.1.6.5.5: one pair until the driver asks for more. */
+	if (!net_set_pairs(net, 1))
+		return false;
+	net->mrg = vdev_has(vd, VIRTIO_NET_F_MRG_RXBUF);
+	net->offloads = net_guest_offloads(vd->features_acked);
+	net->backend->ops->set_offloads(net->backend, net->offloads);
+	/* 5.1.2: the control queue follows the pairs that the driver knows of. */
+	net->ctrl_queue = 0;
+	if (vdev_has(vd, VIRTIO_NET_F_CTRL_VQ))
+		net->ctrl_queue = vdev_has(vd, VIRTIO_NET_F_MQ) ? 2 * net->pair_count : 2;
+	for (unsigned q = 0; q < net->pair_count; q++) {
+		net_rx_forget(&net->pair[q]);
+		/* Frames that came before have the offloads of whoever was there then. */
+		net_rx_drain(net, q);
+	}
+	start_pair(&net->pair[0]);
+	net_post(net);
+	return true;
+}
+
+static void net_reset(struct vdev *vd)
+{
+	struct vmm_net *net = net_of(vd);
+	(void)net_set_pairs(net, 1);
+	for (unsigned q = 0; q < net->pair_count; q++) {
+		struct net_pair *p = &net->pair[q];
+		net_rx_forget(p);
+		p->rx_more = p->tx_more = p->tx_blocked = false;
+	}
+	net->ctrl_more = false;
+	net->backend->ops->set_offloads(net->backend, 0);
+	memcpy(net->config.mac, net->mac, sizeof(net->mac));
+	net->config.status &= (uint16_t)~htole16(VIRTIO_NET_S_ANNOUNCE);
+}
+
+static void net_kick(struct vdev *vd, unsigned q)
+{
+	struct vmm_net *net = net_of(vd);
+	if (!net_usable(net))
+		return;
+	if (net->ctrl_queue && q == net->ctrl_queue)
+		net_ctrl_run(net);
+	else if (q / 2 >= net->pairs)
+		return; /* not in use: looked at when it is */
+	else if (q & 1)
+		net_tx_run(&net->pair[q / 2]);
+	else
+		net_rx_run(&net->pair[q / 2]);
+}
+
+static void net_destroy(struct vdev *vd)
+{
+	struct vmm_net *net = net_of(vd);
+	for (unsigned q = 0; q < net->pair_count; q++)
+		if (vd->loop)
+			loop_del(vd->loop, &net->pair[q].source);
+	net->backend->ops->destroy(net->backend);
+	vdev_fini(vd);
+	free(net);
+}
+
+static const struct vdev_ops net_ops = {
+        .name = "virtio-net",
+        .device_id = VIRTIO_ID_NET,
+        .activate = net_activate,
+        .reset = net_reset,
+        .kick = net_kick,
+        .destroy = net_destroy,
+};
+
+static void fill_config(struct vmm_net *net, const struct net_opts *o)
+{
+	memcpy(net->mac, o->mac, sizeof(net->mac));
+	memcpy(net->config.mac, o->mac, sizeof(net->config.mac));
+	net->link_up = o->link_up;
+	net->config.status = htole16(o->link_up ? VIRTIO_NET_S_LINK_UP : 0);
+	net->config.max_virtqueue_pairs = htole16((uint16_t)net->pair_count);
+	net->config.mtu = htole16(o->mtu);
+}
+
+vmm_err_t net_create(const struct net_opts *opts, unsigned index, struct net_backend *b,
+                     struct vdev **out, vmm_err_info_t *ei)
+{
+	unsigned pairs = b->queue_count;
+	struct vmm_net *net = calloc(1, sizeof(*net) + pairs * sizeof(net->pair[0]));
+	*out = NULL;
+	if (!net) {
+		b->ops->destroy(b);
+		return err_set(ei, VMM_E_NOMEM, "net", "out of memory");
+	}
+	net->backend = b;
+	net->pair_count = pairs;
+	net->pairs = pairs;
+	net->work = (struct loop_task){.run = work, .ctx = net};
+	for (unsigned q = 0; q < pairs; q++) {
+		struct net_pair *p = &net->pair[q];
+		p->net = net;
+		p->index = q;
+		p->source = (struct loop_source){b->fd[q], source_ready, p, false};
+	}
+	fill_config(net, opts);
+	struct vdev *vd = &net->vd;
+	vd->ops = &net_ops;
+	vd->features = offered(opts, b);
+	vd->config = (uint8_t *)&net->config;
+	vd->config_len = offsetof(struct virtio_net_config, speed);
+	(void)snprintf(vd->id, sizeof(vd->id), "net%u", index);
+	uint16_t sizes[2 * NET_BACKEND_QUEUES_MAX + 1];
+	for (unsigned q = 0; q < 2 * pairs; q++)
+		sizes[q] = opts->queue_size;
+	sizes[2 * pairs] = CTRL_QUEUE_SIZE;
+	vmm_err_t err = vdev_init(vd, 2 * pairs + 1, sizes, ei);
+	if (err) {
+		net_destroy(vd);
+		return err;
+	}
+	b->ops->set_link(b, opts->link_up);
+	*out = vd;
+	return VMM_OK;
+}
+
+bool net_is(const struct vdev *vd)
+{
+	return vd->ops == &net_ops;
+}
+
+struct net_stats net_stats(struct vmm_net *net)
+{
+	(void)pthread_mutex_lock(&net->vd.lock);
+	struct net_stats s = net->stats;
+	(void)pthread_mutex_unlock(&net->vd.lock);
+	return s;
+}
+
+/* The cable is back: nothing from before it came, and the others are told where we are. */
+static void link_returned(struct vmm_net *net)
+{
+	for (unsigned q = 0; q < net->pairs; q++) {
+		net_rx_drain(net, q);
+		net->pair[q].arm = true;
+	}
+	if (vdev_has(&net->vd, VIRTIO_NET_F_GUEST_ANNOUNCE))
+		net->config.status |= htole16(VIRTIO_NET_S_ANNOUNCE);
+	if (net->vd.active)
+		net_post(net);
+}
+
+void vmm_net_set_link(vmm_net_t *net, bool up)
+{
+	(void)pthread_mutex_lock(&net->vd.lock);
+	if (up != net->link_up) {
+		net->link_up = up;
+		net->config.status = htole16(up ? VIRTIO_NET_S_LINK_UP : 0);
+		if (up)
+			link_returned(net);
+		net->backend->ops->set_link(net->backend, up);
+		vdev_config_changed(&net->vd);
+	}
+	(void)pthread_mutex_unlock(&net->vd.lock);
+}
+
+void vmm_net_mac(const vmm_net_t *net, uint8_t mac[6])
+{
+	memcpy(mac, net->mac, sizeof(net->mac));
+}
+
+void net_derive_mac(const char *name, unsigned index, uint8_t mac[6])
+{
+	struct sha256_ctx ctx;
+	uint8_t number = (uint8_t)index;
+	sha256_init(&ctx);
+	/* With its NUL, so that no name and number run into each other. */
+	sha256_update(&ctx, strlen(name) + 1, (const uint8_t *)name);
+	sha256_update(&ctx, sizeof(number), &number);
+	uint8_t digest[6];
+	sha256_digest(&ctx, sizeof(digest), digest);
+	memcpy(mac, digest, sizeof(digest));
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 0x02);
+}
