@@ -4,7 +4,7 @@
 
 LAB_OUTER_MODULES='irqbypass kvm kvm-amd tun virtio_net'
 LAB_INNER_MODULES='virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio_rng
-	virtio_balloon button evdev'
+	virtio_balloon button evdev pvpanic_mmio'
 
 # Compiles the guest-side programs, each a static C file, when they are out of date.
 lab_tools() {
@@ -12,7 +12,7 @@ lab_tools() {
 	mkdir -p "$LAB_STATE/tools"
 	for source in "$LAB_SRC"/tools/*.c; do
 		tool=$LAB_STATE/tools/$(basename "$source" .c)
-		[ "$tool" -nt "$source" ] ||
+		[ "$tool" -nt "$source" ] && [ "$tool" -nt "$LAB_SRC/tools/clock.h" ] ||
 			cc -std=gnu17 -static -O2 -Wall -Wextra -Werror -o "$tool" "$source" ||
 			die "cannot compile $source"
 	done
@@ -30,7 +30,7 @@ pack() {
 image_base() {
 	local root=$1 file applet
 	shift
-	mkdir -p "$root"/{bin,dev,proc,sys,run,tmp,lab,lib/modules}
+	mkdir -p "$root"/{bin,dev,etc,mnt,proc,sys,run,tmp,lab,lib/modules}
 	cp /bin/busybox "$root/bin/busybox"
 	for applet in $(/bin/busybox --list); do
 		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"

@@ -35,3 +35,18 @@ wait_for() {
 		usleep 100000
 	done
 }
+
+# net_up: the first card as 10.9.0.2; the other end is 10.9.0.1.
+net_up() {
+	wait_for 10 test -e /sys/class/net/eth0 || give_up 'no eth0'
+	ip address add 10.9.0.2/24 dev eth0
+	ip link set eth0 up
+	wait_for 10 ping -c 1 -W 1 10.9.0.1 >/dev/null || give_up 'no answer from 10.9.0.1'
+}
+
+# reset_by TYPE: acpi, kbd (the keyboard controller's line) or triple (a triple fault).
+reset_by() {
+	echo "$1" >/sys/kernel/reboot/type || give_up "no reset by $1"
+	reboot -f
+	sleep 60
+}

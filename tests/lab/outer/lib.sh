@@ -50,10 +50,12 @@ VM_DISKS=           # FILE or FILE,ro; several separated by spaces
 VM_TAP=             # name of a TAP device
 VM_MAC=52:54:00:12:34:56
 VM_RNG=             # 1: an entropy source
-VM_BALLOON=         # 1: a balloon
-VM_HVC=             # 1: the virtio console is on standard input and output, ttyS0 in /run/vm.serial
+VM_BALLOON=         # its size at the start, 0 for an empty one: a balloon
+VM_HVC=             # 1: the virtio console is on standard input and output, ttyS0 is not
 VM_APPEND=          # more for the kernel's command line; mode=NAME picks the inner function
 VM_EXTRA=           # more options for vmm
+VM_WRAP=            # a command that runs the VMM: onpty
+VM_SERIAL=file=/run/vm.serial   # where vmm's ttyS0 goes when VM_HVC is set
 VM_CONSOLE=ttyS0
 
 vm_cmdline() {
@@ -69,18 +71,21 @@ vm_exec_vmm() {
 	set -- run --kernel "/lab/$VM_KERNEL" --initrd /lab/initrd --cmdline "$(vm_cmdline)" \
 		--memory "$VM_MEMORY" --cpus "$VM_CPUS"
 	if [ "$VM_HVC" ]; then
-		set -- "$@" --console stdio --serial file=/run/vm.serial
+		set -- "$@" --console stdio --serial "$VM_SERIAL"
 	else
 		set -- "$@" --serial stdio
 	fi
 	for disk in $VM_DISKS; do
-		set -- "$@" --disk "path=$disk"
+		case $disk in
+		*,ro) set -- "$@" --disk "${disk%,ro},readonly" ;;
+		*) set -- "$@" --disk "$disk" ;;
+		esac
 	done
 	[ -z "$VM_TAP" ] || set -- "$@" --net "tap=$VM_TAP,mac=$VM_MAC"
-	[ -z "$VM_RNG" ] || set -- "$@" --rng
-	[ -z "$VM_BALLOON" ] || set -- "$@" --balloon
+	[ "$VM_RNG" ] || set -- "$@" --rng=off
+	[ -z "$VM_BALLOON" ] || set -- "$@" "--balloon=$VM_BALLOON"
 	# shellcheck disable=SC2086
-	exec vmm "$@" $VM_EXTRA
+	exec $VM_WRAP vmm "$@" $VM_EXTRA
 }
 
 vm_exec_qemu() {
@@ -184,6 +189,29 @@ vm_wait() {
 vm_expect_end() {
 	vm_wait
 	[ "$VM_STATUS" -eq "$1" ] || fail "the VMM ended with status $VM_STATUS, not $1"
+}
+
+# tap_up: the TAP device tap0 with this machine's end of the network, 10.9.0.1.
+tap_up() {
+	tunctl -t tap0 >/dev/null || fail 'cannot make a TAP device'
+	ip address add 10.9.0.1/24 dev tap0
+	ip link set tap0 up
+}
+
+# vm_memory KEY: that line of the VMM's /proc/PID/status, in KiB.
+vm_memory() {
+	awk -v key="$1:" '$1 == key { print $2 }' "/proc/$VM_PID/status"
+}
+
+# check_ext4 IMAGE: replays the journal if need be; any damage fails the case.
+check_ext4() {
+	e2fsck -fy "$1" >/run/e2fsck.log 2>&1
+	status=$?
+	# 1: corrected. Only the journal's replay and what it leaves to settle may be.
+	if [ "$status" -gt "${2:-0}" ]; then
+		cat /run/e2fsck.log
+		fail "e2fsck ends with status $status"
+	fi
 }
 
 # Ends the VM without ceremony.

@@ -11,33 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-static long long now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (long long)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-/* Sum of the idle time of all CPUs, or 0 where the kernel does not tell. */
-static long long idle_ns(void)
-{
-	FILE *f = fopen("/proc/timer_list", "r");
-	long long sum = 0;
-	long long one;
-	char line[256];
-
-	if (f == NULL)
-		return 0;
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, " .idle_sleeptime : %lld", &one) == 1)
-			sum += one;
-	fclose(f);
-	return sum;
-}
+#include "clock.h"
 
 static int usage(void)
 {
@@ -46,20 +22,19 @@ static int usage(void)
 }
 
 /* Reads until the mark, the end or the deadline; returns 1 if the mark came. */
-static int watch(int fd, const char *mark, long long deadline_ns)
+static int watch(int fd, const char *mark, long long deadline_ns, char *text, size_t size)
 {
-	static char text[1 << 20];
 	size_t have = 0;
 
-	while (have < sizeof(text) - 1) {
+	while (have < size - 1) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		long long left_ms = (deadline_ns - now_ns()) / 1000000;
+		long long left_ms = (deadline_ns - clock_ns()) / 1000000;
 		size_t line = have;
 		ssize_t n;
 
 		if (left_ms <= 0 || poll(&p, 1, (int)left_ms) != 1)
 			return 0;
-		n = read(fd, text + have, sizeof(text) - 1 - have);
+		n = read(fd, text + have, size - 1 - have);
 		if (n <= 0)
 			return 0;
 		while (line > 0 && text[line - 1] != '\n')
@@ -74,6 +49,7 @@ static int watch(int fd, const char *mark, long long deadline_ns)
 
 int main(int argc, char **argv)
 {
+	static char text[1 << 20];
 	long long start_ns;
 	long long end_ns;
 	long long idle_before;
@@ -88,8 +64,8 @@ int main(int argc, char **argv)
 	/* The command's input stays open and silent. */
 	if (pipe(out) != 0 || pipe(in) != 0)
 		return 2;
-	idle_before = idle_ns();
-	start_ns = now_ns();
+	idle_before = clock_idle_ns();
+	start_ns = clock_ns();
 	pid = fork();
 	if (pid < 0)
 		return 2;
@@ -104,11 +80,12 @@ int main(int argc, char **argv)
 		_exit(127);
 	}
 	close(out[1]);
-	found = watch(out[0], argv[1], start_ns + atoll(argv[2]) * 1000000000);
-	end_ns = now_ns();
-	idle_after = idle_ns();
+	found = watch(out[0], argv[1], start_ns + atoll(argv[2]) * 1000000000, text, sizeof(text));
+	end_ns = clock_ns();
+	idle_after = clock_idle_ns();
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+	fputs(text, stderr);
 	if (!found)
 		return 1;
 	printf("%lld %lld\n", end_ns - start_ns, end_ns - start_ns - (idle_after - idle_before));

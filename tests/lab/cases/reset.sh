@@ -1,0 +1,31 @@
+# shellcheck shell=sh disable=SC2034
+# The machine is reset twice, by ACPI's reset register and by the keyboard controller's line, with
+# devices in use. It starts again each time, and its devices work; the count is kept on a disk.
+
+CASE_TIMEOUT=200
+CASE_ONLY_VMM=1
+
+outer() {
+	truncate -s 16M /tmp/disk
+	VM_DISKS=/tmp/disk
+	vm_start 150
+	vm_expect 'inner: boot 1 ' 80
+	vm_expect 'inner: boot 2 ' 60
+	vm_expect 'inner: boot 3 ' 60
+	vm_expect_end 0
+	[ "$(grep -c 'inner: user space reached' "$VM_LOG")" -eq 3 ] || fail 'not three boots'
+	pass
+}
+
+inner_main() {
+	load_modules
+	wait_for 10 test -b /dev/vda || give_up 'no disk'
+	count=$(head -c 1 /dev/vda | tr -dc 1-9)
+	count=$((count + 1))
+	printf %s "$count" | dd of=/dev/vda bs=1 conv=notrunc,fsync 2>/dev/null
+	say "boot $count with $(nproc) CPU"
+	case $count in
+	1) reset_by acpi ;;
+	2) reset_by kbd ;;
+	esac
+}

@@ -1,0 +1,133 @@
+/*
+ * stream connect ADDRESS PORT send|receive MIB
+ * stream listen PORT send|receive MIB
+ *
+ * Moves so many MiB over TCP. Each 64-bit word is computed from its position; the receiver checks
+ * every one and then answers with a byte that the sender waits for.
+ * Exit status: 0 all of it arrived and is right, 1 not, 2 the tool could not run.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CHUNK_BYTES 65536u
+
+/* splitmix64's finisher: cheap, and no two positions look alike. */
+static uint64_t word_at(uint64_t i)
+{
+	i = (i + 1) * 0x9e3779b97f4a7c15u;
+	i = (i ^ (i >> 30)) * 0xbf58476d1ce4e5b9u;
+	return i ^ (i >> 27);
+}
+
+static void fill(uint64_t *words, uint64_t first)
+{
+	for (size_t i = 0; i < CHUNK_BYTES / 8; i++)
+		words[i] = word_at(first + i);
+}
+
+static int send_all(int fd, uint64_t bytes)
+{
+	static uint64_t words[CHUNK_BYTES / 8];
+	char answer = 0;
+
+	for (uint64_t done = 0; done < bytes; done += CHUNK_BYTES) {
+		size_t sent = 0;
+
+		fill(words, done / 8);
+		while (sent < CHUNK_BYTES) {
+			ssize_t n = write(fd, (char *)words + sent, CHUNK_BYTES - sent);
+
+			if (n <= 0) {
+				fprintf(stderr, "stream: cannot send after %llu bytes\n",
+				        (unsigned long long)(done + sent));
+				return 1;
+			}
+			sent += (size_t)n;
+		}
+	}
+	if (read(fd, &answer, 1) != 1 || answer != 'k') {
+		fprintf(stderr, "stream: the receiver did not confirm\n");
+		return 1;
+	}
+	return 0;
+}
+
+static int receive_all(int fd, uint64_t bytes)
+{
+	static uint64_t got[CHUNK_BYTES / 8];
+	static uint64_t want[CHUNK_BYTES / 8];
+
+	for (uint64_t done = 0; done < bytes; done += CHUNK_BYTES) {
+		size_t have = 0;
+
+		while (have < CHUNK_BYTES) {
+			ssize_t n = read(fd, (char *)got + have, CHUNK_BYTES - have);
+
+			if (n <= 0) {
+				fprintf(stderr, "stream: the data ends after %llu bytes\n",
+				        (unsigned long long)(done + have));
+				return 1;
+			}
+			have += (size_t)n;
+		}
+		fill(want, done / 8);
+		if (memcmp(got, want, CHUNK_BYTES) != 0) {
+			fprintf(stderr, "stream: wrong data in the %u bytes at %llu\n", CHUNK_BYTES,
+			        (unsigned long long)done);
+			return 1;
+		}
+	}
+	return write(fd, "k", 1) == 1 ? 0 : 1;
+}
+
+/* Returns a connected socket, or -1. ADDRESS NULL: listen. */
+static int open_socket(const char *address, const char *port)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int on = 1;
+
+	if (fd < 0)
+		return -1;
+	if (address != NULL) {
+		if (inet_pton(AF_INET, address, &sin.sin_addr) != 1)
+			return -1;
+		return connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0 ? fd : -1;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) != 0 || listen(fd, 1) != 0)
+		return -1;
+	return accept(fd, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	const char *address = NULL;
+	uint64_t bytes;
+	int fd;
+	int rc;
+
+	if (argc == 6 && strcmp(argv[1], "connect") == 0)
+		address = argv[2];
+	else if (argc != 5 || strcmp(argv[1], "listen") != 0) {
+		fprintf(stderr, "usage: stream connect ADDRESS|listen PORT send|receive MIB\n");
+		return 2;
+	}
+	argv += argc - 3; /* PORT, direction, MIB */
+	bytes = strtoull(argv[2], NULL, 10) << 20;
+	fd = open_socket(address, argv[0]);
+	if (fd < 0) {
+		perror("stream");
+		return 2;
+	}
+	rc = strcmp(argv[1], "send") == 0 ? send_all(fd, bytes) : receive_all(fd, bytes);
+	if (rc == 0)
+		printf("stream: %llu bytes right\n", (unsigned long long)bytes);
+	return rc;
+}
