@@ -181,8 +181,8 @@ static enum rx_result receive(struct net_pair *p)
 	rx->iov[rx->iov_tail] = (struct iovec){rx->stash, sizeof(rx->stash)};
 	ssize_t n = readv(p->net->backend->fd[p->index], rx->iov + rx->iov_head,
 	                  (int)(rx->iov_tail - rx->iov_head + 1));
-	if (n < 0)
-		return read_failed(p, errno);
+	if (n <= 0)
+		return read_failed(p, n ? errno : EPIPE);
 	if (n < (ssize_t)NET_VNET_HDR_BYTES || n > (ssize_t)NET_FRAME_MAX)
 		return drop(p);
 	uint32_t len = (uint32_t)n;
