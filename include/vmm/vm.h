@@ -44,7 +44,7 @@ typedef struct vmm_vm_opts {
 	const char *name;      /* identity: default MAC addresses derive from it; NULL: "vm" */
 	const char *kvm_path;  /* NULL: "/dev/kvm" */
 	int kvm_fd;            /* an open /dev/kvm (duplicated), or -1 */
-	int memory_fd;         /* a file to use as guest RAM (duplicated), or -1: a memfd */
+	int memory_fd;         /* a file to use as guest RAM (duplicated), or -1: anonymous */
 	int kick_signal;       /* a real-time signal, or 0: SIGRTMIN + 1 */
 	vmm_log_level_t log_level;
 	vmm_log_fn log; /* NULL: silent */

@@ -1,4 +1,4 @@
-/* Guest memory over one memfd. See gmem.h. */
+/* Guest memory: one mapping. See gmem.h. */
 #include "gmem.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 #define HUGE_PAGE_SIZE (2ull << 20)
 
 struct gmem {
-	int fd;
+	int fd;       /* the file behind it, or -1: anonymous */
 	uint8_t *map; /* all of RAM, contiguous on the host side */
 	uint64_t size_bytes;
 	unsigned region_count;
@@ -56,8 +56,9 @@ static vmm_err_t open_backing(struct gmem *gm, const struct gmem_opts *opts, vmm
 			               opts->fd, (unsigned long long)gm->size_bytes);
 		return VMM_OK;
 	}
-	unsigned flags = MFD_CLOEXEC | (opts->huge_pages ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
-	gm->fd = memfd_create("vmm-guest", flags);
+	if (!opts->huge_pages)
+		return VMM_OK;
+	gm->fd = memfd_create("vmm-guest", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
 	if (gm->fd < 0)
 		return err_sys(ei, errno, "memory", "memfd_create failed");
 	if (ftruncate(gm->fd, (off_t)gm->size_bytes) < 0)
@@ -66,10 +67,29 @@ static vmm_err_t open_backing(struct gmem *gm, const struct gmem_opts *opts, vmm
 	return VMM_OK;
 }
 
+/*
+ * Anonymous memory, because the host gives it transparent huge pages, which it denies to memfds
+ * by default: a boot then takes hundreds of page faults instead of tens of thousands. They need
+ * the same alignment on both sides, so what is mapped starts at a multiple of their size.
+ */
+static void *map_anonymous(uint64_t bytes)
+{
+	uint8_t *p = mmap(NULL, bytes + HUGE_PAGE_SIZE, PROT_READ | PROT_WRITE,
+	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return p;
+	uint64_t before = -(uintptr_t)p & (HUGE_PAGE_SIZE - 1);
+	if (before > 0)
+		(void)munmap(p, before);
+	(void)munmap(p + before + bytes, HUGE_PAGE_SIZE - before);
+	return p + before;
+}
+
 static vmm_err_t map_backing(struct gmem *gm, const struct gmem_opts *opts, vmm_err_info_t *ei)
 {
-	void *p = mmap(NULL, gm->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-	               gm->fd, 0);
+	void *p = gm->fd < 0 ? map_anonymous(gm->size_bytes)
+	                     : mmap(NULL, gm->size_bytes, PROT_READ | PROT_WRITE,
+	                            MAP_SHARED | MAP_NORESERVE, gm->fd, 0);
 	if (p == MAP_FAILED) {
 		int err = errno;
 		if (opts->huge_pages)
@@ -81,9 +101,10 @@ static vmm_err_t map_backing(struct gmem *gm, const struct gmem_opts *opts, vmm_
 		               (unsigned long long)(gm->size_bytes >> 20));
 	}
 	gm->map = p;
-	/* The advice is only that: a core dump without guest memory, huge pages where tmpfs has
-	 * them. */
+	/* The advice is only that. No guest memory in core dumps, nor, copied on write, in children
+	 * of the embedder. */
 	(void)madvise(p, gm->size_bytes, MADV_DONTDUMP);
+	(void)madvise(p, gm->size_bytes, MADV_DONTFORK);
 	if (!opts->huge_pages)
 		(void)madvise(p, gm->size_bytes, MADV_HUGEPAGE);
 	if (opts->prefault && madvise(p, gm->size_bytes, MADV_POPULATE_WRITE) < 0)
@@ -144,11 +165,6 @@ void gmem_destroy(struct gmem *gm)
 uint64_t gmem_size_bytes(const struct gmem *gm)
 {
 	return gm->size_bytes;
-}
-
-int gmem_fd(const struct gmem *gm)
-{
-	return gm->fd;
 }
 
 unsigned gmem_region_count(const struct gmem *gm)
@@ -232,17 +248,23 @@ vmm_err_t gmem_load_fd(const struct gmem *gm, struct gpa addr, int fd, uint64_t 
 	return VMM_OK;
 }
 
+static bool discard(const struct gmem *gm, uint64_t offset, uint64_t len)
+{
+	if (gm->fd < 0)
+		return madvise(gm->map + offset, len, MADV_DONTNEED) == 0;
+	return fallocate(gm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+	                 (off_t)len) == 0;
+}
+
 bool gmem_discard(const struct gmem *gm, struct gpa addr, uint64_t len)
 {
 	uint8_t *p = gmem_at(gm, addr, len);
 	if (!p || ((addr.addr | len) & (MACHINE_PAGE_SIZE - 1)))
 		return false;
-	return fallocate(gm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(p - gm->map),
-	                 (off_t)len) == 0;
+	return discard(gm, (uint64_t)(p - gm->map), len);
 }
 
 bool gmem_discard_all(const struct gmem *gm)
 {
-	return fallocate(gm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-	                 (off_t)gm->size_bytes) == 0;
+	return discard(gm, 0, gm->size_bytes);
 }

@@ -1,7 +1,8 @@
 /*
  * Guest memory: the only place where a guest-physical address becomes a host address, and never
- * without a length. Backed by one memfd; RAM lies below the 32-bit hole and, if it is larger,
- * continues at 4 GiB (machine.h). Read-only after creation, so any thread may use it.
+ * without a length. One mapping of anonymous memory, or of a file; RAM lies below the 32-bit hole
+ * and, if it is larger, continues at 4 GiB (machine.h). Read-only after creation, so any thread may
+ * use it.
  */
 #ifndef SRC_VMM_GMEM_H
 #define SRC_VMM_GMEM_H
@@ -29,7 +30,7 @@ struct gmem_opts {
 	uint64_t size_bytes; /* multiple of 4 KiB (2 MiB with huge pages) */
 	bool huge_pages;     /* 2 MiB pages of hugetlbfs */
 	bool prefault;       /* all pages present before the call returns */
-	int fd;              /* use this file instead of a memfd (duplicated), or -1 */
+	int fd;              /* use this file (duplicated), or -1: anonymous memory */
 };
 
 struct gmem;
@@ -40,7 +41,6 @@ VMM_WARN_UNUSED vmm_err_t gmem_create(const struct gmem_opts *opts, struct gmem 
 void gmem_destroy(struct gmem *gm);
 
 uint64_t gmem_size_bytes(const struct gmem *gm);
-int gmem_fd(const struct gmem *gm);
 unsigned gmem_region_count(const struct gmem *gm);
 const struct gmem_region *gmem_region_at(const struct gmem *gm, unsigned i);
 

@@ -1,6 +1,7 @@
 /* Guest memory: layout around the 32-bit hole, bounds, discard, bad sizes. */
 #include <check.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "suite.h"
@@ -47,9 +48,8 @@ START_TEST(hole_splits_large_memory)
 }
 END_TEST
 
-START_TEST(copies_and_discard)
+static void check_copies_and_discard(struct gmem *gm)
 {
-	struct gmem *gm = make(1 << 20);
 	char buf[8] = {0};
 	ck_assert(gmem_write(gm, (struct gpa){0x3000}, "guest", 6));
 	ck_assert(gmem_read(gm, (struct gpa){0x3000}, buf, 6));
@@ -63,6 +63,38 @@ START_TEST(copies_and_discard)
 	ck_assert(gmem_discard_all(gm));
 	ck_assert(gmem_read(gm, (struct gpa){0}, buf, 1));
 	ck_assert_int_eq(buf[0], 0);
+	gmem_destroy(gm);
+}
+
+START_TEST(copies_and_discard)
+{
+	check_copies_and_discard(make(1 << 20));
+}
+END_TEST
+
+START_TEST(copies_and_discard_in_a_file)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+	struct gmem *gm = NULL;
+	vmm_err_info_t ei = {0};
+	struct gmem_opts opts = {.size_bytes = 1 << 20, .fd = fd};
+	ck_assert_msg(gmem_create(&opts, &gm, &ei) == VMM_OK, "%s", ei.message);
+	ck_assert(gmem_write(gm, (struct gpa){0x3ffc}, "file", 5));
+	char buf[5] = {0};
+	ck_assert_int_eq(pread(fd, buf, 5, 0x3ffc), 5);
+	ck_assert_str_eq(buf, "file");
+	check_copies_and_discard(gm);
+	ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+/* Huge pages need it: host and guest addresses agree modulo their size. */
+START_TEST(memory_is_aligned)
+{
+	struct gmem *gm = make(6 << 20);
+	ck_assert_uint_eq((uintptr_t)gmem_at(gm, (struct gpa){0}, 1) & ((2 << 20) - 1), 0);
 	gmem_destroy(gm);
 }
 END_TEST
@@ -108,6 +140,8 @@ int main(void)
 	tcase_add_test(tc, bounds_are_exact);
 	tcase_add_test(tc, hole_splits_large_memory);
 	tcase_add_test(tc, copies_and_discard);
+	tcase_add_test(tc, copies_and_discard_in_a_file);
+	tcase_add_test(tc, memory_is_aligned);
 	tcase_add_test(tc, bad_sizes_are_refused);
 	tcase_add_test(tc, load_from_file);
 	return suite_run("gmem", tc);
