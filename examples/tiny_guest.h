@@ -55,6 +55,7 @@ static inline int tiny_guest(const void *code, size_t len)
 	f.note.p_type = PT_NOTE;
 	f.note.p_offset = offsetof(struct tiny_file, pvh);
 	f.note.p_filesz = f.note.p_memsz = sizeof(f.pvh);
+	f.note.p_align = 4; /* QEMU divides by it */
 	f.pvh.head.n_namesz = 4;
 	f.pvh.head.n_descsz = 4;
 	f.pvh.head.n_type = 18; /* XEN_ELFNOTE_PHYS32_ENTRY */
