@@ -14,11 +14,13 @@
 #define PORT_TEXT   0xe9u
 #define MSI_ADDRESS 0xfee00000ull
 
-static _Noreturn void die(const struct guest_host *h, const char *what)
+void guest_host_need(const struct guest_host *h, const char *call, vmm_err_t err)
 {
+	if (err == VMM_OK)
+		return;
 	const vmm_err_info_t *ei = h->vm ? vmm_vm_error(h->vm) : NULL;
-	(void)printf("FAIL %s: %s: %s: %s\n", h->name, what, ei ? ei->field : "",
-	             ei ? ei->message : "");
+	(void)printf("FAIL %s: %s: %s: %s: %s\n", h->name, call, vmm_strerror(err),
+	             ei ? ei->field : "", ei ? ei->message : "");
 	exit(EXIT_FAILURE);
 }
 
@@ -192,10 +194,8 @@ static void add_devices(struct guest_host *h)
 	         .ctx = h},
 	};
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
-		if (vmm_bus_device_add(h->vm, &devices[i]))
-			die(h, "vmm_bus_device_add");
-	if (vmm_irq_add(h->vm, TESTDEV_GSI, &h->irq))
-		die(h, "vmm_irq_add");
+		guest_host_need(h, "vmm_bus_device_add", vmm_bus_device_add(h->vm, &devices[i]));
+	guest_host_need(h, "vmm_irq_add", vmm_irq_add(h->vm, TESTDEV_GSI, &h->irq));
 }
 
 void guest_host_open(struct guest_host *h, const char *name, const char *path, uint32_t cpus)
@@ -204,18 +204,16 @@ void guest_host_open(struct guest_host *h, const char *name, const char *path, u
 	(void)pthread_mutex_init(&h->lock, NULL);
 	h->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (h->timer_fd < 0)
-		die(h, "timerfd_create");
+		guest_host_need(h, "timerfd_create", VMM_E_IO);
 	vmm_vm_opts_t opts = VMM_VM_OPTS_INIT;
 	opts.memory_bytes = 64ull << 20;
 	opts.cpus = cpus;
 	opts.log = on_log;
 	opts.log_ctx = h;
-	if (vmm_vm_create(&opts, &h->vm, NULL))
-		die(h, "vmm_vm_create");
+	guest_host_need(h, "vmm_vm_create", vmm_vm_create(&opts, &h->vm, NULL));
 	vmm_boot_opts_t boot = VMM_BOOT_OPTS_INIT;
 	boot.kernel = path;
-	if (vmm_boot_set(h->vm, &boot))
-		die(h, "vmm_boot_set");
+	guest_host_need(h, "vmm_boot_set", vmm_boot_set(h->vm, &boot));
 	add_devices(h);
 }
 
@@ -261,15 +259,12 @@ static void wait_for_end(struct guest_host *h, int64_t end_ms)
 
 void guest_host_run(struct guest_host *h, unsigned seconds)
 {
-	if (vmm_vm_build(h->vm))
-		die(h, "vmm_vm_build");
-	if (vmm_vm_start(h->vm))
-		die(h, "vmm_vm_start");
+	guest_host_need(h, "vmm_vm_build", vmm_vm_build(h->vm));
+	guest_host_need(h, "vmm_vm_start", vmm_vm_start(h->vm));
 	wait_for_end(h, now_ms() + (int64_t)seconds * 1000);
 	vmm_vm_stop(h->vm);
 	h->stats = (vmm_stats_t){.struct_size = sizeof(h->stats)};
-	if (vmm_vm_stats(h->vm, &h->stats))
-		die(h, "vmm_vm_stats");
+	guest_host_need(h, "vmm_vm_stats", vmm_vm_stats(h->vm, &h->stats));
 }
 
 void guest_host_close(struct guest_host *h)

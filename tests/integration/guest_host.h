@@ -52,6 +52,9 @@ void guest_host_open(struct guest_host *h, const char *name, const char *path, u
 void guest_host_run(struct guest_host *h, unsigned seconds);
 void guest_host_close(struct guest_host *h);
 
+/* Ends the program with a FAIL line that tells the VM's error, unless ERR is VMM_OK. */
+void guest_host_need(const struct guest_host *h, const char *call, vmm_err_t err);
+
 /* The last event, or NULL. */
 const vmm_event_t *guest_host_end(const struct guest_host *h);
 

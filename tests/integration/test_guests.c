@@ -5,13 +5,19 @@
  *
  * One guest a process: a crash of the VMM costs one guest's verdicts, not all.
  */
+#include <errno.h>
 #include <linux/kvm.h>
+#include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "guest_host.h"
+#include "vmm/net.h"
 
 struct guest_case {
 	const char *name;
@@ -30,6 +36,52 @@ static void verdict(const struct guest_host *h, const char *what, bool ok)
 {
 	(void)printf("%s %s: %s\n", ok ? "PASS" : "FAIL", h->name, what);
 	failures += !ok;
+}
+
+static void at_least(const struct guest_host *h, const char *what, uint64_t found, uint64_t least)
+{
+	(void)printf("%s %s: %s (%llu, at least %llu)\n", found >= least ? "PASS" : "FAIL", h->name,
+	             what, (unsigned long long)found, (unsigned long long)least);
+	failures += found < least;
+}
+
+/* A driver that breaks rules is counted and told of, in a bounded number of lines. */
+static void judge_abuse(struct guest_host *h, const char *id)
+{
+	at_least(h, "broken rules are counted", h->stats.guest_errors, 20);
+	verdict(h, "and told of, by the device's name", strstr(h->log, id));
+	unsigned lines = 0;
+	for (const char *p = h->log; (p = strchr(p, '\n')); p++)
+		lines++;
+	verdict(h, "in a bounded number of lines", lines < 200);
+}
+
+static bool skip(const struct guest_host *h, const char *why)
+{
+	(void)printf("SKIP %s: %s: %s\n", h->name, why, strerror(errno));
+	return false;
+}
+
+/* A TAP device in a network namespace of this process alone. */
+static bool prepare_net(struct guest_host *h)
+{
+	if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+		return skip(h, "a network namespace is not permitted");
+	if (access("/dev/net/tun", R_OK | W_OK) != 0)
+		return skip(h, "/dev/net/tun is missing or not permitted");
+	vmm_net_opts_t net = VMM_NET_OPTS_INIT;
+	net.tap = "tap0";
+	guest_host_need(h, "vmm_net_add", vmm_net_add(h->vm, &net, NULL));
+	struct ifreq request = {.ifr_name = "tap0", .ifr_flags = IFF_UP};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+	(void)close(fd);
+	return up || skip(h, "the TAP device cannot be switched on");
+}
+
+static void judge_net(struct guest_host *h)
+{
+	judge_abuse(h, "net0");
 }
 
 static void judge_pio(struct guest_host *h)
@@ -101,6 +153,7 @@ static const struct guest_case cases[] = {
          .seconds = 20,
          .end = VMM_EVENT_INTERNAL_ERROR,
          .judge = judge_emulation},
+        {.name = "virtio-net", .seconds = 100, .prepare = prepare_net, .judge = judge_net},
 };
 
 /* The guest's own verdicts, with its name in front. */
