@@ -2,7 +2,8 @@
 # Runs one case in the outer machine and judges it.
 
 # The outer machine: QEMU's software emulation of an AMD CPU with SVM and nested paging.
-# outer_args INITRD: prints nothing, fills OUTER.
+# outer_args INITRD SEED: prints nothing, fills OUTER. The seed is for deterministic runs: with the
+# same one a freeze would come again.
 outer_args() {
 	local append='console=ttyS0 quiet panic=-1 mitigations=off' accel=tcg,thread=multi,tb-size=512
 	if [ "${CASE_ICOUNT-}" ]; then
@@ -14,7 +15,7 @@ outer_args() {
 		-kernel "$LAB_BZIMAGE" -initrd "$1")
 	if [ "${CASE_ICOUNT-}" ]; then
 		# One instruction is one nanosecond; nothing random and no host clock comes in.
-		OUTER+=(-icount "shift=0,sleep=off" -rtc "base=2024-01-01,clock=vm" -seed 1)
+		OUTER+=(-icount "shift=0,sleep=off" -rtc "base=2024-01-01,clock=vm" -seed "$2")
 		append+=' nokaslr'
 	fi
 	OUTER+=(-append "$append")
@@ -23,8 +24,8 @@ outer_args() {
 # Runs the outer machine once. Leaves the log in $2; returns 0 if a verdict came,
 # 1 if it ended without one, 2 if it froze.
 outer_run() {
-	local image=$1 log=$2 limit=$3 status=0
-	outer_args "$image"
+	local image=$1 log=$2 limit=$3 seed=$4 status=0
+	outer_args "$image" "$seed"
 	# timeout is our child and QEMU is its: each ends what it started, by process id.
 	timeout --foreground -k 5 "$limit" "${OUTER[@]}" -serial stdio </dev/null >"$log" 2>&1 &
 	OUTER_PID=$!
@@ -115,13 +116,13 @@ case_run() (
 	image_build "$file" "$image"
 	freezes=''
 	result=0
-	outer_run "$image" "$log" "$CASE_TIMEOUT" || result=$?
+	outer_run "$image" "$log" "$CASE_TIMEOUT" 1 || result=$?
 	if [ "$result" -eq 2 ]; then
 		mv "$log" "$log.frozen"
 		echo "$name" >>"$LAB_RUN/freezes"
 		freezes=', outer machine froze once'
 		result=0
-		outer_run "$image" "$log" "$CASE_TIMEOUT" || result=$?
+		outer_run "$image" "$log" "$CASE_TIMEOUT" 2 || result=$?
 	fi
 	rm -f "$image"
 	took=$((SECONDS - started))

@@ -5,7 +5,7 @@
 CASE_NEEDS='bzimage vmlinux'
 CASE_VMMS='vmm qemu kvmtool'
 CASE_ICOUNT=1
-CASE_TIMEOUT=1200
+CASE_TIMEOUT=300
 CASE_INNER_MODULES=
 
 # boot_once VMM: prints "TOTAL BUSY", in instructions.

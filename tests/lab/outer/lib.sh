@@ -191,6 +191,15 @@ vm_expect_end() {
 	[ "$VM_STATUS" -eq "$1" ] || fail "the VMM ended with status $VM_STATUS, not $1"
 }
 
+# laps_figure NAME VMM UNIT: the figure of that line in what `laps` wrote to /run/laps.
+laps_figure() {
+	read -r laps_count _ laps_busy <<END
+$(awk -v name="$1" '$1 == name { print $2, $3, $4 }' /run/laps)
+END
+	[ "$laps_busy" ] || fail "$2 did not get as far as $1"
+	figure "$1/$2" "$((laps_busy / laps_count))" "instructions per $3"
+}
+
 # tap_up: the TAP device tap0 with this machine's end of the network, 10.9.0.1.
 tap_up() {
 	tunctl -t tap0 >/dev/null || fail 'cannot make a TAP device'

@@ -1,0 +1,40 @@
+# shellcheck shell=sh disable=SC2034
+# Instructions per random 4 KiB read and per MiB read sequentially, one request at a time with
+# O_DIRECT in the guest, from an image on tmpfs. 1 vCPU, 256 MiB.
+
+CASE_NEEDS='vmlinux bzimage'
+CASE_VMMS='vmm qemu kvmtool'
+CASE_ICOUNT=1
+CASE_TIMEOUT=400
+
+# shellcheck disable=SC2016
+disk_bench() {
+	sh -c '
+		. /lab/settings
+		. /lab/lib.sh
+		VM_DISKS=/tmp/disk
+		VM_APPEND=mode=bench
+		vm_exec "$1"' sh "$1" </dev/null 2>"$VM_ERR" | laps >/run/laps 2>"$VM_LOG"
+	laps_figure disk-random "$1" 4K-read
+	laps_figure disk-sequential "$1" MiB
+}
+
+outer() {
+	dd if=/dev/urandom of=/tmp/disk bs=1M count=64 2>/dev/null
+	for vmm in $LAB_VMMS; do
+		disk_bench "$vmm"
+	done
+	pass
+}
+
+inner_bench() {
+	load_modules
+	wait_for 10 test -b /dev/vda || give_up 'no disk'
+	blkread /dev/vda random 200 || give_up 'cannot read'
+	blkread /dev/vda sequential 16 || give_up 'cannot read'
+	echo 'lap start 1'
+	blkread /dev/vda random 2000 || give_up 'cannot read'
+	echo 'lap disk-random 2000'
+	blkread /dev/vda sequential 64 || give_up 'cannot read'
+	echo 'lap disk-sequential 64'
+}
