@@ -43,3 +43,5 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/VmmConfig.cmake
 configure_file(${CMAKE_CURRENT_LIST_DIR}/libvmm.pc.in ${CMAKE_CURRENT_BINARY_DIR}/libvmm.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libvmm.pc
 	DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES ${CMAKE_SOURCE_DIR}/docs/man/libvmm.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
