@@ -62,24 +62,31 @@ image_qemu() {
 	install -D /usr/share/seabios/bios-256k.bin "$root/usr/share/seabios/bios-256k.bin"
 }
 
+# Builds the inner guest's image of a case: image_inner CASEFILE OUTPUT.
+image_inner() {
+	local root
+	root=$(mktemp -d "$LAB_RUN/inner.XXXXXX")
+	# shellcheck disable=SC2086
+	image_base "$root" ${CASE_INNER_MODULES-$LAB_INNER_MODULES}
+	install -m 755 "$LAB_SRC/inner/init" "$root/init"
+	cp "$LAB_SRC/inner/lib.sh" "$root/lab/"
+	cp "$1" "$root/lab/case.sh"
+	pack "$root" "$2"
+	rm -rf "$root"
+}
+
 # Builds the outer image of a case: image_build CASEFILE OUTPUT. The case's declarations
 # (CASE_*) are set. The VMMs to carry are in LAB_VMMS.
 image_build() {
 	local case_file=$1 out=$2 work vmm need
 	work=$(mktemp -d "$LAB_RUN/image.XXXXXX")
 	# shellcheck disable=SC2086
-	image_base "$work/inner" ${CASE_INNER_MODULES-$LAB_INNER_MODULES}
-	install -m 755 "$LAB_SRC/inner/init" "$work/inner/init"
-	cp "$LAB_SRC/inner/lib.sh" "$case_file" "$work/inner/lab/"
-	mv "$work/inner/lab/$(basename "$case_file")" "$work/inner/lab/case.sh"
-
-	# shellcheck disable=SC2086
 	image_base "$work/outer" $LAB_OUTER_MODULES ${CASE_OUTER_MODULES-}
 	install -m 755 "$LAB_SRC/outer/init" "$work/outer/init"
 	cp "$LAB_SRC/outer/lib.sh" "$work/outer/lab/"
 	cp "$case_file" "$work/outer/lab/case.sh"
-	printf 'LAB_VMM=%q\nLAB_VMMS=%q\nLAB_VERBOSE=%q\n' \
-		"$LAB_VMM" "$LAB_VMMS" "${LAB_VERBOSE-}" >"$work/outer/lab/settings"
+	printf 'LAB_VMM=%q\nLAB_VMMS=%q\nLAB_VERBOSE=%q\nLAB_DEMO=%q\n' \
+		"$LAB_VMM" "$LAB_VMMS" "${LAB_VERBOSE-}" "${LAB_DEMO-}" >"$work/outer/lab/settings"
 	for need in $CASE_NEEDS; do
 		case $need in
 		bzimage) cp "$LAB_BZIMAGE" "$work/outer/lab/bzimage" ;;
@@ -99,7 +106,7 @@ image_build() {
 		kvmtool) cp "$KVMTOOL" "$work/outer/bin/lkvm" ;;
 		esac
 	done
-	pack "$work/inner" "$work/outer/lab/initrd"
+	image_inner "$case_file" "$work/outer/lab/initrd"
 	pack "$work/outer" "$out"
 	rm -rf "$work"
 }
