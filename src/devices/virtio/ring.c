@@ -252,7 +252,8 @@ bool ring_kick_enable(struct ring *r)
 		*(volatile uint16_t *)&used_of(r)->flags = 0;
 	/* The wish before the look; pairs with the driver's barrier after it moves idx. */
 	atomic_thread_fence(memory_order_seq_cst);
-	return ring_available(r) > 0;
+	/* An index that is wrong counts as well: the next pop tells of it. */
+	return ring_available(r) > 0 || r->broken;
 }
 
 static uint32_t copy_iov(const struct iovec *iov, unsigned n, uint32_t offset, uint8_t *buf,

@@ -89,7 +89,8 @@ bool ring_publish(struct ring *r);
 
 /*
  * Tell the driver that its notifications are not needed, or needed again. ring_kick_enable returns
- * true if something became available meanwhile: the caller must look again.
+ * true if something became available meanwhile, or the index became invalid: the caller must pop
+ * again, which returns RING_BAD then.
  */
 void ring_kick_disable(struct ring *r);
 bool ring_kick_enable(struct ring *r);
