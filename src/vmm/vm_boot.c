@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "boot/fit.h"
+#include "boot/part.h"
 #include "errset.h"
 
 struct file {
@@ -17,9 +19,12 @@ struct file {
 
 struct boot_files {
 	vmm_boot_protocol_t protocol;
-	struct file kernel;
+	bool is_image;      /* KERNEL may be a guest image */
+	struct file kernel; /* or the image */
 	struct file initrd;
-	char *cmdline;
+	char *cmdline;   /* NULL: not given */
+	struct fit *fit; /* of the image */
+	int unpacked_fd; /* its kernel, unpacked, or -1 */
 };
 
 static vmm_err_t take_file(struct file *f, const char *path, int fd, const char *what,
@@ -56,13 +61,14 @@ vmm_err_t vm_boot_take(const vmm_boot_opts_t *opts, struct boot_files **out, vmm
 	if (!f)
 		return err_set(ei, VMM_E_NOMEM, "boot", "out of memory");
 	f->protocol = opts->protocol;
-	f->kernel.fd = f->initrd.fd = -1;
+	f->is_image = image;
+	f->kernel.fd = f->initrd.fd = f->unpacked_fd = -1;
 	vmm_err_t err = take_file(&f->kernel, image ? opts->image : opts->kernel,
 	                          image ? opts->image_fd : opts->kernel_fd, "kernel", ei);
 	if (!err)
 		err = take_file(&f->initrd, opts->initrd, opts->initrd_fd, "initrd", ei);
-	if (!err) {
-		f->cmdline = strdup(opts->cmdline ? opts->cmdline : "");
+	if (!err && opts->cmdline) {
+		f->cmdline = strdup(opts->cmdline);
 		if (!f->cmdline)
 			err = err_set(ei, VMM_E_NOMEM, "boot", "out of memory");
 	}
@@ -97,7 +103,39 @@ static vmm_err_t open_part(struct file *f, const char *what, struct boot_part *p
 	return VMM_OK;
 }
 
-vmm_err_t vm_boot_open(struct boot_files *f, struct boot_plan *plan, vmm_err_info_t *ei)
+static vmm_err_t is_fit(const struct boot_files *f, const struct boot_part *part, bool *fit,
+                        vmm_err_info_t *ei)
+{
+	uint8_t head[4];
+	*fit = false;
+	if (!f->is_image || part->len_bytes < sizeof(head))
+		return VMM_OK;
+	vmm_err_t err = part_read(part, 0, head, sizeof(head), "the first bytes", ei);
+	if (!err)
+		*fit = fit_matches(head, sizeof(head));
+	return err;
+}
+
+/* PLAN holds the image as its kernel: put the image's parts in its place. */
+static vmm_err_t open_image(struct boot_files *f, uint64_t ram_bytes, struct boot_plan *plan,
+                            vmm_err_info_t *ei)
+{
+	struct boot_part image = plan->kernel;
+	f->fit = malloc(sizeof(*f->fit));
+	if (!f->fit)
+		return err_set(ei, VMM_E_NOMEM, image.name, "out of memory");
+	vmm_err_t err = fit_read(&image, f->fit, ei);
+	if (!err)
+		err = fit_hash(&image, f->fit, true, ei);
+	if (!err)
+		err = fit_require(f->fit, image.name, ei);
+	if (!err)
+		err = fit_plan(&image, f->fit, ram_bytes, plan, &f->unpacked_fd, ei);
+	return err;
+}
+
+vmm_err_t vm_boot_open(struct boot_files *f, uint64_t ram_bytes, struct boot_plan *plan,
+                       vmm_err_info_t *ei)
 {
 	static const enum boot_protocol protocols[] = {
 	        [VMM_BOOT_AUTO] = BOOT_AUTO,
@@ -107,11 +145,20 @@ vmm_err_t vm_boot_open(struct boot_files *f, struct boot_plan *plan, vmm_err_inf
 	if ((unsigned)f->protocol >= sizeof(protocols) / sizeof(protocols[0]))
 		return err_set(ei, VMM_E_INVAL, "protocol", "%d is none of vmm_boot_protocol_t",
 		               (int)f->protocol);
-	*plan = (struct boot_plan){
-	        .protocol = protocols[f->protocol], .cmdline = f->cmdline, .policy.fd = -1};
-	vmm_err_t err = open_part(&f->kernel, "kernel", &plan->kernel, ei);
+	bool fit = false;
+	*plan = (struct boot_plan){.protocol = protocols[f->protocol],
+	                           .cmdline = "",
+	                           .initrd.fd = -1,
+	                           .policy.fd = -1};
+	vmm_err_t err = open_part(&f->kernel, f->is_image ? "image" : "kernel", &plan->kernel, ei);
 	if (!err)
+		err = is_fit(f, &plan->kernel, &fit, ei);
+	if (!err && fit)
+		err = open_image(f, ram_bytes, plan, ei);
+	if (!err && given(f->initrd.path, f->initrd.fd))
 		err = open_part(&f->initrd, "initrd", &plan->initrd, ei);
+	if (!err && f->cmdline)
+		plan->cmdline = f->cmdline;
 	return err;
 }
 
@@ -123,6 +170,9 @@ void vm_boot_close(struct boot_files *f)
 		(void)close(f->kernel.fd);
 	if (f->initrd.fd >= 0)
 		(void)close(f->initrd.fd);
+	if (f->unpacked_fd >= 0)
+		(void)close(f->unpacked_fd);
+	free(f->fit);
 	free(f->kernel.path);
 	free(f->initrd.path);
 	free(f->cmdline);

@@ -36,7 +36,7 @@ static vmm_err_t open_boot(vmm_vm_t *vm)
 	if (!vm->boot_files)
 		return err_set(&vm->error, VMM_E_STATE, "boot",
 		               "there is nothing to boot: call vmm_boot_set first");
-	vmm_err_t err = vm_boot_open(vm->boot_files, &vm->plan, &vm->error);
+	vmm_err_t err = vm_boot_open(vm->boot_files, vm->opts.memory_bytes, &vm->plan, &vm->error);
 	if (!err)
 		err = boot_check(&vm->plan, vm->opts.memory_bytes, &vm->error);
 	return err;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#define DEVICE_PRESENT       0x0fu /* present, enabled, shown, working: ACPI 6.4, 6.3.7 */
 #define POWER_BUTTON_PRESSED 0x80u /* ACPI 6.4, 4.8.2.2.1.2 */
 
 static bool gsi_is_shared(const struct machine *m, uint32_t gsi)
@@ -68,6 +69,7 @@ static void add_pvpanic(struct aml *a)
 {
 	struct aml_mark dev = aml_device(a, "PEVT");
 	aml_name_string(a, "_HID", "QEMU0001");
+	aml_name_integer(a, "_STA", DEVICE_PRESENT);
 	struct aml_mark crs = aml_resources(a);
 	aml_io(a, MACHINE_PORT_PVPANIC, 1);
 	aml_resources_close(a, crs);
