@@ -74,6 +74,17 @@ void bare_open(struct bare *b, const uint8_t *code, size_t len)
 	set_entry(b);
 }
 
+void bare_set_cpuid(struct bare *b)
+{
+	const uint32_t entries = 128;
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + entries * sizeof(*cpuid->entries));
+	need(cpuid ? 0 : -1, "calloc");
+	cpuid->nent = entries;
+	need(ioctl(b->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid), "KVM_GET_SUPPORTED_CPUID");
+	need(ioctl(b->vcpu_fd, KVM_SET_CPUID2, cpuid), "KVM_SET_CPUID2");
+	free(cpuid);
+}
+
 void bare_run(struct bare *b)
 {
 	int result;

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define BARE_MEMORY (128ull << 20)
-#define BARE_ENTRY  0x200000u
+#define BARE_ENTRY  0x100000u
 
 struct bare {
 	int kvm_fd, vm_fd, vcpu_fd;
@@ -20,6 +20,8 @@ struct bare {
 
 /* CODE will run at BARE_ENTRY in 32-bit protected mode, paging off, as a PVH guest's does. */
 void bare_open(struct bare *b, const uint8_t *code, size_t len);
+/* Give the vCPU the CPUID that KVM supports, without which no operating system starts. */
+void bare_set_cpuid(struct bare *b);
 /* KVM_RUN; the exit is in b->run. */
 void bare_run(struct bare *b);
 

@@ -1,4 +1,4 @@
-/* The guests of the benches: 32-bit machine code at 0x200000. */
+/* The guests of the benches: 32-bit machine code at 0x100000. */
 #ifndef BENCH_GUESTS_H
 #define BENCH_GUESTS_H
 

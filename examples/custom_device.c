@@ -33,7 +33,7 @@
  */
 __asm__(".pushsection .rodata\n"
         ".code32\n"
-        ".set base, 0x200000\n" /* TINY_ENTRY */
+        ".set base, 0x100000\n" /* TINY_ENTRY */
         "guest:\n"
         "	lgdt base + gdt_pointer - guest\n"
         "	ljmp $0x08, $base + 1f - guest\n"

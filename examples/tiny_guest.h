@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define TINY_ENTRY 0x200000u
+#define TINY_ENTRY 0x100000u
 #define TINY_MAX   2048u
 
 struct tiny_file {

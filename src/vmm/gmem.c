@@ -105,8 +105,11 @@ static vmm_err_t map_backing(struct gmem *gm, const struct gmem_opts *opts, vmm_
 	 * of the embedder. */
 	(void)madvise(p, gm->size_bytes, MADV_DONTDUMP);
 	(void)madvise(p, gm->size_bytes, MADV_DONTFORK);
-	if (!opts->huge_pages)
-		(void)madvise(p, gm->size_bytes, MADV_HUGEPAGE);
+	/* Not at its start: a few pages there carry what the boot code puts down, and zeroing 2 MiB
+	 * for them would be the longest step of a small guest's start. */
+	if (!opts->huge_pages && gm->size_bytes > HUGE_PAGE_SIZE)
+		(void)madvise(gm->map + HUGE_PAGE_SIZE, gm->size_bytes - HUGE_PAGE_SIZE,
+		              MADV_HUGEPAGE);
 	if (opts->prefault && madvise(p, gm->size_bytes, MADV_POPULATE_WRITE) < 0)
 		return err_sys_as(ei, VMM_E_NOMEM, errno, "memory", "cannot prefault %llu MiB",
 		                  (unsigned long long)(gm->size_bytes >> 20));

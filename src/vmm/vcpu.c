@@ -155,11 +155,20 @@ static void run_failed(struct vcpu *v, int errnum)
 	vm_halt(v->vm, &event);
 }
 
+/* A thread names itself with one call; naming another takes three, on its creator's path. */
+static void name_thread(const struct vcpu *v)
+{
+	char name[16];
+	(void)snprintf(name, sizeof(name), "vmm-vcpu%u", v->id & 0xffu);
+	(void)pthread_setname_np(pthread_self(), name);
+}
+
 void *vcpu_main(void *arg)
 {
 	struct vcpu *v = arg;
 	vmm_vm_t *vm = v->vm;
 	bool timed = false;
+	name_thread(v);
 	for (;;) {
 		if (atomic_load_explicit(&vm->gate, memory_order_acquire) != GATE_OPEN &&
 		    !vm_gate_wait(vm))

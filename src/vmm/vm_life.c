@@ -177,6 +177,7 @@ void vmm_vm_power_button(vmm_vm_t *vm)
 static void *loop_main(void *ctx)
 {
 	vmm_vm_t *vm = ctx;
+	(void)pthread_setname_np(pthread_self(), "vmm-loop");
 	loop_run(vm->loop);
 	return NULL;
 }
@@ -186,22 +187,19 @@ static vmm_err_t spawn(vmm_vm_t *vm, pthread_t *thread, void *(*main_fn)(void *)
 {
 	int err = pthread_create(thread, NULL, main_fn, arg);
 	if (err)
-		return err_sys(&vm->error, err, "thread", "cannot start %s", name);
-	(void)pthread_setname_np(*thread, name);
+		return err_sys(&vm->error, err, "thread", "cannot start %s's thread", name);
 	return VMM_OK;
 }
 
 static vmm_err_t spawn_all(vmm_vm_t *vm)
 {
-	vmm_err_t err = spawn(vm, &vm->loop_thread, loop_main, vm, "vmm-loop");
+	vmm_err_t err = spawn(vm, &vm->loop_thread, loop_main, vm, "the event loop");
 	vm->has_loop_thread = !err;
 	if (vm->opts.flags & VMM_VM_STEP)
 		return err;
 	for (uint32_t i = 0; !err && i < vm->vcpu_count; i++) {
 		struct vcpu *v = &vm->vcpus[i];
-		char name[16];
-		(void)snprintf(name, sizeof(name), "vmm-vcpu%u", i & 0xffu);
-		err = spawn(vm, &v->thread, vcpu_main, v, name);
+		err = spawn(vm, &v->thread, vcpu_main, v, "a vCPU");
 		v->has_thread = !err;
 	}
 	return err;
