@@ -74,6 +74,7 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	(void)pthread_mutex_init(&vm->life_lock, NULL);
 	(void)pthread_cond_init(&vm->life_cond, NULL);
 	(void)pthread_mutex_init(&vm->event_lock, NULL);
+	irq_chip_init(&vm->irq_chip);
 	platform_init(&vm->platform, vm_request, vm);
 	err = take_opts(vm, opts, ei);
 	if (!err)
@@ -118,6 +119,7 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	(void)pthread_mutex_destroy(&vm->life_lock);
 	(void)pthread_cond_destroy(&vm->life_cond);
 	(void)pthread_mutex_destroy(&vm->event_lock);
+	irq_chip_fini(&vm->irq_chip);
 	free(vm->name);
 	free(vm->kvm_path);
 	free(vm);

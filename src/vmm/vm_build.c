@@ -50,7 +50,9 @@ static vmm_err_t add_virtio_to_bus(vmm_vm_t *vm, uint32_t i)
 	where->base = MACHINE_VIRTIO_MMIO + (uint64_t)i * MACHINE_VIRTIO_MMIO_SIZE;
 	where->gsi = machine_virtio_gsi(i);
 	vm->mmio[i] = (struct vmmio){.vd = vd};
+	vd->one_line = true;
 	vmm_err_t err = irq_line_open(&vd->irq, where->gsi, ei);
+	vd->irq.chip = &vm->irq_chip;
 	if (!err)
 		err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vmmio_transport, ei);
 	if (!err)
@@ -88,7 +90,7 @@ static vmm_err_t connect_virtio(vmm_vm_t *vm, uint32_t i, vmm_err_info_t *ei)
 {
 	const struct vdev *vd = vm->virtio[i];
 	uint64_t notify = vm->machine.virtio[i].base + VIRTIO_MMIO_QUEUE_NOTIFY;
-	vmm_err_t err = kvm_irqfd(vm->vm_fd, vd->irq.fd, vd->irq.gsi, ei);
+	vmm_err_t err = VMM_OK;
 	for (uint32_t q = 0; !err && q < vd->queue_count; q++)
 		err = kvm_ioeventfd_mmio(vm->vm_fd, vd->queue[q].kick_fd, notify, q, ei);
 	return err;
@@ -114,6 +116,8 @@ vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
 	if (!err)
 		err = connect_interrupts(vm, ei);
 	if (!err)
+		irq_chip_set_vm(&vm->irq_chip, vm->vm_fd);
+	if (!err)
 		err = boot_load(&vm->plan, &vm->machine, vm->gm, &vm->entry, ei);
 	if (!err)
 		err = vcpu_set_entry(&vm->vcpus[0], &vm->entry, ei);
@@ -122,6 +126,7 @@ vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
 
 void vm_kvm_down(vmm_vm_t *vm)
 {
+	irq_chip_set_vm(&vm->irq_chip, -1);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 		kvm_vcpu_close(v->fd, v->run, vm->caps.run_bytes);

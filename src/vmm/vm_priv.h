@@ -2,8 +2,8 @@
  * Inside a VM: the state behind vmm_vm_t and what its parts call of each other.
  *
  * Threads: one per vCPU, one event loop, and those of the embedder.
- * Locks, outermost first: life_lock (state, gate, parked), then a device's lock, then event_lock.
- * life_lock is never held while a thread is joined or a vCPU's exit is handled.
+ * Locks, outermost first: life_lock (state, gate, parked), then a device's lock, then event_lock or
+ * irq_chip.lock. life_lock is never held while a thread is joined or a vCPU's exit is handled.
  */
 #ifndef SRC_VMM_VM_PRIV_H
 #define SRC_VMM_VM_PRIV_H
@@ -112,6 +112,7 @@ struct vmm_vm {
 	/* Devices. */
 	struct platform platform; /* i8042, RTC, ACPI registers, debug exit, pvpanic */
 	struct serial_port *serial;
+	struct irq_chip irq_chip; /* where virtio devices send their interrupts */
 	struct irq_line power_button;
 	uint32_t virtio_count;
 	struct vdev *virtio[MACHINE_VIRTIO_MAX];

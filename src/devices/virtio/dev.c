@@ -94,12 +94,27 @@ void vdev_fini(struct vdev *vd)
 	(void)pthread_mutex_destroy(&vd->lock);
 }
 
+bool vdev_publish_used(struct vdev *vd, unsigned q)
+{
+	return ring_publish(&vd->queue[q].ring);
+}
+
+void vdev_signal_queues(struct vdev *vd, uint64_t mask)
+{
+	for (unsigned q = 0; mask; q++, mask >>= 1) {
+		if (!(mask & 1))
+			continue;
+		atomic_fetch_add_explicit(&vd->stats.interrupts, 1, memory_order_relaxed);
+		vd->transport->signal_used(vd, q);
+		if (vd->one_line)
+			return;
+	}
+}
+
 void vdev_flush_used(struct vdev *vd, unsigned q)
 {
-	if (!ring_publish(&vd->queue[q].ring))
-		return;
-	atomic_fetch_add_explicit(&vd->stats.interrupts, 1, memory_order_relaxed);
-	vd->transport->signal_used(vd, q);
+	if (vdev_publish_used(vd, q))
+		vdev_signal_queues(vd, 1ull << q);
 }
 
 void vdev_config_changed(struct vdev *vd)

@@ -90,6 +90,7 @@ struct vdev {
 	struct log *log;
 	struct irq_line irq;
 	const struct vdev_transport *transport;
+	bool one_line; /* all queues share one interrupt: signalling one is signalling all */
 
 	pthread_mutex_t lock;
 	uint8_t status; /* VIRTIO_CONFIG_S_* */
@@ -129,6 +130,13 @@ static inline bool vdev_has(const struct vdev *vd, unsigned feature_bit)
 
 /* Publish the used ring of queue Q and interrupt the driver if it wants that. */
 void vdev_flush_used(struct vdev *vd, unsigned q);
+/*
+ * The two halves of vdev_flush_used, for a model that wants one interrupt for what it did on
+ * several queues: publish returns true if the driver wants one for Q; signal sends those of the
+ * queues in MASK (bit Q is queue Q).
+ */
+bool vdev_publish_used(struct vdev *vd, unsigned q);
+void vdev_signal_queues(struct vdev *vd, uint64_t mask);
 /* Config space changed: new generation and a config interrupt. */
 void vdev_config_changed(struct vdev *vd);
 /* The driver broke a rule: DEVICE_NEEDS_RESET, a config interrupt, a counter, a limited log line.

@@ -71,6 +71,47 @@ void net_backend_failed(struct vmm_net *net, const char *what, int errnum)
 	        net->backend->name, strerror_r(errnum, text, sizeof(text)));
 }
 
+void net_publish(struct vmm_net *net, unsigned q)
+{
+	if (vdev_publish_used(&net->vd, q))
+		net->signals |= 1ull << q;
+}
+
+void net_signal(struct vmm_net *net)
+{
+	uint64_t due = net->signals;
+	net->signals = 0;
+	vdev_signal_queues(&net->vd, due);
+}
+
+/*
+ * Watch P's descriptor for what its state calls for. It is level triggered: what nobody would act
+ * upon must not be watched. One that is watched for nothing is taken out, for errors are always
+ * reported. On the loop's thread.
+ */
+static void watch(struct net_pair *p)
+{
+	struct vmm_net *net = p->net;
+	struct vdev *vd = &net->vd;
+	uint32_t want = 0;
+	if (net_usable(net) && !net->backend_failed && p->index < net->pairs) {
+		if (net->link_up && !p->rx_starved)
+			want |= EPOLLIN;
+		if (p->tx_blocked)
+			want |= EPOLLOUT;
+	}
+	if (want == p->watched)
+		return;
+	p->watched = want;
+	vmm_err_info_t ei;
+	if (!want)
+		loop_del(vd->loop, &p->source);
+	else if (p->source.added)
+		loop_mod(vd->loop, &p->source, want);
+	else if (loop_add(vd->loop, &p->source, want, &ei))
+		log_say(vd->log, VMM_LOG_ERROR, "%s: %s", vd->id, ei.message);
+}
+
 /* The backend's descriptor is ready. */
 static void source_ready(void *ctx, uint32_t events)
 {
@@ -82,19 +123,9 @@ static void source_ready(void *ctx, uint32_t events)
 		net_tx_run(p);
 	}
 	net_rx_run(p);
+	net_signal(p->net);
+	watch(p);
 	(void)pthread_mutex_unlock(&vd->lock);
-}
-
-/* Watch the descriptor; one that is ready already is reported again. */
-static void arm(struct net_pair *p)
-{
-	struct vdev *vd = &p->net->vd;
-	vmm_err_info_t ei;
-	p->arm = false;
-	if (p->source.added)
-		loop_mod(vd->loop, &p->source, EPOLLIN | EPOLLET);
-	else if (loop_add(vd->loop, &p->source, EPOLLIN | EPOLLET, &ei))
-		log_say(vd->log, VMM_LOG_ERROR, "%s: %s", vd->id, ei.message);
 }
 
 /* On the loop: what was left for later, here or on another thread. */
@@ -102,23 +133,22 @@ static void work(void *ctx)
 {
 	struct vmm_net *net = ctx;
 	(void)pthread_mutex_lock(&net->vd.lock);
-	for (unsigned i = 0; net_usable(net) && i < net->pairs; i++) {
+	for (unsigned i = 0; i < net->pair_count; i++) {
 		struct net_pair *p = &net->pair[i];
-		if (p->arm)
-			arm(p);
 		if (p->rx_more)
 			net_rx_run(p);
 		if (p->tx_more)
 			net_tx_run(p);
+		watch(p);
 	}
 	if (net_usable(net) && net->ctrl_more)
 		net_ctrl_run(net);
+	net_signal(net);
 	(void)pthread_mutex_unlock(&net->vd.lock);
 }
 
 static void start_pair(struct net_pair *p)
 {
-	p->arm = true;
 	p->rx_more = true;
 	p->tx_more = true;
 	p->tx_blocked = false;
@@ -174,6 +204,7 @@ static void net_reset(struct vdev *vd)
 		p->rx_more = p->tx_more = p->tx_blocked = false;
 	}
 	net->ctrl_more = false;
+	net->signals = 0;
 	net->backend->ops->set_offloads(net->backend, 0);
 	memcpy(net->config.mac, net->mac, sizeof(net->mac));
 	net->config.status &= (uint16_t)~htole16(VIRTIO_NET_S_ANNOUNCE);
@@ -184,14 +215,16 @@ static void net_kick(struct vdev *vd, unsigned q)
 	struct vmm_net *net = net_of(vd);
 	if (!net_usable(net))
 		return;
-	if (net->ctrl_queue && q == net->ctrl_queue)
+	if (net->ctrl_queue && q == net->ctrl_queue) {
 		net_ctrl_run(net);
-	else if (q / 2 >= net->pairs)
-		return; /* not in use: looked at when it is */
-	else if (q & 1)
-		net_tx_run(&net->pair[q / 2]);
-	else
-		net_rx_run(&net->pair[q / 2]);
+	} else if (q / 2 < net->pairs) {
+		struct net_pair *p = &net->pair[q / 2];
+		if (q & 1)
+			net_tx_run(p);
+		net_rx_run(p);
+		watch(p);
+	}
+	net_signal(net);
 }
 
 static void net_destroy(struct vdev *vd)
@@ -281,14 +314,10 @@ struct net_stats net_stats(struct vmm_net *net)
 /* The cable is back: nothing from before it came, and the others are told where we are. */
 static void link_returned(struct vmm_net *net)
 {
-	for (unsigned q = 0; q < net->pairs; q++) {
+	for (unsigned q = 0; q < net->pairs; q++)
 		net_rx_drain(net, q);
-		net->pair[q].arm = true;
-	}
 	if (vdev_has(&net->vd, VIRTIO_NET_F_GUEST_ANNOUNCE))
 		net->config.status |= htole16(VIRTIO_NET_S_ANNOUNCE);
-	if (net->vd.active)
-		net_post(net);
 }
 
 void vmm_net_set_link(vmm_net_t *net, bool up)
@@ -301,6 +330,8 @@ void vmm_net_set_link(vmm_net_t *net, bool up)
 			link_returned(net);
 		net->backend->ops->set_link(net->backend, up);
 		vdev_config_changed(&net->vd);
+		if (net->vd.active)
+			net_post(net); /* watch the descriptors, or no longer */
 	}
 	(void)pthread_mutex_unlock(&net->vd.lock);
 }

@@ -151,7 +151,7 @@ void net_ctrl_run(struct vmm_net *net)
 		else
 			more = res == RING_EMPTY && ring_kick_enable(r);
 	}
-	vdev_flush_used(&net->vd, q);
+	net_publish(net, q);
 	if (more) {
 		net->ctrl_more = true;
 		net_post(net);

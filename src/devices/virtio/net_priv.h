@@ -47,8 +47,10 @@ struct net_rx {
 struct net_pair {
 	struct vmm_net *net;
 	unsigned index;
-	struct loop_source source; /* the backend's descriptor */
-	bool arm;                  /* watch the descriptor from the next work on */
+	struct loop_source source; /* the backend's descriptor, level triggered */
+	uint32_t watched;          /* EPOLL* that it is watched for */
+	unsigned burst;            /* frames that the next reception may find at once */
+	bool rx_starved;           /* until the driver gives buffers */
 	bool rx_more;              /* reception is to go on */
 	bool tx_more;              /* transmission is to go on */
 	bool tx_blocked;           /* until the descriptor is writable */
@@ -68,6 +70,7 @@ struct vmm_net {
 	unsigned pair_count;
 	unsigned ctrl_queue; /* 0: none */
 	bool ctrl_more;      /* commands are left for later */
+	uint64_t signals;    /* queues whose interrupt is due: bit q */
 	struct loop_task work;
 	struct net_stats stats;
 	struct iovec iov[RING_SIZE_MAX]; /* of the chain at hand: transmit and control */
@@ -85,8 +88,12 @@ static inline bool net_usable(const struct vmm_net *net)
 	return net->vd.active && !(net->vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
-/* net.c: run the pairs' rx_more, tx_more and arm on the loop. Any thread. */
+/* net.c: run the pairs' rx_more and tx_more on the loop. Any thread. */
 void net_post(struct vmm_net *net);
+/* Make what was put into queue Q's used ring visible; the interrupt follows with net_signal. */
+void net_publish(struct vmm_net *net, unsigned q);
+/* One interrupt for all that was published. */
+void net_signal(struct vmm_net *net);
 /* Use PAIRS pairs from now on. False: the backend cannot. Any thread. */
 bool net_set_pairs(struct vmm_net *net, unsigned pairs);
 /* NET_OFFLOAD_* of the VIRTIO_NET_F_GUEST_* bits in FEATURES that make sense together. */

@@ -1,7 +1,8 @@
 /*
  * Reception (virtio 1.2, 5.1.6.3 and 5.1.6.4): one readv for each frame, straight into the guest's
- * buffers. On the loop's thread, woken by the backend's descriptor (edge triggered: it is read
- * until it would block) or, after the buffers ran out, by the driver's notification.
+ * buffers. On the loop's thread, woken by the backend's descriptor or, after the buffers ran out,
+ * by the driver's notification. The descriptor is level triggered, so that nobody has to read it
+ * until it would block: a read in vain costs more than the loop's own look at it.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -196,33 +197,39 @@ static enum rx_result receive(struct net_pair *p)
 	return finish(p);
 }
 
-/* The budget is spent, or the buffers are: come back when that has changed. */
-static void settle(struct net_pair *p, enum rx_result last)
+/* Without buffers the driver has to wake us; else the descriptor does. */
+static void settle(struct net_pair *p, enum rx_result last, unsigned frames)
 {
-	bool more = last == RX_FRAME;
-	if (last == RX_STARVED)
-		more = ring_kick_enable(rx_ring(p));
-	if (more) {
+	p->rx_starved = last == RX_STARVED;
+	if (p->rx_starved && ring_kick_enable(rx_ring(p))) {
 		p->rx_more = true;
 		net_post(p->net);
 	}
+	/* As many as there were, and twice that if there may have been more. */
+	p->burst = last == RX_FRAME ? 2 * frames : frames;
+	if (p->burst > RX_BUDGET)
+		p->burst = RX_BUDGET;
+	if (p->burst == 0)
+		p->burst = 1;
 }
 
 void net_rx_run(struct net_pair *p)
 {
 	struct vmm_net *net = p->net;
 	enum rx_result res = RX_FRAME;
+	unsigned frames = 0;
 	p->rx_more = false;
 	if (!net_usable(net) || !net->link_up || p->index >= net->pairs || !rx_ring(p)->gm)
 		return;
 	ring_kick_disable(rx_ring(p));
-	for (unsigned i = 1; res == RX_FRAME && i <= RX_BUDGET; i++) {
-		res = receive(p);
-		if (i % RX_BATCH == 0)
-			vdev_flush_used(&net->vd, 2 * p->index);
+	while (frames < p->burst && (res = receive(p)) == RX_FRAME) {
+		if (++frames % RX_BATCH)
+			continue;
+		net_publish(net, 2 * p->index);
+		net_signal(net);
 	}
-	vdev_flush_used(&net->vd, 2 * p->index);
-	settle(p, res);
+	net_publish(net, 2 * p->index);
+	settle(p, res, frames);
 }
 
 void net_rx_forget(struct net_pair *p)
@@ -233,6 +240,8 @@ void net_rx_forget(struct net_pair *p)
 	rx->bytes = 0;
 	rx->pending = 0;
 	rx->goal = RX_GOAL_MIN;
+	p->rx_starved = false;
+	p->burst = 1;
 }
 
 void net_rx_drain(struct vmm_net *net, unsigned q)

@@ -1,10 +1,10 @@
 /*
  * Transmission (virtio 1.2, 5.1.6.2): one writev for each chain, its header included; the kernel
  * checks the header against the frame. On the loop's thread, woken by the driver's notification.
- * While there is work the driver is not asked for notifications.
+ * While there is work the driver is not asked for notifications. The interrupt is left to the
+ * caller: an answer to what was sent may be there already, and one interrupt then tells of both.
  */
 #include <errno.h>
-#include <sys/epoll.h>
 #include <sys/uio.h>
 
 #include "devices/virtio/net_priv.h"
@@ -86,11 +86,8 @@ static void settle(struct net_pair *p, enum tx_result last)
 {
 	struct vmm_net *net = p->net;
 	bool more = last == TX_CHAIN;
-	if (last == TX_BLOCKED && p->source.added) {
-		p->tx_blocked = true;
-		/* Also looks again, so that a descriptor that became writable is reported. */
-		loop_mod(net->vd.loop, &p->source, EPOLLIN | EPOLLOUT | EPOLLET);
-	}
+	if (last == TX_BLOCKED)
+		p->tx_blocked = true; /* net_watch */
 	if (last == TX_NONE)
 		more = ring_kick_enable(&net->vd.queue[2 * p->index + 1].ring);
 	if (more) {
@@ -111,9 +108,11 @@ void net_tx_run(struct net_pair *p)
 	ring_kick_disable(&vd->queue[q].ring);
 	for (unsigned i = 1; res == TX_CHAIN && i <= TX_BUDGET; i++) {
 		res = next(p);
-		if (i % TX_BATCH == 0)
-			vdev_flush_used(vd, q);
+		if (i % TX_BATCH == 0) {
+			net_publish(net, q);
+			net_signal(net);
+		}
 	}
-	vdev_flush_used(vd, q);
+	net_publish(net, q);
 	settle(p, res);
 }
