@@ -24,9 +24,9 @@ demo_direct() {
 	echo "    vmm run --kernel vmlinux --initrd initrd --disk disk.img \\"
 	echo "        --net tap=tap0 --console stdio"
 	# shellcheck disable=SC2016 # for the inner shell
-	timeout --foreground "$1" unshare --user --map-root-user --net /bin/busybox sh -c '
+	unshare --user --map-root-user --net /bin/busybox sh -c '
 		set -e
-		bb=/bin/busybox vmm=$1 kernel=$2 work=$3 demo=$4
+		bb=/bin/busybox vmm=$1 kernel=$2 work=$3 demo=$4 limit=$5
 		$bb ip link set lo up
 		$bb tunctl -t tap0 >/dev/null
 		$bb ip address add 10.9.0.1/24 dev tap0
@@ -34,11 +34,11 @@ demo_direct() {
 		$bb httpd -f -p 10.9.0.1:80 -h "$work/www" &
 		server=$!
 		status=0
-		"$vmm" run --kernel "$kernel" --initrd "$work/initrd" --disk "$work/disk" \
+		timeout --foreground -k 5 "$limit" "$vmm" run --kernel "$kernel" --initrd "$work/initrd" --disk "$work/disk" \
 			--net tap=tap0,mac=52:54:00:12:34:56 --console stdio --serial none --stats \
 			--cmdline "console=ttyS0 quiet panic=-1 mode=demo demo=$demo" || status=$?
 		kill $server
-		exit $status' sh "$VMM_STATIC" "$LAB_VMLINUX" "$work" "$LAB_DEMO" || status=$?
+		exit $status' sh "$VMM_STATIC" "$LAB_VMLINUX" "$work" "$LAB_DEMO" "$1" || status=$?
 	echo "==> vmm ended with status $status"
 	return "$status"
 }
