@@ -24,7 +24,7 @@ demo_direct() {
 	echo "    vmm run --kernel vmlinux --initrd initrd --disk disk.img \\"
 	echo "        --net tap=tap0 --console stdio"
 	# shellcheck disable=SC2016 # for the inner shell
-	unshare --user --map-root-user --net /bin/busybox sh -c '
+	unshare --user --map-root-user --net sh -c '
 		set -e
 		bb=/bin/busybox vmm=$1 kernel=$2 work=$3 demo=$4 limit=$5
 		$bb ip link set lo up
