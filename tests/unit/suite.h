@@ -3,7 +3,21 @@
 #define TESTS_UNIT_SUITE_H
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+/* True if the program TOOL is installed; else says that TEST is skipped for want of it. */
+static inline bool suite_has(const char *tool, const char *test)
+{
+	char command[128];
+	(void)snprintf(command, sizeof(command), "command -v %s >/dev/null", tool);
+	if (system(command) == 0) /* NOLINT */
+		return true;
+	(void)printf("SKIP %s: %s is not installed\n", test, tool);
+	(void)fflush(stdout);
+	return false;
+}
 
 static inline int suite_run(const char *name, TCase *tc)
 {

@@ -158,14 +158,12 @@ START_TEST(too_little_room_is_noticed)
 }
 END_TEST
 
-/* The disassembly of the DSDT, in BUF. False where iasl is not installed. */
-static bool disassemble(const struct tables *t, char *buf, size_t size)
+/* The disassembly of the DSDT, in BUF; it compiles again. */
+static void disassemble(const struct tables *t, char *buf, size_t size)
 {
 	char dir[] = "/tmp/vmm-acpi-XXXXXX";
 	char path[64];
 	char command[256];
-	if (system("command -v iasl >/dev/null") != 0) /* NOLINT */
-		return false;
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	(void)snprintf(path, sizeof(path), "%s/dsdt.aml", dir);
 	FILE *f = fopen(path, "wb");
@@ -184,7 +182,6 @@ static bool disassemble(const struct tables *t, char *buf, size_t size)
 	(void)fclose(f);
 	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
 	ck_assert_int_eq(system(command), 0); /* NOLINT */
-	return true;
 }
 
 START_TEST(iasl_reads_it_back)
@@ -193,10 +190,7 @@ START_TEST(iasl_reads_it_back)
 	struct machine m = machine_of(16);
 	m.i8042 = true;
 	struct tables t = make(&m);
-	if (!disassemble(&t, text, sizeof(text))) {
-		puts("skipped: iasl_reads_it_back: iasl (acpica-tools) is not installed");
-		return;
-	}
+	disassemble(&t, text, sizeof(text));
 	static const char *const expected[] = {
 	        "Name (_HID, \"LNRO0005\")",
 	        "Name (_HID, EisaId (\"PNP0501\")",
@@ -225,6 +219,7 @@ int main(void)
 	tcase_add_test(tc, madt_lists_every_cpu);
 	tcase_add_test(tc, dsdt_names_the_devices);
 	tcase_add_test(tc, too_little_room_is_noticed);
-	tcase_add_test(tc, iasl_reads_it_back);
+	if (suite_has("iasl", "acpi/iasl_reads_it_back"))
+		tcase_add_test(tc, iasl_reads_it_back);
 	return suite_run("acpi", tc);
 }
