@@ -245,10 +245,12 @@ static void wait_for_end(struct guest_host *h, int64_t end_ms)
 	};
 	for (;;) {
 		int64_t left = end_ms - now_ms();
-		if (left <= 0 || poll(p, 2, (int)left) <= 0) {
+		if (left <= 0) {
 			h->timed_out = true;
 			return;
 		}
+		if (poll(p, 2, h->tick ? GUEST_TICK_MS : (int)left) == 0 && h->tick)
+			h->tick(h);
 		uint64_t ticks;
 		if (p[1].revents && read(h->timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks))
 			vmm_irq_pulse(h->irq);

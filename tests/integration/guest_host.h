@@ -18,12 +18,16 @@
 #define GUEST_LOG_MAX    (16u << 10)
 #define GUEST_EVENTS_MAX 16u
 #define GUEST_FIFO_MAX   1024u
+#define GUEST_TICK_MS    2
 
 struct guest_host {
 	const char *name;
 	vmm_vm_t *vm;
 	vmm_irq_t *irq;
 	int timer_fd; /* delayed pulses of the line */
+	/* Called every GUEST_TICK_MS while the guest runs; may be NULL. */
+	void (*tick)(struct guest_host *h);
+	int packet_fd; /* a socket on the TAP's other side */
 
 	/* testdev.h; one lock for everything that vCPU threads change. */
 	pthread_mutex_t lock;

@@ -171,5 +171,7 @@ void guest_main(void)
 	bad_receive_buffers(&dev);
 	ring_abuse_all(&abuse);
 	transport_abuse_all(&abuse);
+	abuse.queue = RX; /* the runner sends frames all the time */
+	ring_abuse_all(&abuse);
 	bad_controls();
 }
