@@ -217,6 +217,16 @@ START_TEST(malformed_hashes_are_refused)
 }
 END_TEST
 
+/* fdt_check_full of libfdt 1.6.1 crashes on this one. */
+START_TEST(old_versions_are_refused)
+{
+	fits_make(tree);
+	fdt_set_version(tree, 3);
+	fdt_set_last_comp_version(tree, 2);
+	assert_refused(VMM_E_FORMAT, "not a whole flattened tree: FDT_ERR_BADVERSION");
+}
+END_TEST
+
 /* The two parts with one name that libfdt itself would not let a test make. */
 START_TEST(a_name_twice_is_refused)
 {
@@ -452,6 +462,7 @@ int main(void)
 	tcase_add_test(tc, external_data_is_located);
 	tcase_add_test(tc, limits_are_kept);
 	tcase_add_test(tc, malformed_hashes_are_refused);
+	tcase_add_test(tc, old_versions_are_refused);
 	tcase_add_test(tc, a_name_twice_is_refused);
 	tcase_add_test(tc, damage_is_survived);
 	tcase_add_test(tc, hashes_are_checked);
