@@ -88,7 +88,7 @@ static vmm_err_t open_part(struct file *f, const char *what, struct boot_part *p
 	if (!given(f->path, f->fd))
 		return VMM_OK;
 	if (f->fd < 0)
-		f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+		f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait */
 	if (f->fd < 0)
 		return err_sys(ei, errno, name, "cannot open the %s", what);
 	struct stat st;

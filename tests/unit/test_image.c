@@ -342,6 +342,22 @@ START_TEST(booting_refuses_a_damaged_image)
 }
 END_TEST
 
+/* Opening one for reading would wait for a writer. */
+START_TEST(a_fifo_is_refused_at_once)
+{
+	vmm_boot_opts_t boot = VMM_BOOT_OPTS_INIT;
+	struct boot_files *files;
+	struct boot_plan plan;
+	boot.image = path("fifo");
+	ck_assert_int_eq(mkfifo(boot.image, 0600), 0);
+	ck_assert(!vmm_image_is(boot.image));
+	ck_assert_int_eq(vmm_image_verify(boot.image, &ei), VMM_E_INVAL);
+	ck_assert_int_eq(vm_boot_take(&boot, &files, &ei), VMM_OK);
+	ck_assert_int_eq(vm_boot_open(files, 64u << 20, &plan, &ei), VMM_E_INVAL);
+	vm_boot_close(files);
+}
+END_TEST
+
 START_TEST(mkimage_reads_ours)
 {
 	vmm_image_build_opts_t o = everything();
@@ -419,6 +435,7 @@ int main(void)
 	tcase_add_test(tc, an_image_can_replace_its_own_kernel);
 	tcase_add_test(tc, booting_takes_the_parts);
 	tcase_add_test(tc, booting_refuses_a_damaged_image);
+	tcase_add_test(tc, a_fifo_is_refused_at_once);
 	if (suite_has("mkimage", "image/mkimage_reads_ours"))
 		tcase_add_test(tc, mkimage_reads_ours);
 	if (suite_has("dtc", "image/we_read_what_mkimage_writes") &&
