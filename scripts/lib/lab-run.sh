@@ -57,6 +57,8 @@ case_obstacle() {
 	for need in $CASE_NEEDS; do
 		[ "$need" != two_vms ] || [ -x "$LAB_TWO_VMS" ] ||
 			echo "no static two_vms example at $LAB_TWO_VMS (set LAB_TWO_VMS)"
+		[ "$need" != guests ] || [ -x "$LAB_GUESTS/it_guests" ] ||
+			echo "no static it_guests in $LAB_GUESTS (set LAB_GUESTS)"
 	done
 	[ "$CASE_VMMS" ] && return
 	case "$LAB_VMM $CASE_NEEDS ${CASE_FILE##*/}" in
