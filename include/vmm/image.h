@@ -24,7 +24,7 @@ typedef struct vmm_image_build_opts {
 	const char *policy;      /* or NULL */
 	const char *cmdline;     /* or NULL */
 	const char *description; /* or NULL */
-	const char *hash;        /* "sha256" (NULL), "sha1", "sha512", "crc32", "md5" */
+	const char *hash;        /* "sha256" (NULL), "sha384", "sha512", "sha1", "md5", "crc32" */
 	uint64_t memory_bytes;   /* default of the machine; 0: none */
 	uint32_t cpus;           /* default of the machine; 0: none */
 	int64_t timestamp;       /* seconds since 1970; -1: SOURCE_DATE_EPOCH, else now */
@@ -35,7 +35,11 @@ typedef struct vmm_image_build_opts {
 		.struct_size = sizeof(vmm_image_build_opts_t), .timestamp = -1 \
 	}
 
-/* Write a guest image. On failure OUTPUT is as it was. EI may be NULL. */
+/*
+ * Write a guest image. On failure OUTPUT is as it was. EI may be NULL; its field is the option or
+ * the file. VMM_E_INVAL (options; OUTPUT is no regular file), VMM_E_FORMAT, VMM_E_UNSUPPORTED and
+ * VMM_E_LIMIT (what could not be booted, or is too large), VMM_E_NOENT, VMM_E_PERM, VMM_E_IO.
+ */
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_image_build(const vmm_image_build_opts_t *opts,
                                                   vmm_err_info_t *ei);
 
@@ -53,12 +57,13 @@ typedef struct vmm_image_hash {
 
 typedef struct vmm_image_part {
 	char name[VMM_IMAGE_NAME_MAX];
-	char type[32]; /* "kernel", "ramdisk", "policy", ... */
+	char type[32]; /* "kernel", "ramdisk", "policy", ...; "configuration": no data, but a hash
+	                */
 	char description[VMM_IMAGE_NAME_MAX];
 	char compression[16]; /* "none", "gzip" */
 	uint64_t offset;      /* of the data in the file */
-	uint64_t len_bytes;
-	bool in_default; /* part of the default configuration */
+	uint64_t len_bytes;   /* as stored; 0 for a configuration */
+	bool in_default;      /* part of the default configuration */
 	uint32_t hash_count;
 	vmm_image_hash_t hash[VMM_IMAGE_HASHES_MAX];
 } vmm_image_part_t;
@@ -76,7 +81,8 @@ typedef struct vmm_image_info {
 } vmm_image_info_t;
 
 /*
- * Read what PATH holds and check every hash; a bad hash is reported in INFO, not as an error.
+ * Read what PATH holds and check every hash; a bad hash is reported in INFO, not as an error. Texts
+ * have '?' for control characters; a command line with any is malformed.
  * VMM_E_FORMAT: not a guest image, or a malformed one (the detail names node and property);
  * VMM_E_NOENT, VMM_E_PERM, VMM_E_IO, VMM_E_INVAL (struct_size).
  */
