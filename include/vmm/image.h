@@ -57,8 +57,7 @@ typedef struct vmm_image_hash {
 
 typedef struct vmm_image_part {
 	char name[VMM_IMAGE_NAME_MAX];
-	char type[32]; /* "kernel", "ramdisk", "policy", ...; "configuration": no data, but a hash
-	                */
+	char type[32]; /* "kernel", "ramdisk", "policy"; "configuration": only a hash */
 	char description[VMM_IMAGE_NAME_MAX];
 	char compression[16]; /* "none", "gzip" */
 	uint64_t offset;      /* of the data in the file */
