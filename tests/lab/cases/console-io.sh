@@ -11,11 +11,14 @@ outer() {
 	VM_SERIAL=pty
 	vm_start 120
 	left=100
-	until pty=$(grep -o '/dev/pts/[0-9]*' "$VM_ERR" | head -n 1) && [ "$pty" ]; do
+	until pty=$(grep -ho '/dev/pts/[0-9]*' "$VM_ERR" "$VM_LOG" | head -n 1) && [ "$pty" ]; do
 		[ "$left" -gt 0 ] || fail 'the VMM does not name the pseudo-terminal'
 		left=$((left - 1))
 		usleep 100000
 	done
+	# As any terminal program does; an echo here would come back to the guest as input.
+	stty -F "$pty" raw -echo
+	: >/run/serial
 	cat "$pty" >/run/serial &
 	until grep -q 'inner: user space reached' /run/serial; do
 		left=$((left + 1))
