@@ -1,0 +1,504 @@
+/* The devices' keys, a table each. See keys.h. */
+#include "keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "parse.h"
+
+static bool number(const char *value, uint64_t max, const char *unit, uint64_t *out,
+                   struct problem *p)
+{
+	return parse_number(value, max, out) ||
+	       problem_set(p, NULL, "'%s': must be %s of at most %llu", value, unit,
+	                   (unsigned long long)max);
+}
+
+static bool size(const char *value, uint64_t *out, struct problem *p)
+{
+	return parse_size(value, out) ||
+	       problem_set(p, NULL, "'%s': must be a size, as in 64M or 2G", value);
+}
+
+static bool is_on(const char *value)
+{
+	return strcmp(value, "on") == 0;
+}
+
+static void set_flag(uint32_t *flags, uint32_t bit, bool on)
+{
+	*flags = on ? *flags | bit : *flags & ~bit;
+}
+
+/* Disks. */
+
+void *disk_begin(struct run_config *c, struct problem *p)
+{
+	if (c->disk_count == VMM_DISKS_MAX) {
+		(void)problem_set(p, NULL, "more than %u disks", VMM_DISKS_MAX);
+		return NULL;
+	}
+	vmm_disk_opts_t *d = &c->disk[c->disk_count++];
+	*d = (vmm_disk_opts_t)VMM_DISK_OPTS_INIT;
+	return d;
+}
+
+bool disk_end(struct run_config *c, void *item, struct problem *p)
+{
+	(void)c;
+	const vmm_disk_opts_t *d = item;
+	return d->path || d->fd >= 0 || problem_set(p, NULL, "needs a path, or fd=N");
+}
+
+static bool disk_path(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	((vmm_disk_opts_t *)item)->path = value;
+	return true;
+}
+
+static bool disk_fd(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	uint64_t n = 0;
+	if (!number(value, INT32_MAX, "a descriptor's number", &n, p))
+		return false;
+	((vmm_disk_opts_t *)item)->fd = (int)n;
+	return true;
+}
+
+static bool disk_readonly(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_READ_ONLY, is_on(value));
+	return true;
+}
+
+static bool disk_direct(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_DIRECT, is_on(value));
+	return true;
+}
+
+static bool disk_lock(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_NO_LOCK, !is_on(value));
+	return true;
+}
+
+static bool disk_engine(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	bool threads = strcmp(value, "threads") == 0;
+	if (!threads && strcmp(value, "uring") != 0)
+		return problem_set(p, NULL, "'%s': must be uring or threads", value);
+	set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_NO_URING, threads);
+	return true;
+}
+
+static bool disk_serial(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)p;
+	((vmm_disk_opts_t *)item)->serial = config_text(c, value);
+	return true;
+}
+
+static bool disk_queue_size(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	uint64_t n = 0;
+	if (!number(value, 1024, "a power of two", &n, p))
+		return false;
+	((vmm_disk_opts_t *)item)->queue_size = (uint32_t)n;
+	return true;
+}
+
+const struct key_row disk_keys[] = {
+        {"path", KEY_PATH, disk_path},
+        {"fd", KEY_VALUE, disk_fd},
+        {"readonly", KEY_SWITCH, disk_readonly},
+        {"direct", KEY_SWITCH, disk_direct},
+        {"lock", KEY_SWITCH, disk_lock},
+        {"engine", KEY_VALUE, disk_engine},
+        {"serial", KEY_VALUE, disk_serial},
+        {"queue-size", KEY_VALUE, disk_queue_size},
+        {.name = NULL},
+};
+
+/* Network cards. */
+
+void *net_begin(struct run_config *c, struct problem *p)
+{
+	if (c->net_count == VMM_NETS_MAX) {
+		(void)problem_set(p, NULL, "more than %u network cards", VMM_NETS_MAX);
+		return NULL;
+	}
+	vmm_net_opts_t *n = &c->net[c->net_count++];
+	*n = (vmm_net_opts_t)VMM_NET_OPTS_INIT;
+	return n;
+}
+
+/* `none` drops the entry again; it is the only kind without a TAP. */
+static bool net_none(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)item, (void)value, (void)p;
+	c->net_count--;
+	return true;
+}
+
+bool net_end(struct run_config *c, void *item, struct problem *p)
+{
+	const vmm_net_opts_t *n = item;
+	if (n != &c->net[c->net_count - 1])
+		return true;
+	if (n->tap && n->tap_fd_count)
+		return problem_set(p, NULL, "tap and fd are given; give one of the two");
+	return n->tap || n->tap_fd_count || problem_set(p, NULL, "needs tap=NAME, fd=N, or none");
+}
+
+static bool net_tap(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)p;
+	((vmm_net_opts_t *)item)->tap = config_text(c, value);
+	return true;
+}
+
+/* fd=3:4:5 gives the queues of one card. */
+static bool net_fd(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	vmm_net_opts_t *n = item;
+	int *fds = c->net_fd[n - c->net];
+	char *list = config_text(c, value);
+	char *state = NULL;
+	for (char *one = strtok_r(list, ":", &state); one; one = strtok_r(NULL, ":", &state)) {
+		uint64_t fd = 0;
+		if (n->tap_fd_count == VMM_NET_QUEUE_PAIRS_MAX)
+			return problem_set(p, NULL, "more than %u descriptors",
+			                   VMM_NET_QUEUE_PAIRS_MAX);
+		if (!number(one, INT32_MAX, "a descriptor's number", &fd, p))
+			return false;
+		fds[n->tap_fd_count++] = (int)fd;
+	}
+	n->tap_fds = fds;
+	return true;
+}
+
+static bool net_mac(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	vmm_net_opts_t *n = item;
+	n->flags |= VMM_NET_MAC;
+	return parse_mac(value, n->mac) ||
+	       problem_set(p, NULL, "'%s': must be like 02:00:5e:10:00:01", value);
+}
+
+static bool net_mtu(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	uint64_t n = 0;
+	if (!number(value, 65535, "a number of bytes", &n, p))
+		return false;
+	((vmm_net_opts_t *)item)->mtu = (uint16_t)n;
+	return true;
+}
+
+static bool net_queues(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	uint64_t n = 0;
+	if (!number(value, VMM_NET_QUEUE_PAIRS_MAX, "a number", &n, p))
+		return false;
+	((vmm_net_opts_t *)item)->queue_pairs = (uint32_t)n;
+	return n > 0 || problem_set(p, NULL, "must be 1 or more");
+}
+
+static bool net_queue_size(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	uint64_t n = 0;
+	if (!number(value, 1024, "a power of two", &n, p))
+		return false;
+	((vmm_net_opts_t *)item)->queue_size = (uint32_t)n;
+	return true;
+}
+
+static bool net_offload(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	set_flag(&((vmm_net_opts_t *)item)->flags, VMM_NET_NO_OFFLOAD, !is_on(value));
+	return true;
+}
+
+static bool net_link(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	bool up = strcmp(value, "up") == 0;
+	if (!up && strcmp(value, "down") != 0)
+		return problem_set(p, NULL, "'%s': must be up or down", value);
+	set_flag(&((vmm_net_opts_t *)item)->flags, VMM_NET_LINK_DOWN, !up);
+	return true;
+}
+
+const struct key_row net_keys[] = {
+        {"none", KEY_FLAG, net_none},
+        {"tap", KEY_VALUE, net_tap},
+        {"fd", KEY_VALUE, net_fd},
+        {"mac", KEY_VALUE, net_mac},
+        {"mtu", KEY_VALUE, net_mtu},
+        {"queues", KEY_VALUE, net_queues},
+        {"queue-size", KEY_VALUE, net_queue_size},
+        {"offload", KEY_SWITCH, net_offload},
+        {"link", KEY_VALUE, net_link},
+        {.name = NULL},
+};
+
+/* Consoles and the serial port: one set of keys for both. */
+
+void *console_begin(struct run_config *c, struct problem *p)
+{
+	if (c->console_count == VMM_CONSOLE_PORTS_MAX) {
+		(void)problem_set(p, NULL, "more than %u consoles", VMM_CONSOLE_PORTS_MAX);
+		return NULL;
+	}
+	struct port_config *port = &c->console[c->console_count++];
+	*port = (struct port_config){.opts.chardev = VMM_CHARDEV_OPTS_INIT};
+	return port;
+}
+
+static bool port_check(const struct port_config *port, struct problem *p)
+{
+	return port->given ||
+	       problem_set(p, NULL, "needs one of stdio, pty, file=PATH, unix=PATH, null, none");
+}
+
+/* A port with a name is a data port; without one it is a terminal. */
+bool console_end(struct run_config *c, void *item, struct problem *p)
+{
+	struct port_config *port = item;
+	if (!port_check(port, p))
+		return false;
+	if (port->none)
+		c->console_count--;
+	port->opts.is_console = port->opts.is_console || !port->opts.name;
+	return true;
+}
+
+void *serial_begin(struct run_config *c, struct problem *p)
+{
+	(void)p;
+	c->serial = (struct port_config){.opts.chardev = VMM_CHARDEV_OPTS_INIT};
+	return &c->serial;
+}
+
+bool serial_end(struct run_config *c, void *item, struct problem *p)
+{
+	(void)c;
+	return port_check(item, p);
+}
+
+static bool port_kind(struct port_config *port, vmm_chardev_kind_t kind, const char *path,
+                      struct problem *p)
+{
+	if (port->given)
+		return problem_set(p, NULL, "a port has one end only");
+	port->given = true;
+	port->opts.chardev.kind = kind;
+	port->opts.chardev.path = path;
+	return true;
+}
+
+static bool port_stdio(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)value;
+	struct port_config *port = item;
+	port->stdio = true;
+	return port_kind(port, VMM_CHARDEV_FD, NULL, p);
+}
+
+static bool port_pty(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)value;
+	return port_kind(item, VMM_CHARDEV_PTY, NULL, p);
+}
+
+static bool port_null(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)value;
+	return port_kind(item, VMM_CHARDEV_NULL, NULL, p);
+}
+
+static bool port_none(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)value;
+	((struct port_config *)item)->none = true;
+	return port_kind(item, VMM_CHARDEV_NULL, NULL, p);
+}
+
+static bool port_file(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	return port_kind(item, VMM_CHARDEV_FILE, value, p);
+}
+
+static bool port_unix(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	return port_kind(item, VMM_CHARDEV_UNIX, value, p);
+}
+
+static bool port_fd(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	struct port_config *port = item;
+	uint64_t n = 0;
+	if (!number(value, INT32_MAX, "a descriptor's number", &n, p))
+		return false;
+	port->opts.chardev.in_fd = port->opts.chardev.out_fd = (int)n;
+	return port_kind(port, VMM_CHARDEV_FD, NULL, p);
+}
+
+static bool port_name(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)p;
+	((struct port_config *)item)->opts.name = config_text(c, value);
+	return true;
+}
+
+static bool port_console(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	((struct port_config *)item)->opts.is_console = is_on(value);
+	return true;
+}
+
+const struct key_row console_keys[] = {
+        {"stdio", KEY_FLAG, port_stdio},   {"pty", KEY_FLAG, port_pty},
+        {"null", KEY_FLAG, port_null},     {"none", KEY_FLAG, port_none},
+        {"file", KEY_PATH, port_file},     {"unix", KEY_PATH, port_unix},
+        {"fd", KEY_VALUE, port_fd},        {"name", KEY_VALUE, port_name},
+        {"tty", KEY_SWITCH, port_console}, {.name = NULL},
+};
+
+/* The same without what only virtio ports have: the last two rows. */
+const struct key_row serial_keys[] = {
+        {"stdio", KEY_FLAG, port_stdio}, {"pty", KEY_FLAG, port_pty},
+        {"null", KEY_FLAG, port_null},   {"none", KEY_FLAG, port_none},
+        {"file", KEY_PATH, port_file},   {"unix", KEY_PATH, port_unix},
+        {"fd", KEY_VALUE, port_fd},      {.name = NULL},
+};
+
+/* Entropy. */
+
+void *rng_begin(struct run_config *c, struct problem *p)
+{
+	(void)p;
+	c->rng = true;
+	c->rng_opts = (vmm_rng_opts_t)VMM_RNG_OPTS_INIT;
+	return &c->rng_opts;
+}
+
+bool rng_end(struct run_config *c, void *item, struct problem *p)
+{
+	(void)c, (void)item, (void)p;
+	return true;
+}
+
+static bool rng_on(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)item, (void)value, (void)p;
+	c->rng = true;
+	return true;
+}
+
+static bool rng_off(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)item, (void)value, (void)p;
+	c->rng = false;
+	return true;
+}
+
+static bool rng_rate(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	vmm_rng_opts_t *r = item;
+	return size(value, &r->bytes_per_second, p) &&
+	       (r->bytes_per_second > 0 || problem_set(p, NULL, "must be above zero"));
+}
+
+static bool rng_burst(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	vmm_rng_opts_t *r = item;
+	return size(value, &r->burst_bytes, p) &&
+	       (r->burst_bytes > 0 || problem_set(p, NULL, "must be above zero"));
+}
+
+const struct key_row rng_keys[] = {
+        {"on", KEY_FLAG, rng_on},
+        {"off", KEY_FLAG, rng_off},
+        {"rate", KEY_VALUE, rng_rate},
+        {"burst", KEY_VALUE, rng_burst},
+        {.name = NULL},
+};
+
+/* The balloon. */
+
+void *balloon_begin(struct run_config *c, struct problem *p)
+{
+	(void)p;
+	c->balloon = true;
+	c->balloon_opts = (vmm_balloon_opts_t)VMM_BALLOON_OPTS_INIT;
+	return &c->balloon_opts;
+}
+
+bool balloon_end(struct run_config *c, void *item, struct problem *p)
+{
+	(void)c, (void)item, (void)p;
+	return true;
+}
+
+static bool balloon_on(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)item, (void)value, (void)p;
+	c->balloon = true;
+	return true;
+}
+
+static bool balloon_off(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)item, (void)value, (void)p;
+	c->balloon = false;
+	return true;
+}
+
+static bool balloon_size(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	return size(value, &((vmm_balloon_opts_t *)item)->target_bytes, p);
+}
+
+static bool balloon_oom(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	set_flag(&((vmm_balloon_opts_t *)item)->flags, VMM_BALLOON_DEFLATE_ON_OOM, is_on(value));
+	return true;
+}
+
+static bool balloon_reporting(struct run_config *c, void *item, const char *value,
+                              struct problem *p)
+{
+	(void)c, (void)p;
+	set_flag(&((vmm_balloon_opts_t *)item)->flags, VMM_BALLOON_REPORTING, is_on(value));
+	return true;
+}
+
+const struct key_row balloon_keys[] = {
+        {"on", KEY_FLAG, balloon_on},
+        {"off", KEY_FLAG, balloon_off},
+        {"size", KEY_VALUE, balloon_size},
+        {"deflate-on-oom", KEY_SWITCH, balloon_oom},
+        {"reporting", KEY_SWITCH, balloon_reporting},
+        {.name = NULL},
+};

@@ -1,0 +1,217 @@
+/* The table of `vmm run`'s options. See config.h. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "keys.h"
+#include "parse.h"
+
+static bool number(const char *value, uint64_t max, const char *what, uint64_t *out,
+                   struct problem *p)
+{
+	return parse_number(value, max, out) ||
+	       problem_set(p, NULL, "'%s': must be %s, at most %llu", value, what,
+	                   (unsigned long long)max);
+}
+
+static bool set_memory(struct run_config *c, const char *value, struct problem *p)
+{
+	uint64_t bytes = 0;
+	if (!parse_size(value, &bytes))
+		return problem_set(p, NULL, "'%s': must be a size, as in 256M or 2G", value);
+	if (bytes > 0 && bytes < 65536)
+		return problem_set(p, NULL, "'%s' is that many bytes; write %sM for mebibytes",
+		                   value, value);
+	c->vm.memory_bytes = bytes;
+	c->memory_given = true;
+	return true;
+}
+
+static bool set_cpus(struct run_config *c, const char *value, struct problem *p)
+{
+	uint64_t n = 0;
+	if (!parse_number(value, VMM_CPUS_MAX, &n) || n == 0)
+		return problem_set(p, NULL, "'%s': must be 1 to %u", value, VMM_CPUS_MAX);
+	c->vm.cpus = (uint32_t)n;
+	c->cpus_given = true;
+	return true;
+}
+
+static bool set_name(struct run_config *c, const char *value, struct problem *p)
+{
+	(void)p;
+	c->vm.name = value;
+	return true;
+}
+
+static bool set_kernel(struct run_config *c, const char *value, struct problem *p)
+{
+	(void)p;
+	c->boot.kernel = value;
+	return true;
+}
+
+static bool set_image(struct run_config *c, const char *value, struct problem *p)
+{
+	(void)p;
+	c->boot.image = value;
+	return true;
+}
+
+static bool set_initrd(struct run_config *c, const char *value, struct problem *p)
+{
+	(void)p;
+	c->boot.initrd = value;
+	return true;
+}
+
+static bool set_protocol(struct run_config *c, const char *value, struct problem *p)
+{
+	static const struct {
+		const char *name;
+		vmm_boot_protocol_t protocol;
+	} protocols[] = {
+	        {"auto", VMM_BOOT_AUTO}, {"linux64", VMM_BOOT_LINUX64}, {"pvh", VMM_BOOT_PVH}};
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
+		if (strcmp(value, protocols[i].name) == 0) {
+			c->boot.protocol = protocols[i].protocol;
+			return true;
+		}
+	}
+	return problem_set(p, NULL, "'%s': must be auto, linux64 or pvh", value);
+}
+
+static bool set_kvm(struct run_config *c, const char *value, struct problem *p)
+{
+	(void)p;
+	c->vm.kvm_path = value;
+	return true;
+}
+
+static bool set_log_level(struct run_config *c, const char *value, struct problem *p)
+{
+	static const char *const levels[] = {"error", "warn", "info", "debug"};
+	for (int i = 0; i < 4; i++) {
+		if (strcmp(value, levels[i]) == 0) {
+			c->vm.log_level = (vmm_log_level_t)i;
+			return true;
+		}
+	}
+	return problem_set(p, NULL, "'%s': must be error, warn, info or debug", value);
+}
+
+static bool set_stop_timeout(struct run_config *c, const char *value, struct problem *p)
+{
+	return number(value, 86400, "seconds", &c->stop_timeout_s, p);
+}
+
+static bool set_time_limit(struct run_config *c, const char *value, struct problem *p)
+{
+	return number(value, INT_MAX, "seconds", &c->time_limit_s, p);
+}
+
+static bool set_config(struct run_config *c, const char *value, struct problem *p)
+{
+	return config_from_file(c, value, p);
+}
+
+/* An empty command line is a command line: it takes the place of the image's. */
+static bool set_cmdline(struct run_config *c, const char *value, struct problem *p)
+{
+	(void)p;
+	c->boot.cmdline = value;
+	return true;
+}
+
+#define VM_FLAG(name, bit)                                                           \
+	static bool name(struct run_config *c, const char *value, struct problem *p) \
+	{                                                                            \
+		(void)value, (void)p;                                                \
+		c->vm.flags |= (bit);                                                \
+		return true;                                                         \
+	}
+VM_FLAG(set_huge_pages, VMM_VM_HUGE_PAGES)
+VM_FLAG(set_prefault, VMM_VM_PREFAULT)
+VM_FLAG(set_no_reboot, VMM_VM_NO_REBOOT)
+VM_FLAG(set_no_acpi, VMM_VM_NO_ACPI)
+
+#define OWN_FLAG(name, field)                                                        \
+	static bool name(struct run_config *c, const char *value, struct problem *p) \
+	{                                                                            \
+		(void)value, (void)p;                                                \
+		c->field = true;                                                     \
+		return true;                                                         \
+	}
+OWN_FLAG(set_stats, stats)
+OWN_FLAG(set_dry_run, dry_run)
+OWN_FLAG(set_help, help)
+
+#define SWITCH(option, function, text) \
+	.name = (option), .form = OPTION_SWITCH, .apply = (function), .help = (text)
+#define VALUE(option, value, function, text) \
+	.name = (option), .form = OPTION_VALUE, .meta = (value), .apply = (function), .help = (text)
+#define TEXT(option, value, function, text) \
+	.name = (option), .form = OPTION_TEXT, .meta = (value), .apply = (function), .help = (text)
+#define FILE_OF(option, function, text) \
+	.name = (option), .form = OPTION_PATH, .meta = "FILE", .apply = (function), .help = (text)
+#define KEYS(option, keys_form, value, table, text)                                   \
+	.name = (option), .form = (keys_form), .meta = (value), .keys = table##_keys, \
+	.begin = table##_begin, .end = table##_end, .help = (text)
+
+const struct option_row config_options[] = {
+        {.group = "What to boot",
+         FILE_OF("image", set_image, "a guest image or a kernel; the same as naming it alone")},
+        {.letter = 'k', FILE_OF("kernel", set_kernel, "a Linux bzImage, or an ELF kernel")},
+        {.letter = 'i', FILE_OF("initrd", set_initrd, "its initial RAM disk")},
+        {.letter = 'a',
+         TEXT("cmdline", "TEXT", set_cmdline,
+              "its command line (a bare kernel: console=ttyS0 or hvc0)")},
+        {VALUE("protocol", "P", set_protocol, "auto, linux64 or pvh (auto: by the file)")},
+
+        {.group = "The machine",
+         .letter = 'm',
+         VALUE("memory", "SIZE", set_memory, "guest memory, as in 512M or 2G (256M)")},
+        {.letter = 'c', VALUE("cpus", "N", set_cpus, "virtual CPUs, 1 to 32 (1)")},
+        {VALUE("name", "NAME", set_name, "of this VM; MAC addresses derive from it (vm)")},
+        {SWITCH("huge-pages", set_huge_pages, "guest memory on 2 MiB pages of the host")},
+        {SWITCH("prefault", set_prefault, "all guest memory present before it starts")},
+        {SWITCH("no-acpi", set_no_acpi, "no ACPI tables: devices by device tree only")},
+
+        {.group = "Devices",
+         .letter = 'd',
+         .repeats = true,
+         .first_key = "path",
+         KEYS("disk", OPTION_KEYS, "PATH[,KEY...]", disk,
+              "a raw file or block device: readonly, direct, serial=TEXT,\n"
+              "lock=off, engine=uring|threads, queue-size=N, fd=N")},
+        {.letter = 'n',
+         .repeats = true,
+         KEYS("net", OPTION_KEYS, "tap=NAME[,KEY...]", net,
+              "a network card on a TAP device: mac=ADDRESS, mtu=N,\n"
+              "queues=N, queue-size=N, offload=off, link=down, fd=N[:N...]")},
+        {.repeats = true,
+         KEYS("console", OPTION_KEYS, "PLACE[,KEY...]", console,
+              "a virtio console: stdio, pty, file=PATH, unix=PATH, fd=N,\n"
+              "null, none; further ones are ports: name=NAME, tty")},
+        {KEYS("serial", OPTION_KEYS, "PLACE", serial,
+              "the serial port COM1 (stdio, if no console is given)")},
+        {KEYS("rng", OPTION_MAY_KEYS, "KEYS", rng,
+              "the entropy device (on): off, rate=SIZE a second, burst=SIZE")},
+        {.first_key = "size",
+         KEYS("balloon", OPTION_MAY_KEYS, "SIZE[,KEY...]", balloon,
+              "a memory balloon of that size to start with:\n"
+              "deflate-on-oom=off, reporting=off")},
+
+        {.group = "This run",
+         FILE_OF("config", set_config, "options from a JSON file; what comes later wins")},
+        {SWITCH("no-reboot", set_no_reboot, "a reset of the guest ends vmm, with status 4")},
+        {VALUE("stop-timeout", "SECONDS", set_stop_timeout,
+               "from the power button to pulling the plug (10)")},
+        {VALUE("time-limit", "SECONDS", set_time_limit, "stop after this long, status 8")},
+        {SWITCH("stats", set_stats, "one line at the end: stages of boot, exits by reason")},
+        {SWITCH("dry-run", set_dry_run, "build the VM, do not start it")},
+        {VALUE("log-level", "LEVEL", set_log_level, "error, warn, info or debug (warn)")},
+        {FILE_OF("kvm", set_kvm, "KVM's device (/dev/kvm)")},
+        {.letter = 'h', SWITCH("help", set_help, "this text")},
+};
+const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);

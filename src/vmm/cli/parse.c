@@ -1,0 +1,160 @@
+/* Values as people write them. See parse.h. */
+#include "parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define NEAREST_LENGTH_MAX 32u
+
+static bool size_shift(const char *unit, unsigned *shift)
+{
+	static const char units[] = "kmgt";
+	if (*unit == '\0' || strcasecmp(unit, "b") == 0) {
+		*shift = 0;
+		return true;
+	}
+	const char *at = strchr(units, tolower((unsigned char)*unit));
+	if (!at)
+		return false;
+	*shift = 10 * (unsigned)(at - units + 1);
+	unit++;
+	return *unit == '\0' || strcasecmp(unit, "b") == 0 || strcasecmp(unit, "ib") == 0;
+}
+
+bool parse_size(const char *text, uint64_t *bytes)
+{
+	if (!isdigit((unsigned char)*text))
+		return false;
+	char *end;
+	errno = 0;
+	uint64_t whole = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	/* Thousandths are as fine as anybody writes; more digits are read and ignored. */
+	uint64_t thousandths = 0;
+	if (*end == '.') {
+		uint64_t unit = 100;
+		if (!isdigit((unsigned char)*++end))
+			return false;
+		for (; isdigit((unsigned char)*end); end++, unit /= 10)
+			thousandths += unit * (uint64_t)(*end - '0');
+	}
+	unsigned shift;
+	if (!size_shift(end, &shift) || (thousandths && shift == 0))
+		return false;
+	if (whole >= (1ull << 63 >> shift))
+		return false;
+	*bytes = (whole << shift) + (thousandths << shift) / 1000;
+	return true;
+}
+
+bool parse_number(const char *text, uint64_t max, uint64_t *value)
+{
+	if (!isdigit((unsigned char)*text))
+		return false;
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	char *end;
+	errno = 0;
+	*value = strtoull(text, &end, hex ? 16 : 10);
+	return !errno && *end == '\0' && *value <= max;
+}
+
+bool parse_switch(const char *text, bool *value)
+{
+	static const char *const yes[] = {"on", "yes", "true", "1"};
+	static const char *const no[] = {"off", "no", "false", "0"};
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+		*value = strcasecmp(text, yes[i]) == 0;
+		if (*value || strcasecmp(text, no[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool parse_mac(const char *text, uint8_t mac[6])
+{
+	for (unsigned i = 0; i < 6; i++) {
+		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]))
+			return false;
+		const char digits[3] = {text[0], text[1], '\0'};
+		mac[i] = (uint8_t)strtoul(digits, NULL, 16);
+		if (text[2] != (i < 5 ? ':' : '\0'))
+			return false;
+		text += 3;
+	}
+	return true;
+}
+
+bool parse_next(char **list, char **key, char **value)
+{
+	char *in = *list;
+	if (!in || *in == '\0')
+		return false;
+	char *out = in;
+	*key = in;
+	*value = NULL;
+	for (; *in; in++) {
+		if (*in == ',' && in[1] == ',')
+			in++;
+		else if (*in == ',')
+			break;
+		*out++ = *in;
+	}
+	*list = *in ? in + 1 : in;
+	*out = '\0';
+	char *equals = strchr(*key, '=');
+	if (equals) {
+		*equals = '\0';
+		*value = equals + 1;
+	}
+	return true;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Levenshtein's distance, by rows; both lengths are below NEAREST_LENGTH_MAX. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[NEAREST_LENGTH_MAX];
+	size_t len_b = strlen(b);
+	for (unsigned j = 0; j <= len_b; j++)
+		row[j] = j;
+	for (unsigned i = 1; a[i - 1]; i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (unsigned j = 1; j <= len_b; j++) {
+			unsigned replaced = diagonal + (a[i - 1] != b[j - 1]);
+			diagonal = row[j];
+			row[j] = least(replaced, 1 + least(row[j], row[j - 1]));
+		}
+	}
+	return row[len_b];
+}
+
+const char *parse_nearest(const char *text, const void *names, size_t count, size_t stride)
+{
+	const char *best = NULL;
+	size_t len = strlen(text);
+	unsigned best_distance = len < 4 ? 2 : 4;
+	if (len == 0 || len >= NEAREST_LENGTH_MAX)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		const char *name;
+		memcpy(&name, (const char *)names + i * stride, sizeof(name));
+		if (strlen(name) >= NEAREST_LENGTH_MAX)
+			continue;
+		unsigned d = distance(text, name);
+		/* At least half of the name must be right. */
+		if (d < best_distance && 2 * d <= strlen(name)) {
+			best = name;
+			best_distance = d;
+		}
+	}
+	return best;
+}
