@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/balloon.h"
 #include "vmm/device.h"
 #include "vmm/vm.h"
 
@@ -28,6 +29,9 @@ struct guest_host {
 	/* Called every GUEST_TICK_MS while the guest runs; may be NULL. */
 	void (*tick)(struct guest_host *h);
 	int packet_fd; /* a socket on the TAP's other side */
+	int disk_fd, read_only_fd;
+	int console_fd; /* what the guest's console says */
+	vmm_balloon_t *balloon;
 
 	/* testdev.h; one lock for everything that vCPU threads change. */
 	pthread_mutex_t lock;

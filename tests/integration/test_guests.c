@@ -6,6 +6,7 @@
  * One guest a process: a crash of the VMM costs one guest's verdicts, not all.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <net/if.h>
 #include <netpacket/packet.h>
@@ -14,11 +15,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "guest_host.h"
+#include "vmm/balloon.h"
+#include "vmm/console.h"
+#include "vmm/disk.h"
 #include "vmm/net.h"
+#include "vmm/rng.h"
+
+/* Devices that the library under test may not have: their guests are skipped then. */
+#pragma weak vmm_balloon_add
+#pragma weak vmm_balloon_stats
+#pragma weak vmm_console_add
+#pragma weak vmm_disk_add
+#pragma weak vmm_rng_add
 
 struct guest_case {
 	const char *name;
@@ -93,6 +106,134 @@ static bool prepare_net(struct guest_host *h)
 	h->packet_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	h->tick = tick_net;
 	return (up && h->packet_fd >= 0) || skip(h, "the TAP device cannot be used");
+}
+
+static bool absent(const struct guest_host *h)
+{
+	(void)printf("SKIP %s: libvmm has no such device\n", h->name);
+	return false;
+}
+
+static int new_disk(struct guest_host *h, uint64_t bytes)
+{
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0)
+		guest_host_need(h, "memfd_create", VMM_E_IO);
+	return fd;
+}
+
+/* Two disks: one to write on, with a sentinel around it that nothing may change; one read-only. */
+static bool prepare_blk(struct guest_host *h)
+{
+	if (!vmm_disk_add)
+		return absent(h);
+	vmm_disk_opts_t disk = VMM_DISK_OPTS_INIT;
+	disk.fd = h->disk_fd = new_disk(h, 4u << 20);
+	guest_host_need(h, "vmm_disk_add", vmm_disk_add(h->vm, &disk));
+	disk.fd = h->read_only_fd = new_disk(h, 1u << 20);
+	disk.flags = VMM_DISK_READ_ONLY;
+	guest_host_need(h, "vmm_disk_add", vmm_disk_add(h->vm, &disk));
+	return true;
+}
+
+static bool all_zero(int fd, off_t offset, size_t len)
+{
+	uint8_t block[4096];
+	for (size_t done = 0; done < len; done += sizeof(block)) {
+		if (pread(fd, block, sizeof(block), offset + (off_t)done) != sizeof(block))
+			return false;
+		for (size_t i = 0; i < sizeof(block); i++)
+			if (block[i])
+				return false;
+	}
+	return true;
+}
+
+static void judge_blk(struct guest_host *h)
+{
+	judge_abuse(h, "disk0");
+	uint8_t sector[1024];
+	bool same = pread(h->disk_fd, sector, sizeof(sector), 8 * 512) == sizeof(sector);
+	for (unsigned i = 0; same && i < sizeof(sector); i++)
+		same = sector[i] == (uint8_t)(i * 31 + 7);
+	verdict(h, "the image holds what the guest wrote", same);
+	verdict(h, "and nothing beyond it",
+	        all_zero(h->disk_fd, 64 << 10, (4u << 20) - (64u << 10)));
+	verdict(h, "the image has its size", lseek(h->disk_fd, 0, SEEK_END) == 4 << 20);
+	verdict(h, "the read-only image is untouched", all_zero(h->read_only_fd, 0, 1u << 20));
+	(void)close(h->disk_fd);
+	(void)close(h->read_only_fd);
+}
+
+static bool prepare_rng(struct guest_host *h)
+{
+	if (!vmm_rng_add)
+		return absent(h);
+	const vmm_rng_opts_t rng = VMM_RNG_OPTS_INIT;
+	guest_host_need(h, "vmm_rng_add", vmm_rng_add(h->vm, &rng));
+	return true;
+}
+
+static void judge_rng(struct guest_host *h)
+{
+	judge_abuse(h, "rng");
+}
+
+static void judge_ioeventfd(struct guest_host *h)
+{
+	at_least(h, "kicks arrived", h->stats.virtio_kicks, 1);
+	verdict(h, "without exits: fewer than 500 for more than 1000 kicks",
+	        h->stats.exits[KVM_EXIT_MMIO] < 500);
+}
+
+static bool prepare_balloon(struct guest_host *h)
+{
+	if (!vmm_balloon_add)
+		return absent(h);
+	const vmm_balloon_opts_t balloon = VMM_BALLOON_OPTS_INIT;
+	guest_host_need(h, "vmm_balloon_add", vmm_balloon_add(h->vm, &balloon, &h->balloon));
+	return true;
+}
+
+static void judge_balloon(struct guest_host *h)
+{
+	judge_abuse(h, "balloon");
+	vmm_balloon_stats_t stats = {.struct_size = sizeof(stats)};
+	guest_host_need(h, "vmm_balloon_stats", vmm_balloon_stats(h->balloon, &stats));
+	at_least(h, "bytes went back to the host", stats.discarded, 8 * 4096);
+}
+
+/* Two ports: a console whose output comes back through a pipe, and a plain one. */
+static bool prepare_console(struct guest_host *h)
+{
+	if (!vmm_console_add)
+		return absent(h);
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+		guest_host_need(h, "pipe2", VMM_E_IO);
+	h->console_fd = ends[0];
+	const vmm_console_port_opts_t ports[] = {
+	        {.chardev = {.kind = VMM_CHARDEV_FD, .in_fd = -1, .out_fd = ends[1]},
+	         .is_console = true},
+	        {.chardev = {.kind = VMM_CHARDEV_NULL, .in_fd = -1, .out_fd = -1}, .name = "plain"},
+	};
+	vmm_console_opts_t console = VMM_CONSOLE_OPTS_INIT;
+	console.ports = ports;
+	console.port_count = 2;
+	guest_host_need(h, "vmm_console_add", vmm_console_add(h->vm, &console, NULL));
+	(void)close(ends[1]);
+	return true;
+}
+
+static void judge_console(struct guest_host *h)
+{
+	judge_abuse(h, "console0");
+	char text[64] = "";
+	ssize_t n = read(h->console_fd, text, sizeof(text) - 1);
+	const char expected[] = "text from the guest\n";
+	verdict(h, "the guest's text came out",
+	        n > 0 && strncmp(text, expected, sizeof(expected) - 1) == 0);
+	(void)close(h->console_fd);
 }
 
 static void judge_net(struct guest_host *h)
@@ -171,6 +312,17 @@ static const struct guest_case cases[] = {
          .seconds = 20,
          .end = VMM_EVENT_INTERNAL_ERROR,
          .judge = judge_emulation},
+        {.name = "ioeventfd", .seconds = 30, .prepare = prepare_rng, .judge = judge_ioeventfd},
+        {.name = "virtio-balloon",
+         .seconds = 100,
+         .prepare = prepare_balloon,
+         .judge = judge_balloon},
+        {.name = "virtio-blk", .seconds = 100, .prepare = prepare_blk, .judge = judge_blk},
+        {.name = "virtio-console",
+         .seconds = 100,
+         .prepare = prepare_console,
+         .judge = judge_console},
+        {.name = "virtio-rng", .seconds = 100, .prepare = prepare_rng, .judge = judge_rng},
         {.name = "virtio-net", .seconds = 100, .prepare = prepare_net, .judge = judge_net},
 };
 
