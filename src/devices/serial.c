@@ -175,7 +175,7 @@ static void write_ier(struct serial *s, uint8_t value)
 	s->ier = value & 0x0f;
 }
 
-static void write_reg(struct serial *s, uint64_t reg, uint8_t value)
+static void write_reg(struct serial *s, uint64_t reg, uint8_t value, bool *made_room)
 {
 	bool dlab = s->lcr & UART_LCR_DLAB;
 	switch (reg) {
@@ -193,8 +193,10 @@ static void write_reg(struct serial *s, uint64_t reg, uint8_t value)
 		break;
 	case UART_FCR:
 		s->fcr = value;
-		if (value & UART_FCR_CLEAR_RCVR)
+		if (value & UART_FCR_CLEAR_RCVR) {
+			*made_room = s->rx_count == SERIAL_FIFO_BYTES;
 			s->rx_count = 0;
+		}
 		break;
 	case UART_LCR:
 		s->lcr = value;
@@ -228,12 +230,15 @@ static uint64_t serial_read(void *ctx, uint64_t offset, unsigned size)
 static void serial_write(void *ctx, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct serial *s = ctx;
+	bool made_room = false;
 	if (size != 1)
 		return;
 	(void)pthread_mutex_lock(&s->lock);
-	write_reg(s, offset, (uint8_t)value);
+	write_reg(s, offset, (uint8_t)value, &made_room);
 	update_irq(s);
 	(void)pthread_mutex_unlock(&s->lock);
+	if (made_room && s->room)
+		s->room(s->ctx);
 }
 
 const struct bus_ops serial_bus_ops = {serial_read, serial_write};

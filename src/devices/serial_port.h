@@ -1,22 +1,24 @@
 /*
- * COM1: the 16550 model, its interrupt line and the host's end of the wire. Output goes to a
- * descriptor from the vCPU's thread; input comes through the event loop.
+ * COM1: the 16550 model, its interrupt line and the host's end of the wire (chardev.h). Output
+ * leaves from the vCPU's thread; input comes through the event loop, as the FIFO has room.
  */
 #ifndef SRC_DEVICES_SERIAL_PORT_H
 #define SRC_DEVICES_SERIAL_PORT_H
 
+#include "devices/chardev.h"
 #include "devices/serial.h"
-#include "vmm/loop.h"
 
 struct serial_port;
 
-/* Descriptors are duplicated; -1 for none. */
-VMM_WARN_UNUSED vmm_err_t serial_port_create(int input_fd, int output_fd, struct serial_port **out,
+/* Errors as for vmm_serial_set. LOOP and LOG outlive the port. */
+VMM_WARN_UNUSED vmm_err_t serial_port_create(const vmm_chardev_opts_t *chardev, struct loop *loop,
+                                             struct log *log, struct serial_port **out,
                                              vmm_err_info_t *ei);
 void serial_port_destroy(struct serial_port *p);
-VMM_WARN_UNUSED vmm_err_t serial_port_attach(struct serial_port *p, struct loop *loop,
-                                             struct bus *bus, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t serial_port_attach(struct serial_port *p, struct bus *bus,
+                                             vmm_err_info_t *ei);
 void serial_port_reset(struct serial_port *p);
 const struct irq_line *serial_port_irq(const struct serial_port *p);
+const char *serial_port_pty(const struct serial_port *p);
 
 #endif

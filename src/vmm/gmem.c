@@ -195,6 +195,19 @@ void *gmem_at(const struct gmem *gm, struct gpa addr, uint64_t len)
 	return NULL;
 }
 
+bool gmem_gpa(const struct gmem *gm, const void *host, struct gpa *addr)
+{
+	for (unsigned i = 0; i < gm->region_count; i++) {
+		const struct gmem_region *r = &gm->regions[i];
+		uintptr_t off = (uintptr_t)host - (uintptr_t)r->host;
+		if (off < r->len_bytes) {
+			addr->addr = r->base + off;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool gmem_read(const struct gmem *gm, struct gpa addr, void *dst, size_t len)
 {
 	const void *p = gmem_at(gm, addr, len);

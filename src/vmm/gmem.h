@@ -51,6 +51,9 @@ const struct gmem_region *gmem_region_at(const struct gmem *gm, unsigned i);
  */
 void *gmem_at(const struct gmem *gm, struct gpa addr, uint64_t len);
 
+/* The other way round, for a host address that gmem_at gave: its guest-physical address. */
+VMM_WARN_UNUSED bool gmem_gpa(const struct gmem *gm, const void *host, struct gpa *addr);
+
 /* Copy to or from the guest; false (and nothing copied) if the range is not all RAM. */
 VMM_WARN_UNUSED bool gmem_read(const struct gmem *gm, struct gpa addr, void *dst, size_t len);
 VMM_WARN_UNUSED bool gmem_write(const struct gmem *gm, struct gpa addr, const void *src,

@@ -129,6 +129,21 @@ void loop_post(struct loop *loop, struct loop_task *t)
 	wake(loop);
 }
 
+void loop_unpost(struct loop *loop, struct loop_task *t)
+{
+	(void)pthread_mutex_lock(&loop->task_lock);
+	struct loop_task **p = &loop->task_head;
+	while (*p && *p != t)
+		p = &(*p)->next;
+	if (*p) {
+		*p = t->next;
+		if (!*p)
+			loop->task_tail = p;
+		t->queued = false;
+	}
+	(void)pthread_mutex_unlock(&loop->task_lock);
+}
+
 void loop_stop(struct loop *loop)
 {
 	atomic_store(&loop->stopping, true);

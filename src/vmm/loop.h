@@ -57,6 +57,8 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *t);
 
 /* Queue T (a no-op if it is already queued) and wake the loop. From a task: for the next round. */
 void loop_post(struct loop *loop, struct loop_task *t);
+/* Take T back if it is queued. Only while the loop is not running. */
+void loop_unpost(struct loop *loop, struct loop_task *t);
 
 /* Run until loop_stop; or one round that waits at most TIMEOUT_MS (-1: without end). */
 void loop_run(struct loop *loop);

@@ -79,7 +79,7 @@ static vmm_err_t assemble(vmm_vm_t *vm)
 	if (!err)
 		err = irq_line_open(&vm->power_button, MACHINE_GSI_POWER_BUTTON, ei);
 	if (!err && vm->serial)
-		err = serial_port_attach(vm->serial, vm->loop, &vm->bus, ei);
+		err = serial_port_attach(vm->serial, &vm->bus, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
 		err = add_virtio_to_bus(vm, i);
 	bus_freeze(&vm->bus);

@@ -30,6 +30,11 @@ void vdev_kick(struct vdev *vd, unsigned q)
 	(void)pthread_mutex_unlock(&vd->lock);
 }
 
+void vdev_kick_again(struct vdev *vd, unsigned q)
+{
+	(void)eventfd_write(vd->queue[q].kick_fd, 1);
+}
+
 /* The source is edge triggered and the eventfd never read: its value is not needed. */
 static void kick_ready(void *ctx, uint32_t events)
 {

@@ -5,7 +5,7 @@
  *
  * Threads and locks: register accesses come on vCPU threads, queue work on the event loop; both
  * hold vdev->lock, which is the only lock a model needs. Nothing else is locked while it is held,
- * except the innermost lock of the event loop (loop_post).
+ * except a chardev's lock and, innermost, that of the event loop (loop_post).
  */
 #ifndef SRC_DEVICES_VIRTIO_DEV_H
 #define SRC_DEVICES_VIRTIO_DEV_H
@@ -144,6 +144,8 @@ void vdev_config_changed(struct vdev *vd);
 void vdev_fail(struct vdev *vd, const char *fmt, ...) VMM_PRINTF(2, 3);
 /* One request was malformed, the device goes on: a counter and a limited log line. */
 void vdev_guest_error(struct vdev *vd, const char *fmt, ...) VMM_PRINTF(2, 3);
+/* Queue Q was left before it was empty: its kick comes again, after others had their turn. */
+void vdev_kick_again(struct vdev *vd, unsigned q);
 /* ring_pop with the failure handled: RING_BAD is turned into vdev_fail. */
 enum ring_result vdev_pop(struct vdev *vd, unsigned q, struct ring_chain *chain, struct iovec *iov,
                           unsigned iov_max);
