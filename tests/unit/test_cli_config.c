@@ -1,0 +1,351 @@
+/* The command line and the JSON file of `vmm run`; values as people write them; the escape key. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "suite.h"
+#include "vmm/cli/config.h"
+#include "vmm/cli/parse.h"
+#include "vmm/cli/term.h"
+
+static struct run_config config;
+static struct problem problem;
+
+static void setup(void)
+{
+	config_init(&config);
+	problem = (struct problem){0};
+}
+
+static void teardown(void)
+{
+	config_fini(&config);
+}
+
+static bool args(int argc, const char **argv)
+{
+	return config_from_args(&config, argc, (char **)(uintptr_t)argv, &problem) &&
+	       config_check(&config, &problem);
+}
+
+#define ARGS(...)                                                                        \
+	args((int)(sizeof((const char *[]){"run", __VA_ARGS__}) / sizeof(const char *)), \
+	     (const char *[]){"run", __VA_ARGS__, NULL})
+
+static bool json(const char *text)
+{
+	return config_from_json(&config, text, strlen(text), "vm.json", "/etc/vm", &problem);
+}
+
+static void check_problem(const char *field, const char *part)
+{
+	ck_assert_str_eq(problem.field, field);
+	ck_assert_msg(strstr(problem.text, part), "'%s' does not say '%s'", problem.text, part);
+}
+
+START_TEST(sizes)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {{"0", 0},
+	            {"4096", 4096},
+	            {"1k", 1024},
+	            {"256M", 256 << 20},
+	            {"2G", 2ull << 30},
+	            {"2GiB", 2ull << 30},
+	            {"2gb", 2ull << 30},
+	            {"1.5G", 3ull << 29},
+	            {"8388607T", 8388607ull << 40}};
+	static const char *const bad[] = {"",
+	                                  "M",
+	                                  "-1",
+	                                  "1X",
+	                                  "1.5",
+	                                  "1.M",
+	                                  "1 G",
+	                                  "1GiX",
+	                                  "0x10",
+	                                  "8388608T",
+	                                  "99999999999999999999"};
+	uint64_t bytes;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		ck_assert_msg(parse_size(good[i].text, &bytes), "%s", good[i].text);
+		ck_assert_uint_eq(bytes, good[i].bytes);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(!parse_size(bad[i], &bytes), "'%s' passed for a size", bad[i]);
+}
+END_TEST
+
+START_TEST(numbers_switches_macs)
+{
+	uint64_t n;
+	bool on;
+	uint8_t mac[6];
+	ck_assert(parse_number("32", 32, &n) && n == 32);
+	ck_assert(parse_number("0x20", 32, &n) && n == 32);
+	ck_assert(!parse_number("33", 32, &n));
+	ck_assert(!parse_number("3x", 32, &n));
+	ck_assert(!parse_number("+3", 32, &n));
+	ck_assert(parse_switch("On", &on) && on);
+	ck_assert(parse_switch("no", &on) && !on);
+	ck_assert(!parse_switch("maybe", &on));
+	ck_assert(parse_mac("02:00:5e:10:00:fF", mac) && mac[0] == 2 && mac[5] == 0xff);
+	ck_assert(!parse_mac("02:00:5e:10:00", mac));
+	ck_assert(!parse_mac("02:00:5e:10:00:01:", mac));
+	ck_assert(!parse_mac("02-00-5e-10-00-01", mac));
+}
+END_TEST
+
+START_TEST(lists)
+{
+	char text[] = "a,,b=c,key=v=w,flag,";
+	char *list = text;
+	char *key;
+	char *value;
+	ck_assert(parse_next(&list, &key, &value));
+	ck_assert_str_eq(key, "a,b");
+	ck_assert_str_eq(value, "c");
+	ck_assert(parse_next(&list, &key, &value));
+	ck_assert_str_eq(key, "key");
+	ck_assert_str_eq(value, "v=w");
+	ck_assert(parse_next(&list, &key, &value));
+	ck_assert_str_eq(key, "flag");
+	ck_assert_ptr_null(value);
+	ck_assert(!parse_next(&list, &key, &value));
+}
+END_TEST
+
+START_TEST(nearest)
+{
+	static const char *const names[] = {"memory", "kernel", "disk"};
+	ck_assert_str_eq(parse_nearest("memroy", names, 3, sizeof(names[0])), "memory");
+	ck_assert_str_eq(parse_nearest("disks", names, 3, sizeof(names[0])), "disk");
+	ck_assert_ptr_null(parse_nearest("zzzzzz", names, 3, sizeof(names[0])));
+	ck_assert_ptr_null(parse_nearest("", names, 3, sizeof(names[0])));
+}
+END_TEST
+
+START_TEST(command_line)
+{
+	ck_assert(ARGS("-k", "vmlinuz", "--initrd=rd", "-m2G", "-c", "4", "--disk",
+	               "a=b.img,readonly,serial=S1", "-d", "path=c.img,direct,lock=off", "--net",
+	               "tap=t0,mac=02:00:00:00:00:09,queues=2", "--console", "pty", "--console",
+	               "unix=/tmp/s,name=org.x", "--serial", "none", "--rng=rate=64K",
+	               "--balloon=64M", "--no-reboot", "--stats"));
+	ck_assert_str_eq(config.boot.kernel, "vmlinuz");
+	ck_assert_str_eq(config.boot.initrd, "rd");
+	ck_assert_str_eq(config.boot.cmdline, "console=hvc0");
+	ck_assert_uint_eq(config.vm.memory_bytes, 2ull << 30);
+	ck_assert_uint_eq(config.vm.cpus, 4);
+	ck_assert_uint_eq(config.vm.flags, VMM_VM_NO_REBOOT);
+	ck_assert_uint_eq(config.disk_count, 2);
+	ck_assert_str_eq(config.disk[0].path, "a=b.img");
+	ck_assert_uint_eq(config.disk[0].flags, VMM_DISK_READ_ONLY);
+	ck_assert_str_eq(config.disk[0].serial, "S1");
+	ck_assert_uint_eq(config.disk[1].flags, VMM_DISK_DIRECT | VMM_DISK_NO_LOCK);
+	ck_assert_uint_eq(config.net_count, 1);
+	ck_assert_str_eq(config.net[0].tap, "t0");
+	ck_assert_uint_eq(config.net[0].mac[5], 9);
+	ck_assert_uint_eq(config.net[0].queue_pairs, 2);
+	ck_assert_uint_eq(config.console_count, 2);
+	ck_assert_int_eq(config.console[0].opts.chardev.kind, VMM_CHARDEV_PTY);
+	ck_assert(config.console[0].opts.is_console);
+	ck_assert_int_eq(config.console[1].opts.chardev.kind, VMM_CHARDEV_UNIX);
+	ck_assert(!config.console[1].opts.is_console);
+	ck_assert(config.rng);
+	ck_assert_uint_eq(config.rng_opts.bytes_per_second, 65536);
+	ck_assert(config.balloon);
+	ck_assert_uint_eq(config.balloon_opts.target_bytes, 64 << 20);
+	ck_assert(config.stats);
+}
+END_TEST
+
+START_TEST(defaults)
+{
+	ck_assert(ARGS("--kernel", "k"));
+	ck_assert_uint_eq(config.vm.memory_bytes, 256ull << 20);
+	ck_assert_uint_eq(config.vm.cpus, 1);
+	ck_assert(config.serial.stdio);
+	ck_assert_str_eq(config.boot.cmdline, "console=ttyS0");
+	ck_assert(config.rng);
+	ck_assert(!config.balloon);
+}
+END_TEST
+
+START_TEST(image_keeps_its_command_line)
+{
+	ck_assert(ARGS("guest.img"));
+	ck_assert_str_eq(config.boot.image, "guest.img");
+	ck_assert_ptr_null(config.boot.cmdline);
+}
+END_TEST
+
+START_TEST(an_empty_command_line_is_one)
+{
+	ck_assert(ARGS("--cmdline", "", "guest.img"));
+	ck_assert_str_eq(config.boot.cmdline, "");
+}
+END_TEST
+
+START_TEST(net_none_is_no_card)
+{
+	ck_assert(ARGS("--net", "none", "-k", "k"));
+	ck_assert_uint_eq(config.net_count, 0);
+}
+END_TEST
+
+static const struct {
+	const char *argv[4];
+	const char *field;
+	const char *part;
+} mistakes[] = {
+        {{"--memroy", "1G"}, "--memroy", "did you mean 'memory'"},
+        {{"-z"}, "-z", "no such option"},
+        {{"--memory"}, "--memory", "needs a value"},
+        {{"--memory", "lots"}, "--memory", "must be a size"},
+        {{"--memory", "512"}, "--memory", "512M"},
+        {{"--cpus", "0"}, "--cpus", "1 to 32"},
+        {{"--cpus", "1000"}, "--cpus", "1 to 32"},
+        {{"--stats=yes"}, "--stats", "takes no value"},
+        {{"--protocol", "efi"}, "--protocol", "auto, linux64 or pvh"},
+        {{"--disk", "x,readonyl"}, "--disk", "did you mean 'readonly'"},
+        {{"--disk", "x,serial"}, "--disk serial", "needs a value"},
+        {{"--disk", "x,direct=perhaps"}, "--disk direct", "on or off"},
+        {{"--disk", "readonly"}, "--disk", "needs a path"},
+        {{"--disk", "x,engine=steam"}, "--disk engine", "uring or threads"},
+        {{"--net", "tap=x,fd=3"}, "--net", "one of the two"},
+        {{"--net", "mtu=1500"}, "--net", "tap=NAME"},
+        {{"--net", "tap=x,mac=12"}, "--net mac", "02:00:5e"},
+        {{"--net", "tap=x,queues=0"}, "--net queues", "1 or more"},
+        {{"--console", "name=x"}, "--console", "needs one of"},
+        {{"--console", "pty,null"}, "--console null", "one end only"},
+        {{"--serial", "stdio,name=x"}, "--serial", "there is no key 'name'"},
+        {{"a", "b"}, "IMAGE", "one guest at a time"},
+        {{"a", "--kernel", "b"}, "IMAGE", "one of the two"},
+        {{"--stats"}, "IMAGE", "nothing to boot"},
+        {{"a", "--serial=stdio", "--console=stdio"}, "--console", "more than one port"},
+        {{"--config", "/nonexistent/vm.json"}, "/nonexistent/vm.json", "No such file"},
+        {{"--config", "/"}, "/", "regular file"},
+};
+
+START_TEST(a_mistake_is_named)
+{
+	const char *argv[6] = {"run"};
+	int argc = 1;
+	for (int i = 0; i < 4 && mistakes[_i].argv[i]; i++)
+		argv[argc++] = mistakes[_i].argv[i];
+	ck_assert(!args(argc, argv));
+	check_problem(mistakes[_i].field, mistakes[_i].part);
+}
+END_TEST
+
+START_TEST(json_is_the_same_options)
+{
+	ck_assert(json("{\"kernel\": \"vmlinuz\", \"initrd\": \"/abs/rd\", \"memory\": \"1G\","
+	               " \"cpus\": 2, \"no-reboot\": true, \"stats\": false,"
+	               " \"disk\": [\"a.img,readonly\", {\"path\": \"b,c.img\", \"direct\": true}],"
+	               " \"net\": {\"tap\": \"t0\", \"mtu\": 1400}, \"rng\": false,"
+	               " \"balloon\": {\"size\": \"16M\", \"reporting\": false}}"));
+	ck_assert(config_check(&config, &problem));
+	ck_assert_str_eq(config.boot.kernel, "/etc/vm/vmlinuz");
+	ck_assert_str_eq(config.boot.initrd, "/abs/rd");
+	ck_assert_uint_eq(config.vm.memory_bytes, 1ull << 30);
+	ck_assert_uint_eq(config.vm.cpus, 2);
+	ck_assert_uint_eq(config.vm.flags, VMM_VM_NO_REBOOT);
+	ck_assert(!config.stats);
+	ck_assert_uint_eq(config.disk_count, 2);
+	ck_assert_str_eq(config.disk[0].path, "/etc/vm/a.img");
+	ck_assert_uint_eq(config.disk[0].flags, VMM_DISK_READ_ONLY);
+	ck_assert_str_eq(config.disk[1].path, "/etc/vm/b,c.img");
+	ck_assert_uint_eq(config.disk[1].flags, VMM_DISK_DIRECT);
+	ck_assert_uint_eq(config.net[0].mtu, 1400);
+	ck_assert(!config.rng);
+	ck_assert_uint_eq(config.balloon_opts.flags, VMM_BALLOON_DEFLATE_ON_OOM);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	const char *field;
+	const char *part;
+} bad_json[] = {
+        {"{", "vm.json", "line 1"},
+        {"[]", "vm.json", "must be an object"},
+        {"{\"a\": 1, \"a\": 2}", "vm.json", "duplicate"},
+        {"{\"kernl\": \"x\"}", "vm.json: kernl", "did you mean 'kernel'"},
+        {"{\"kernel\": 3.5}", "vm.json: kernel", "must be a string"},
+        {"{\"kernel\": null}", "vm.json: kernel", "must be a string"},
+        {"{\"kernel\": [\"a\"]}", "vm.json: kernel", "once only"},
+        {"{\"cpus\": true}", "vm.json: cpus", "must be a string or a number"},
+        {"{\"cpus\": -1}", "vm.json: cpus", "1 to 32"},
+        {"{\"stats\": 1}", "vm.json: stats", "true or false"},
+        {"{\"disk\": [{\"path\": \"x\"}, {\"path\": \"y\", \"seriel\": \"s\"}]}",
+         "vm.json: disk[1]", "did you mean 'serial'"},
+        {"{\"disk\": [{\"path\": {}}]}", "vm.json: disk[0]", "'path' must be"},
+        {"{\"config\": \"other.json\"}", "vm.json: config", "no meaning"},
+};
+
+START_TEST(a_mistake_in_json_is_named)
+{
+	ck_assert(!json(bad_json[_i].text));
+	check_problem(bad_json[_i].field, bad_json[_i].part);
+}
+END_TEST
+
+START_TEST(later_options_win)
+{
+	ck_assert(json("{\"kernel\": \"k\", \"memory\": \"1G\"}"));
+	ck_assert(ARGS("--memory", "2G"));
+	ck_assert_uint_eq(config.vm.memory_bytes, 2ull << 30);
+}
+END_TEST
+
+START_TEST(escape_key)
+{
+	struct term t = {0};
+	enum term_request request;
+	size_t used;
+	char plain[] = "ls\r";
+	ck_assert_uint_eq(term_filter(&t, plain, 3, &used, &request), 3);
+	ck_assert_int_eq(request, TERM_NOTHING);
+	char twice[] = "a\x01\x01"
+	               "b";
+	ck_assert_uint_eq(term_filter(&t, twice, 4, &used, &request), 3);
+	ck_assert_mem_eq(twice,
+	                 "a\x01"
+	                 "b",
+	                 3);
+	char quit[] = "a\x01xb";
+	ck_assert_uint_eq(term_filter(&t, quit, 4, &used, &request), 1);
+	ck_assert_uint_eq(used, 3);
+	ck_assert_int_eq(request, TERM_QUIT);
+	char split[] = "\x01";
+	ck_assert_uint_eq(term_filter(&t, split, 1, &used, &request), 0);
+	char key[] = "p";
+	ck_assert_uint_eq(term_filter(&t, key, 1, &used, &request), 0);
+	ck_assert_int_eq(request, TERM_POWER_BUTTON);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("cli_config");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, sizes);
+	tcase_add_test(tc, numbers_switches_macs);
+	tcase_add_test(tc, lists);
+	tcase_add_test(tc, nearest);
+	tcase_add_test(tc, command_line);
+	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, image_keeps_its_command_line);
+	tcase_add_test(tc, an_empty_command_line_is_one);
+	tcase_add_test(tc, net_none_is_no_card);
+	tcase_add_loop_test(tc, a_mistake_is_named, 0, sizeof(mistakes) / sizeof(mistakes[0]));
+	tcase_add_test(tc, json_is_the_same_options);
+	tcase_add_loop_test(tc, a_mistake_in_json_is_named, 0,
+	                    sizeof(bad_json) / sizeof(bad_json[0]));
+	tcase_add_test(tc, later_options_win);
+	tcase_add_test(tc, escape_key);
+	return suite_run("cli_config", tc);
+}
