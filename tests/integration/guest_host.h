@@ -30,7 +30,9 @@ struct guest_host {
 	void (*tick)(struct guest_host *h);
 	int packet_fd; /* a socket on the TAP's other side */
 	int disk_fd, read_only_fd;
-	int console_fd; /* what the guest's console says */
+	int console_fd;        /* what the guest's console says */
+	char console_text[64]; /* its start */
+	size_t console_len;
 	vmm_balloon_t *balloon;
 
 	/* testdev.h; one lock for everything that vCPU threads change. */
