@@ -151,8 +151,8 @@ static bool net_none(struct run_config *c, void *item, const char *value, struct
 bool net_end(struct run_config *c, void *item, struct problem *p)
 {
 	const vmm_net_opts_t *n = item;
-	if (n != &c->net[c->net_count - 1])
-		return true;
+	if (n == &c->net[c->net_count])
+		return true; /* none: the entry is gone again */
 	if (n->tap && n->tap_fd_count)
 		return problem_set(p, NULL, "tap and fd are given; give one of the two");
 	return n->tap || n->tap_fd_count || problem_set(p, NULL, "needs tap=NAME, fd=N, or none");
