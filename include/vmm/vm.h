@@ -34,6 +34,7 @@ typedef struct vmm_vm vmm_vm_t;
 #define VMM_VM_PREFAULT   (1u << 1) /* all guest memory present before the guest starts */
 #define VMM_VM_NO_REBOOT  (1u << 2) /* a guest reset ends the VM (VMM_EVENT_RESET) */
 #define VMM_VM_STEP       (1u << 3) /* no vCPU threads: the caller drives vmm_vcpu_step */
+#define VMM_VM_MEMFD      (1u << 5) /* guest memory in a memfd, for others to map */
 #define VMM_VM_NO_ACPI    (1u << 4) /* no ACPI tables; devices by command line or device tree */
 
 typedef struct vmm_vm_opts {
@@ -65,6 +66,13 @@ typedef struct vmm_vm_opts {
  */
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **vm,
                                                 vmm_err_info_t *ei);
+
+/*
+ * The file behind guest memory (VMM_VM_MEMFD, VMM_VM_HUGE_PAGES or opts.memory_fd): guest-physical
+ * address A of the RAM below the 32-bit hole is at offset A, RAM from 4 GiB on follows. -1: there
+ * is none, or the VM is not built. Owned by the VM.
+ */
+VMM_API int vmm_vm_memory_fd(const vmm_vm_t *vm);
 
 /* Stop it if it runs, release everything. VM may be NULL. */
 VMM_API void vmm_vm_destroy(vmm_vm_t *vm);

@@ -15,6 +15,7 @@
 #include "machine.h"
 
 #define HUGE_PAGE_SIZE (2ull << 20)
+#define HUGETLB_2MB    ((unsigned)(MFD_HUGETLB | MFD_HUGE_2MB))
 
 struct gmem {
 	int fd;       /* the file behind it, or -1: anonymous */
@@ -56,9 +57,9 @@ static vmm_err_t open_backing(struct gmem *gm, const struct gmem_opts *opts, vmm
 			               opts->fd, (unsigned long long)gm->size_bytes);
 		return VMM_OK;
 	}
-	if (!opts->huge_pages)
+	if (!opts->huge_pages && !opts->memfd)
 		return VMM_OK;
-	gm->fd = memfd_create("vmm-guest", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	gm->fd = memfd_create("vmm-guest", MFD_CLOEXEC | (opts->huge_pages ? HUGETLB_2MB : 0u));
 	if (gm->fd < 0)
 		return err_sys(ei, errno, "memory", "memfd_create failed");
 	if (ftruncate(gm->fd, (off_t)gm->size_bytes) < 0)
@@ -168,6 +169,11 @@ void gmem_destroy(struct gmem *gm)
 uint64_t gmem_size_bytes(const struct gmem *gm)
 {
 	return gm->size_bytes;
+}
+
+int gmem_fd(const struct gmem *gm)
+{
+	return gm->fd;
 }
 
 unsigned gmem_region_count(const struct gmem *gm)

@@ -29,6 +29,7 @@ struct gmem_region {
 struct gmem_opts {
 	uint64_t size_bytes; /* multiple of 4 KiB (2 MiB with huge pages) */
 	bool huge_pages;     /* 2 MiB pages of hugetlbfs */
+	bool memfd;          /* in a memfd, without transparent huge pages */
 	bool prefault;       /* all pages present before the call returns */
 	int fd;              /* use this file (duplicated), or -1: anonymous memory */
 };
@@ -41,6 +42,8 @@ VMM_WARN_UNUSED vmm_err_t gmem_create(const struct gmem_opts *opts, struct gmem 
 void gmem_destroy(struct gmem *gm);
 
 uint64_t gmem_size_bytes(const struct gmem *gm);
+/* The file behind it, or -1: anonymous. */
+int gmem_fd(const struct gmem *gm);
 unsigned gmem_region_count(const struct gmem *gm);
 const struct gmem_region *gmem_region_at(const struct gmem *gm, unsigned i);
 

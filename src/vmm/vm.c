@@ -14,8 +14,9 @@
 #include "vm_boot.h"
 #include "vm_priv.h"
 
-#define VM_FLAGS_ALL \
-	(VMM_VM_HUGE_PAGES | VMM_VM_PREFAULT | VMM_VM_NO_REBOOT | VMM_VM_STEP | VMM_VM_NO_ACPI)
+#define VM_FLAGS_ALL                                                                             \
+	(VMM_VM_HUGE_PAGES | VMM_VM_PREFAULT | VMM_VM_NO_REBOOT | VMM_VM_STEP | VMM_VM_NO_ACPI | \
+	 VMM_VM_MEMFD)
 
 static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
 {
@@ -123,6 +124,11 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	free(vm->name);
 	free(vm->kvm_path);
 	free(vm);
+}
+
+int vmm_vm_memory_fd(const vmm_vm_t *vm)
+{
+	return vm->gm ? gmem_fd(vm->gm) : -1;
 }
 
 const vmm_err_info_t *vmm_vm_error(const vmm_vm_t *vm)

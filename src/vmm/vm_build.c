@@ -26,6 +26,7 @@ static vmm_err_t make_memory(vmm_vm_t *vm)
 	        .size_bytes = vm->opts.memory_bytes,
 	        .huge_pages = vm->opts.flags & VMM_VM_HUGE_PAGES,
 	        .prefault = vm->opts.flags & VMM_VM_PREFAULT,
+	        .memfd = vm->opts.flags & VMM_VM_MEMFD,
 	        .fd = vm->memory_fd_given,
 	};
 	return gmem_create(&opts, &vm->gm, &vm->error);

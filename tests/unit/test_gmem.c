@@ -90,6 +90,23 @@ START_TEST(copies_and_discard_in_a_file)
 }
 END_TEST
 
+START_TEST(a_memfd_shows_the_memory)
+{
+	struct gmem *gm = NULL;
+	vmm_err_info_t ei = {0};
+	struct gmem_opts opts = {.size_bytes = 1 << 20, .memfd = true, .fd = -1};
+	ck_assert_msg(gmem_create(&opts, &gm, &ei) == VMM_OK, "%s", ei.message);
+	ck_assert(gmem_write(gm, (struct gpa){0x2000}, "seen", 5));
+	char buf[5] = {0};
+	ck_assert_int_eq(pread(gmem_fd(gm), buf, 5, 0x2000), 5);
+	ck_assert_str_eq(buf, "seen");
+	check_copies_and_discard(gm);
+	gm = make(1 << 20);
+	ck_assert_int_eq(gmem_fd(gm), -1);
+	gmem_destroy(gm);
+}
+END_TEST
+
 /* Huge pages need it: host and guest addresses agree modulo their size. */
 START_TEST(memory_is_aligned)
 {
@@ -141,6 +158,7 @@ int main(void)
 	tcase_add_test(tc, hole_splits_large_memory);
 	tcase_add_test(tc, copies_and_discard);
 	tcase_add_test(tc, copies_and_discard_in_a_file);
+	tcase_add_test(tc, a_memfd_shows_the_memory);
 	tcase_add_test(tc, memory_is_aligned);
 	tcase_add_test(tc, bad_sizes_are_refused);
 	tcase_add_test(tc, load_from_file);

@@ -131,6 +131,7 @@ static bool set_cmdline(struct run_config *c, const char *value, struct problem 
 		return true;                                                         \
 	}
 VM_FLAG(set_huge_pages, VMM_VM_HUGE_PAGES)
+VM_FLAG(set_memfd, VMM_VM_MEMFD)
 VM_FLAG(set_prefault, VMM_VM_PREFAULT)
 VM_FLAG(set_no_reboot, VMM_VM_NO_REBOOT)
 VM_FLAG(set_no_acpi, VMM_VM_NO_ACPI)
@@ -174,6 +175,7 @@ const struct option_row config_options[] = {
         {.letter = 'c', VALUE("cpus", "N", set_cpus, "virtual CPUs, 1 to 32 (1)")},
         {VALUE("name", "NAME", set_name, "of this VM; MAC addresses derive from it (vm)")},
         {SWITCH("huge-pages", set_huge_pages, "guest memory on 2 MiB pages of the host")},
+        {SWITCH("memfd", set_memfd, "guest memory in a memfd, for other processes to map")},
         {SWITCH("prefault", set_prefault, "all guest memory present before it starts")},
         {SWITCH("no-acpi", set_no_acpi, "no ACPI tables: devices by device tree only")},
 
