@@ -30,7 +30,6 @@
 #pragma weak vmm_balloon_add
 #pragma weak vmm_balloon_stats
 #pragma weak vmm_console_add
-#pragma weak vmm_disk_add
 #pragma weak vmm_rng_add
 
 struct guest_case {
@@ -123,17 +122,26 @@ static int new_disk(struct guest_host *h, uint64_t bytes)
 }
 
 /* Two disks: one to write on, with a sentinel around it that nothing may change; one read-only. */
-static bool prepare_blk(struct guest_host *h)
+static bool add_disks(struct guest_host *h, uint32_t flags)
 {
-	if (!vmm_disk_add)
-		return absent(h);
 	vmm_disk_opts_t disk = VMM_DISK_OPTS_INIT;
+	disk.flags = flags;
 	disk.fd = h->disk_fd = new_disk(h, 4u << 20);
 	guest_host_need(h, "vmm_disk_add", vmm_disk_add(h->vm, &disk));
 	disk.fd = h->read_only_fd = new_disk(h, 1u << 20);
-	disk.flags = VMM_DISK_READ_ONLY;
+	disk.flags |= VMM_DISK_READ_ONLY;
 	guest_host_need(h, "vmm_disk_add", vmm_disk_add(h->vm, &disk));
 	return true;
+}
+
+static bool prepare_blk(struct guest_host *h)
+{
+	return add_disks(h, 0);
+}
+
+static bool prepare_blk_threads(struct guest_host *h)
+{
+	return add_disks(h, VMM_DISK_NO_URING);
 }
 
 static bool all_zero(int fd, off_t offset, size_t len)
@@ -331,6 +339,10 @@ static const struct guest_case cases[] = {
          .prepare = prepare_balloon,
          .judge = judge_balloon},
         {.name = "virtio-blk", .seconds = 100, .prepare = prepare_blk, .judge = judge_blk},
+        {.name = "virtio-blk-threads",
+         .seconds = 100,
+         .prepare = prepare_blk_threads,
+         .judge = judge_blk},
         {.name = "virtio-console",
          .seconds = 100,
          .prepare = prepare_console,

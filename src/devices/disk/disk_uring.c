@@ -1,0 +1,171 @@
+/*
+ * The engine on an io_uring. One system call starts all that a notification brought; completions
+ * ring the event descriptor.
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "devices/disk/disk_engine.h"
+#include "vmm/errset.h"
+
+/* A ring costs memory that is locked, so it is smaller than the deepest queue; a longer batch is
+ * started in parts. */
+#define SQ_ENTRIES 64u
+
+struct uring_engine {
+	struct disk_engine e;
+	struct io_uring ring;
+	/* Not taken by the ring yet; normally empty. */
+	struct disk_io *head;
+	struct disk_io **tail;
+	unsigned started; /* in the kernel's hands */
+};
+
+static struct uring_engine *uring_of(struct disk_engine *e)
+{
+	return (struct uring_engine *)e;
+}
+
+static void prepare(const struct disk_file *f, struct io_uring_sqe *sqe, struct disk_io *io)
+{
+	if (io->op == DISK_FLUSH)
+		io_uring_prep_fsync(sqe, f->fd, IORING_FSYNC_DATASYNC);
+	else if (io->op == DISK_WRITE)
+		io_uring_prep_writev2(sqe, f->fd, io->iov, io->iov_count, io->offset,
+		                      io->sync ? RWF_DSYNC : 0);
+	else if (io->iov_count == 1)
+		io_uring_prep_read(sqe, f->fd, io->iov->iov_base, (unsigned)io->iov->iov_len,
+		                   io->offset);
+	else
+		io_uring_prep_readv(sqe, f->fd, io->iov, io->iov_count, io->offset);
+	io_uring_sqe_set_data(sqe, io);
+}
+
+static void uring_submit(struct disk_engine *e, struct disk_io *io)
+{
+	struct uring_engine *u = uring_of(e);
+	io->next = NULL;
+	io->error = 0;
+	*u->tail = io;
+	u->tail = &io->next;
+}
+
+/* Move what waits into the submission ring, as far as there is room. */
+static void fill(struct uring_engine *u)
+{
+	while (u->head) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+		if (!sqe)
+			return;
+		struct disk_io *io = u->head;
+		u->head = io->next;
+		if (!u->head)
+			u->tail = &u->head;
+		prepare(u->e.file, sqe, io);
+	}
+}
+
+static void uring_flush(struct disk_engine *e)
+{
+	struct uring_engine *u = uring_of(e);
+	if (!u->head && !io_uring_sq_ready(&u->ring))
+		return;
+	/* What completes at once is reaped right after: no need to wake the loop for it. */
+	(void)io_uring_cq_eventfd_toggle(&u->ring, false);
+	int n;
+	do {
+		fill(u);
+		n = io_uring_submit(&u->ring);
+		if (n > 0)
+			u->started += (unsigned)n;
+	} while (n > 0 && u->head);
+	(void)io_uring_cq_eventfd_toggle(&u->ring, true);
+	/* The kernel takes no more just now (EAGAIN, EBUSY): the rest follows with the next
+	 * completion, or with the next turn of the loop if none is to come. */
+	if ((u->head || io_uring_sq_ready(&u->ring)) && !u->started)
+		(void)eventfd_write(e->event_fd, 1);
+}
+
+static struct disk_io *uring_reap(struct disk_engine *e)
+{
+	struct uring_engine *u = uring_of(e);
+	struct io_uring_cqe *cqe;
+	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+		struct disk_io *io = io_uring_cqe_get_data(cqe);
+		int res = cqe->res;
+		io_uring_cqe_seen(&u->ring, cqe);
+		u->started--;
+		if (disk_io_progress(io, res))
+			return io;
+		uring_submit(e, io); /* a short transfer: the rest of it */
+		uring_flush(e);
+	}
+	return NULL;
+}
+
+static void uring_wait(struct disk_engine *e)
+{
+	struct uring_engine *u = uring_of(e);
+	const struct timespec pause = {.tv_nsec = 1000000};
+	struct io_uring_cqe *cqe;
+	uring_flush(e);
+	if (!u->started || io_uring_wait_cqe(&u->ring, &cqe) < 0)
+		(void)nanosleep(&pause, NULL); /* the kernel is short of something */
+}
+
+static void uring_destroy(struct disk_engine *e)
+{
+	io_uring_queue_exit(&uring_of(e)->ring);
+	free(e);
+}
+
+static const struct disk_engine_ops uring_ops = {
+        .name = "io_uring",
+        .submit = uring_submit,
+        .flush = uring_flush,
+        .reap = uring_reap,
+        .wait = uring_wait,
+        .destroy = uring_destroy,
+};
+
+static int open_ring(struct io_uring *ring, unsigned depth, int event_fd)
+{
+	unsigned entries = depth < SQ_ENTRIES ? depth : SQ_ENTRIES;
+	struct io_uring_params p = {
+	        .flags = IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN,
+	        .cq_entries = depth < 2 * entries ? 2 * entries : depth,
+	};
+	int err = io_uring_queue_init_params(entries, ring, &p);
+	if (err == -EINVAL) { /* Linux before 5.19 */
+		p.flags = IORING_SETUP_CQSIZE;
+		err = io_uring_queue_init_params(entries, ring, &p);
+	}
+	if (err < 0)
+		return err;
+	err = io_uring_register_eventfd(ring, event_fd);
+	if (err < 0)
+		io_uring_queue_exit(ring);
+	return err;
+}
+
+vmm_err_t disk_uring_create(const struct disk_file *file, int event_fd, unsigned depth,
+                            struct disk_engine **out, vmm_err_info_t *ei)
+{
+	*out = NULL;
+	struct uring_engine *u = calloc(1, sizeof(*u));
+	if (!u)
+		return err_set(ei, VMM_E_NOMEM, file->name, "out of memory");
+	u->e = (struct disk_engine){.ops = &uring_ops, .file = file, .event_fd = event_fd};
+	u->tail = &u->head;
+	int err = open_ring(&u->ring, depth, event_fd);
+	if (err < 0) {
+		free(u);
+		return err_sys_as(ei, err == -ENOMEM ? VMM_E_NOMEM : VMM_E_UNSUPPORTED, -err,
+		                  file->name, "cannot make an io_uring");
+	}
+	*out = &u->e;
+	return VMM_OK;
+}
