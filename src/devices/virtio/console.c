@@ -170,6 +170,9 @@ static bool console_activate(struct vdev *vd)
 	if (!vdev_has(vd, VIRTIO_CONSOLE_F_MULTIPORT)) {
 		c->port[0].guest_open = true;
 		chardev_input_room(c->port[0].chardev);
+		/* Linux reads the size only when it is told of a change. */
+		if (c->columns > 0 && vdev_has(vd, VIRTIO_CONSOLE_F_SIZE))
+			vdev_config_changed(vd);
 	}
 	return true;
 }
