@@ -62,6 +62,7 @@ bool ring_start(struct ring *r, const struct gmem *gm, bool event_idx, bool indi
 	r->gm = gm;
 	r->event_idx = event_idx;
 	r->indirect = indirect;
+	r->chain_bytes_max = RING_CHAIN_BYTES_MAX;
 	r->last_avail = 0;
 	r->next_used = 0;
 	r->published_used = 0;
@@ -119,7 +120,7 @@ static bool collect(struct ring *r, struct collector *c, const struct desc *d)
 	if (!writable && chain->nwrite)
 		return bad(r, "readable descriptor after a writable one");
 	c->total += d->len;
-	if (c->total > RING_CHAIN_BYTES_MAX)
+	if (c->total > r->chain_bytes_max)
 		return bad(r, "chain describes too many bytes");
 	void *host = gmem_at(r->gm, (struct gpa){d->addr}, d->len);
 	if (!host)

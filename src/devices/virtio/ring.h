@@ -14,8 +14,9 @@
 #include "vmm/gmem.h"
 
 #define RING_SIZE_MAX 1024u
-/* A chain may describe at most this much; virtio 1.2, 2.7.5 forbids more than 2^32 anyway. */
-#define RING_CHAIN_BYTES_MAX (64ull << 20)
+/* A chain may describe at most this much, unless the device allows more once the ring is started;
+ * virtio 1.2, 2.7.5 forbids more than 2^32 anyway. */
+#define RING_CHAIN_BYTES_MAX (64u << 20)
 
 struct ring {
 	/* Set by the transport. */
@@ -31,6 +32,7 @@ struct ring {
 	volatile void *avail;      /* struct vring_avail, and used_event */
 	volatile void *used;       /* struct vring_used, and avail_event */
 	bool event_idx;            /* VIRTIO_F_EVENT_IDX agreed */
+	uint32_t chain_bytes_max;  /* RING_CHAIN_BYTES_MAX from ring_start on */
 	bool indirect;             /* VIRTIO_F_INDIRECT_DESC agreed */
 	bool broken;               /* the driver broke a rule; nothing more is taken */
 	uint16_t last_avail;       /* next entry of the available ring to take */
