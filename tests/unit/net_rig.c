@@ -8,14 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	abort();
-}
-
 static void be_set_offloads(struct net_backend *b, uint32_t offloads)
 {
 	((struct rig_backend *)b)->offloads = offloads;
@@ -47,21 +39,24 @@ static void be_destroy(struct net_backend *b)
 	free(be);
 }
 
+_Static_assert(RIG_QUEUES == 2 * NET_BACKEND_QUEUES_MAX + 1, "room for all queues of a card");
+
 static const struct net_backend_ops be_ops = {be_set_offloads, be_set_queue, be_set_link,
                                               be_destroy};
 
 static struct rig_backend *make_backend(unsigned pairs, unsigned *destroyed)
 {
 	struct rig_backend *be = calloc(1, sizeof(*be));
-	must(be, "calloc");
+	rig_must(be, "calloc");
 	be->b = (struct net_backend){
 	        .ops = &be_ops, .offloads = NET_OFFLOAD_ALL, .queue_count = pairs};
 	(void)snprintf(be->b.name, sizeof(be->b.name), "rig0");
 	be->destroyed = destroyed;
 	for (unsigned q = 0; q < pairs; q++) {
 		int fd[2];
-		must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0,
-		     "socketpair");
+		rig_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		                    fd) == 0,
+		         "socketpair");
 		be->b.fd[q] = fd[0];
 		be->peer[q] = fd[1];
 		be->on[q] = true;
@@ -69,42 +64,18 @@ static struct rig_backend *make_backend(unsigned pairs, unsigned *destroyed)
 	return be;
 }
 
-/* The transport finds its rig through the log's context. */
-static void signal_used(struct vdev *vd, unsigned q)
-{
-	((struct rig *)vd->log->ctx)->used_signals[q]++;
-}
-
-static void signal_config(struct vdev *vd)
-{
-	((struct rig *)vd->log->ctx)->config_signals++;
-}
-
-static const struct vdev_transport transport = {signal_used, signal_config};
-
-static void count_line(void *ctx, vmm_log_level_t level, const char *line)
-{
-	(void)level;
-	(void)line;
-	((struct rig *)ctx)->lines++;
-}
-
 static void open_card(struct rig *rig, struct net_backend *b, uint16_t size, bool offloads)
 {
-	struct gmem_opts mem = {.size_bytes = RIG_MEMORY, .fd = -1};
 	struct net_opts o = {.mac = {2, 0, 0, 0, 0, 1},
 	                     .mtu = 1500,
 	                     .queue_size = size,
 	                     .offloads = offloads,
 	                     .link_up = true};
 	vmm_err_info_t ei;
-	must(gmem_create(&mem, &rig->gm, &ei) == VMM_OK, "gmem_create");
-	must(loop_create(&rig->loop, &ei) == VMM_OK, "loop_create");
-	must(net_create(&o, 0, b, &rig->vd, &ei) == VMM_OK, "net_create");
-	rig->net = net_of(rig->vd);
-	rig->log = (struct log){.fn = count_line, .ctx = rig, .level = VMM_LOG_DEBUG};
-	must(vdev_attach(rig->vd, rig->gm, rig->loop, &rig->log, &transport, &ei) == VMM_OK,
-	     "vdev_attach");
+	struct vdev *vd;
+	rig_must(net_create(&o, 0, b, &vd, &ei) == VMM_OK, "net_create");
+	rig->net = net_of(vd);
+	rig_attach(rig, vd);
 }
 
 void rig_open(struct rig *rig, unsigned pairs, uint16_t size, bool offloads)
@@ -120,128 +91,20 @@ void rig_open_on(struct rig *rig, struct net_backend *b, uint16_t size)
 	open_card(rig, b, size, true);
 }
 
-void rig_close(struct rig *rig)
-{
-	rig->vd->ops->destroy(rig->vd);
-	loop_destroy(rig->loop);
-	gmem_destroy(rig->gm);
-}
-
-void *rig_mem(struct rig *rig, uint64_t addr, uint64_t len)
-{
-	void *p = gmem_at(rig->gm, (struct gpa){addr}, len);
-	must(p, "rig_mem");
-	return p;
-}
-
-static uint64_t base(unsigned q)
-{
-	return RIG_QUEUE_BASE + q * RIG_QUEUE_STEP;
-}
-
-struct vring_desc *rig_desc(struct rig *rig, unsigned q)
-{
-	return rig_mem(rig, base(q), sizeof(struct vring_desc) * RING_SIZE_MAX);
-}
-
-struct vring_avail *rig_avail(struct rig *rig, unsigned q)
-{
-	return rig_mem(rig, base(q) + 0x4000, 6 + 2 * RING_SIZE_MAX);
-}
-
-struct vring_used *rig_used_ring(struct rig *rig, unsigned q)
-{
-	return rig_mem(rig, base(q) + 0x5000, 6 + 8 * RING_SIZE_MAX);
-}
-
-void rig_start(struct rig *rig, uint64_t features)
-{
-	struct vdev *vd = rig->vd;
-	for (unsigned q = 0; q < vd->queue_count; q++) {
-		struct ring *r = &vd->queue[q].ring;
-		memset(rig_mem(rig, base(q), RIG_QUEUE_STEP), 0, RIG_QUEUE_STEP);
-		rig->q[q] = (struct rig_queue){.size = vd->queue[q].size_max};
-		r->size = rig->q[q].size;
-		r->desc_addr = (struct gpa){base(q)};
-		r->avail_addr = (struct gpa){base(q) + 0x4000};
-		r->used_addr = (struct gpa){base(q) + 0x5000};
-		r->ready = true;
-	}
-	(void)pthread_mutex_lock(&vd->lock);
-	vd->features_acked = features | (1ull << VIRTIO_F_VERSION_1);
-	vdev_set_status(vd, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-	                            VIRTIO_CONFIG_S_FEATURES_OK);
-	vdev_set_status(vd, vd->status | VIRTIO_CONFIG_S_DRIVER_OK);
-	(void)pthread_mutex_unlock(&vd->lock);
-	rig_run(rig);
-}
-
-void rig_reset(struct rig *rig)
-{
-	(void)pthread_mutex_lock(&rig->vd->lock);
-	vdev_set_status(rig->vd, 0);
-	(void)pthread_mutex_unlock(&rig->vd->lock);
-}
-
-uint16_t rig_add(struct rig *rig, unsigned q, const struct seg *segs, unsigned n)
-{
-	struct rig_queue *rq = &rig->q[q];
-	struct vring_desc *d = rig_desc(rig, q);
-	struct vring_avail *a = rig_avail(rig, q);
-	uint16_t mask = (uint16_t)(rq->size - 1);
-	uint16_t head = rq->next_desc & mask;
-	for (unsigned i = 0; i < n; i++) {
-		uint16_t at = rq->next_desc++ & mask;
-		uint16_t flags = segs[i].write ? VRING_DESC_F_WRITE : 0;
-		if (i + 1 < n)
-			flags |= VRING_DESC_F_NEXT;
-		d[at] = (struct vring_desc){segs[i].addr, segs[i].len, flags,
-		                            (uint16_t)(rq->next_desc & mask)};
-	}
-	a->ring[a->idx & mask] = head;
-	__atomic_store_n(&a->idx, (uint16_t)(a->idx + 1), __ATOMIC_RELEASE);
-	return head;
-}
-
-void rig_run(struct rig *rig)
-{
-	/* Each round does what is ready; a few rounds see tasks that queue tasks to their end. */
-	for (unsigned i = 0; i < 16; i++)
-		loop_run_once(rig->loop, 0);
-}
-
-void rig_kick(struct rig *rig, unsigned q)
-{
-	vdev_kick(rig->vd, q);
-	rig_run(rig);
-}
-
-bool rig_used(struct rig *rig, unsigned q, uint16_t *head, uint32_t *len)
-{
-	struct rig_queue *rq = &rig->q[q];
-	const struct vring_used *u = rig_used_ring(rig, q);
-	if (rq->used_seen == __atomic_load_n(&u->idx, __ATOMIC_ACQUIRE))
-		return false;
-	const struct vring_used_elem *e = &u->ring[rq->used_seen++ & (rq->size - 1)];
-	*head = (uint16_t)e->id;
-	*len = e->len;
-	return true;
-}
-
 void rig_inject(struct rig *rig, unsigned pair, uint32_t len, uint8_t seed)
 {
 	uint8_t *frame = calloc(1, RIG_HDR + len);
-	must(frame, "calloc");
+	rig_must(frame, "calloc");
 	for (uint32_t i = 0; i < len; i++)
 		frame[RIG_HDR + i] = rig_byte(i, seed);
 	ssize_t n = send(rig->be->peer[pair], frame, RIG_HDR + len, 0);
 	free(frame);
-	must(n == (ssize_t)(RIG_HDR + len), "inject");
+	rig_must(n == (ssize_t)(RIG_HDR + len), "inject");
 }
 
 int rig_sent(struct rig *rig, unsigned pair, uint8_t *buf, unsigned len)
 {
 	ssize_t n = recv(rig->be->peer[pair], buf, len, 0);
-	must(n >= 0 || errno == EAGAIN, "recv");
+	rig_must(n >= 0 || errno == EAGAIN, "recv");
 	return (int)n;
 }

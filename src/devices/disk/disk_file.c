@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "vmm/errset.h"
@@ -109,12 +111,14 @@ static vmm_err_t measure_device(struct disk_file *f, vmm_err_info_t *ei)
 static vmm_err_t measure(struct disk_file *f, const struct disk_file_opts *o, vmm_err_info_t *ei)
 {
 	struct stat st;
+	struct statfs fs;
 	vmm_err_t err = VMM_OK;
 	if (fstat(f->fd, &st) < 0)
 		return err_sys(ei, errno, f->name, "cannot ask for the disk's type");
 	f->block_bytes = DISK_SECTOR;
 	f->physical_bytes = 4096;
 	f->align_bytes = 1;
+	f->in_memory = fstatfs(f->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 	if (S_ISREG(st.st_mode))
 		f->size_bytes = (uint64_t)st.st_size;
 	else if (S_ISBLK(st.st_mode))

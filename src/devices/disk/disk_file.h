@@ -30,6 +30,7 @@ struct disk_file {
 	uint32_t align_bytes;    /* O_DIRECT: what address, length and offset must be; else 1 */
 	bool read_only;
 	bool block_device;
+	bool in_memory; /* on a tmpfs: no disk to wait for */
 	bool locked;
 	char name[64]; /* for messages: the end of the path */
 };
@@ -90,9 +91,10 @@ bool disk_io_progress(struct disk_io *io, ssize_t n);
 void disk_io_perform(const struct disk_file *f, struct disk_io *io);
 
 /*
- * Read what the page cache holds, without waiting for the disk. True: io is complete. False: some
- * or all is left to be done by an engine; *SUPPORTED says if another try makes sense at all.
+ * Do a transfer as far as that needs no disk: from the page cache, or wholly where the image is in
+ * memory. True: io is complete. False: some or all is left to be done by an engine; *SUPPORTED says
+ * if another try makes sense at all.
  */
-bool disk_io_try_cached(const struct disk_file *f, struct disk_io *io, bool *supported);
+bool disk_io_try_now(const struct disk_file *f, struct disk_io *io, bool *supported);
 
 #endif

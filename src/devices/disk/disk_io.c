@@ -63,10 +63,17 @@ static ssize_t move(const struct disk_file *f, const struct disk_io *io)
 	return result(pwritev2(f->fd, io->iov, n, at, io->sync ? RWF_DSYNC : 0));
 }
 
-bool disk_io_try_cached(const struct disk_file *f, struct disk_io *io, bool *supported)
+bool disk_io_try_now(const struct disk_file *f, struct disk_io *io, bool *supported)
 {
-	ssize_t n =
-	        result(preadv2(f->fd, io->iov, (int)io->iov_count, (off_t)io->offset, RWF_NOWAIT));
+	ssize_t n;
+	/* tmpfs knows no RWF_NOWAIT, and does not need it. */
+	if (f->in_memory)
+		n = move(f, io);
+	else if (io->op == DISK_READ)
+		n = result(
+		        preadv2(f->fd, io->iov, (int)io->iov_count, (off_t)io->offset, RWF_NOWAIT));
+	else
+		return false;
 	*supported = n != -EOPNOTSUPP && n != -ENOSYS;
 	/* Anything but data is for the engine to meet again, and to report. */
 	return n > 0 && disk_io_progress(io, n);

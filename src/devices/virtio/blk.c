@@ -25,6 +25,9 @@
 /* Reads that find nothing in the page cache are tried less and less often, at last one in 64. */
 #define CACHE_SKIP_MAX 63u
 
+/* What is moved on the loop where the image is in memory; longer copies can have a thread. */
+#define MEMORY_BYTES_MAX (32u << 10)
+
 /* A request in flight. */
 struct blk_slot {
 	uint16_t head;
@@ -46,7 +49,7 @@ struct blk {
 	struct loop_source completions;
 	struct loop_task work; /* go on with the queue */
 
-	bool try_cache;
+	bool try_now;
 	unsigned cache_misses; /* in a row, as 2^n - 1 */
 	unsigned cache_skip;   /* reads that do not try */
 
@@ -137,22 +140,27 @@ static void complete(struct blk *b, struct disk_io *io)
 }
 
 /*
- * A read that nothing else is in flight or waiting beside: what the page cache holds costs one
- * system call this way. With more to do, the ring's one call serves all.
+ * What needs no disk costs one system call this way, and no wake-up: reads of what the page cache
+ * holds, while nothing else is in flight or waiting (with more to do, the engine's one call serves
+ * all); everything short on an image in memory.
  */
-static bool try_cache(struct blk *b, struct disk_io *io)
+static bool try_now(struct blk *b, struct disk_io *io)
 {
-	if (io->op != DISK_READ || !b->try_cache || b->fast->in_flight || b->pool->in_flight ||
-	    ring_available(&b->vd.queue[0].ring))
+	bool memory = b->file.in_memory && io->left <= MEMORY_BYTES_MAX;
+	bool transfer = io->op == DISK_READ || (io->op == DISK_WRITE && memory);
+	if (!transfer || !b->try_now)
+		return false;
+	if (!memory &&
+	    (b->fast->in_flight || b->pool->in_flight || ring_available(&b->vd.queue[0].ring)))
 		return false;
 	if (b->cache_skip) {
 		b->cache_skip--;
 		return false;
 	}
 	bool supported;
-	bool hit = disk_io_try_cached(&b->file, io, &supported);
+	bool hit = disk_io_try_now(&b->file, io, &supported);
 	if (!supported)
-		b->try_cache = false;
+		b->try_now = false;
 	b->cache_misses = hit ? 0 : (b->cache_misses * 2 + 1) & CACHE_SKIP_MAX;
 	b->cache_skip = b->cache_misses;
 	return hit;
@@ -161,8 +169,8 @@ static bool try_cache(struct blk *b, struct disk_io *io)
 static void perform(struct blk *b, struct disk_io *io)
 {
 	io->sync = !b->flush;
-	if (try_cache(b, io)) {
-		b->stats.cached++;
+	if (try_now(b, io)) {
+		b->stats.at_once++;
 		complete(b, io);
 		return;
 	}
@@ -424,7 +432,7 @@ vmm_err_t blk_create(const struct blk_opts *opts, unsigned index, struct vdev **
 	}
 	struct vdev *vd = &b->vd;
 	memcpy(b->serial, opts->serial, sizeof(b->serial));
-	b->try_cache = !opts->file.direct;
+	b->try_now = !opts->file.direct;
 	b->work = (struct loop_task){.run = locked_run, .ctx = b};
 	vd->ops = &blk_ops;
 	vd->features = offered(&b->file);

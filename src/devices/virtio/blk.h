@@ -24,8 +24,8 @@ struct blk_opts {
 /* What one disk did. Under the disk's lock. */
 struct blk_stats {
 	uint64_t reads, read_bytes;
-	uint64_t cached; /* of the reads: answered at once from the page cache */
 	uint64_t writes, written_bytes;
+	uint64_t at_once; /* of these: without a disk, from the page cache or in memory */
 	uint64_t flushes;
 	uint64_t ranges;   /* discard and write-zeroes requests */
 	uint64_t refused;  /* requests that the driver should not have made, or of unknown type */
