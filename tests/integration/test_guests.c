@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -113,11 +112,13 @@ static bool absent(const struct guest_host *h)
 	return false;
 }
 
+/* A file, already without a name; on a disk if the current directory is. */
 static int new_disk(struct guest_host *h, uint64_t bytes)
 {
-	int fd = memfd_create("disk", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0)
-		guest_host_need(h, "memfd_create", VMM_E_IO);
+	char path[] = "disk-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0 || unlink(path) != 0 || ftruncate(fd, (off_t)bytes) != 0)
+		guest_host_need(h, "mkostemp", VMM_E_IO);
 	return fd;
 }
 

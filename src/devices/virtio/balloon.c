@@ -211,7 +211,8 @@ static bool balloon_activate(struct vdev *vd)
 	unsigned next = Q_FIRST_OPTIONAL;
 	b->stats_queue = vdev_has(vd, VIRTIO_BALLOON_F_STATS_VQ) ? next++ : Q_NONE;
 	b->reporting_queue = vdev_has(vd, VIRTIO_BALLOON_F_REPORTING) ? next++ : Q_NONE;
-	/* Linux reports 32 blocks of 2 or 4 MiB at once; they are only discarded, which is quick. */
+	/* Linux reports 32 blocks of 2 or 4 MiB at once; they are only discarded, which is quick.
+	 */
 	if (b->reporting_queue != Q_NONE)
 		vd->queue[b->reporting_queue].ring.chain_bytes_max = UINT32_MAX;
 	return true;
