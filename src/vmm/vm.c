@@ -71,7 +71,7 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	vm->created_ns = clock_now_ns();
 	vm->kvm_fd = vm->vm_fd = vm->event_fd = -1;
 	vm->kvm_fd_given = vm->memory_fd_given = -1;
-	vm->power_button.fd = -1;
+	vm->power_button.fd = -1; /* until it is built */
 	(void)pthread_mutex_init(&vm->life_lock, NULL);
 	(void)pthread_cond_init(&vm->life_cond, NULL);
 	(void)pthread_mutex_init(&vm->event_lock, NULL);
@@ -106,7 +106,6 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 		serial_port_destroy(vm->serial);
 	for (uint32_t i = 0; i < vm->user_irq_count; i++)
 		irq_line_close(&vm->user_irq[i].line);
-	irq_line_close(&vm->power_button);
 	platform_fini(&vm->platform);
 	vm_boot_close(vm->boot_files);
 	loop_destroy(vm->loop);

@@ -52,10 +52,8 @@ static vmm_err_t add_virtio_to_bus(vmm_vm_t *vm, uint32_t i)
 	where->gsi = machine_virtio_gsi(i);
 	vm->mmio[i] = (struct vmmio){.vd = vd};
 	vd->one_line = true;
-	vmm_err_t err = irq_line_open(&vd->irq, where->gsi, ei);
-	vd->irq.chip = &vm->irq_chip;
-	if (!err)
-		err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vmmio_transport, ei);
+	irq_line_on_chip(&vd->irq, where->gsi, &vm->irq_chip);
+	vmm_err_t err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vmmio_transport, ei);
 	if (!err)
 		err = bus_add(&vm->bus, BUS_MMIO, where->base, MACHINE_VIRTIO_MMIO_SIZE,
 		              &vmmio_bus_ops, &vm->mmio[i], vd->id, ei);
@@ -76,11 +74,10 @@ static vmm_err_t assemble(vmm_vm_t *vm)
 	        .acpi = !(vm->opts.flags & VMM_VM_NO_ACPI),
 	        .virtio_count = vm->virtio_count,
 	};
+	irq_line_on_chip(&vm->power_button, MACHINE_GSI_POWER_BUTTON, &vm->irq_chip);
 	vmm_err_t err = platform_add_to_bus(&vm->platform, &vm->bus, ei);
-	if (!err)
-		err = irq_line_open(&vm->power_button, MACHINE_GSI_POWER_BUTTON, ei);
 	if (!err && vm->serial)
-		err = serial_port_attach(vm->serial, &vm->bus, ei);
+		err = serial_port_attach(vm->serial, &vm->bus, &vm->irq_chip, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
 		err = add_virtio_to_bus(vm, i);
 	bus_freeze(&vm->bus);
@@ -99,9 +96,7 @@ static vmm_err_t connect_virtio(vmm_vm_t *vm, uint32_t i, vmm_err_info_t *ei)
 
 static vmm_err_t connect_interrupts(vmm_vm_t *vm, vmm_err_info_t *ei)
 {
-	vmm_err_t err = kvm_irqfd(vm->vm_fd, vm->power_button.fd, vm->power_button.gsi, ei);
-	if (!err && vm->serial)
-		err = kvm_irqfd(vm->vm_fd, serial_port_irq(vm->serial)->fd, MACHINE_GSI_COM1, ei);
+	vmm_err_t err = VMM_OK;
 	for (uint32_t i = 0; !err && i < vm->user_irq_count; i++)
 		err = kvm_irqfd(vm->vm_fd, vm->user_irq[i].line.fd, vm->user_irq[i].line.gsi, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)

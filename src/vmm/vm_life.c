@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "errset.h"
+#include "thread.h"
 #include "vm_priv.h"
 
 static void kick_all(vmm_vm_t *vm)
@@ -185,23 +186,32 @@ static void *loop_main(void *ctx)
 static vmm_err_t spawn(vmm_vm_t *vm, pthread_t *thread, void *(*main_fn)(void *), void *arg,
                        const char *name)
 {
-	int err = pthread_create(thread, NULL, main_fn, arg);
+	int err = thread_start(thread, main_fn, arg);
 	if (err)
 		return err_sys(&vm->error, err, "thread", "cannot start %s's thread", name);
 	return VMM_OK;
 }
 
-static vmm_err_t spawn_all(vmm_vm_t *vm)
+static vmm_err_t spawn_vcpus(vmm_vm_t *vm)
 {
-	vmm_err_t err = spawn(vm, &vm->loop_thread, loop_main, vm, "the event loop");
-	vm->has_loop_thread = !err;
-	if (vm->opts.flags & VMM_VM_STEP)
-		return err;
+	vmm_err_t err = VMM_OK;
 	for (uint32_t i = 0; !err && i < vm->vcpu_count; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 		err = spawn(vm, &v->thread, vcpu_main, v, "a vCPU");
 		v->has_thread = !err;
 	}
+	return err;
+}
+
+/* The guest need not wait for the event loop: what it asks for stays asked for. */
+static vmm_err_t spawn_all(vmm_vm_t *vm)
+{
+	vmm_err_t err = vm->opts.flags & VMM_VM_STEP ? VMM_OK : spawn_vcpus(vm);
+	if (err)
+		return err;
+	release_vcpus(vm);
+	err = spawn(vm, &vm->loop_thread, loop_main, vm, "the event loop");
+	vm->has_loop_thread = !err;
 	return err;
 }
 
@@ -221,8 +231,6 @@ vmm_err_t vmm_vm_start(vmm_vm_t *vm)
 	vm->state = VM_RUNNING;
 	atomic_store(&vm->gate, GATE_CLOSED);
 	vmm_err_t err = spawn_all(vm);
-	if (!err)
-		release_vcpus(vm);
 	(void)pthread_mutex_unlock(&vm->life_lock);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err)
