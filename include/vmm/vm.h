@@ -12,6 +12,7 @@
  *
  * Signals: vCPU threads are woken with the real-time signal of vmm_vm_opts_t.kick_signal. It is
  * blocked in them and consumed by them; no handler is needed, and none of the process's is changed.
+ * A process that has a handler for it can say so: VMM_VM_KICK_HANDLED.
  */
 #ifndef VMM_VM_H
 #define VMM_VM_H
@@ -36,6 +37,12 @@ typedef struct vmm_vm vmm_vm_t;
 #define VMM_VM_STEP       (1u << 3) /* no vCPU threads: the caller drives vmm_vcpu_step */
 #define VMM_VM_MEMFD      (1u << 5) /* guest memory in a memfd, for others to map */
 #define VMM_VM_NO_ACPI    (1u << 4) /* no ACPI tables; devices by command line or device tree */
+/*
+ * The process has a handler for kick_signal, with SA_RESTART, which need not do anything. It runs
+ * on vCPU threads, and KVM need not swap signal masks at each exit: some 190 instructions less.
+ * Without effect in step mode and on a KVM without KVM_CAP_IMMEDIATE_EXIT.
+ */
+#define VMM_VM_KICK_HANDLED (1u << 6)
 
 typedef struct vmm_vm_opts {
 	size_t struct_size;    /* sizeof(vmm_vm_opts_t): lets the structure grow */

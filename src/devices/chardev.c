@@ -22,7 +22,11 @@
 static bool poll_now(int fd, short events, int timeout_ms)
 {
 	struct pollfd p = {.fd = fd, .events = events};
-	return poll(&p, 1, timeout_ms) > 0;
+	int n;
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
 }
 
 /* write() to a pipe whose reader left must not end the embedder's process, whose signal handling is

@@ -23,29 +23,66 @@ static void unclaimed(struct vcpu *v, const char *what, uint64_t addr, unsigned 
 	          write ? "write" : "read", size, what, addr);
 }
 
+/* Loads and stores of known sizes: a copy of a variable one is a call of the C library. */
 static uint64_t load(const uint8_t *p, unsigned size)
 {
-	uint64_t value = 0;
-	memcpy(&value, p, size);
-	return value;
+	uint16_t v16;
+	uint32_t v32;
+	uint64_t v64;
+	switch (size) {
+	case 1:
+		return *p;
+	case 2:
+		memcpy(&v16, p, sizeof(v16));
+		return v16;
+	case 4:
+		memcpy(&v32, p, sizeof(v32));
+		return v32;
+	default:
+		memcpy(&v64, p, sizeof(v64));
+		return v64;
+	}
+}
+
+static void store(uint8_t *p, unsigned size, uint64_t value)
+{
+	switch (size) {
+	case 1:
+		*p = (uint8_t)value;
+		break;
+	case 2:
+		memcpy(p, &value, 2);
+		break;
+	case 4:
+		memcpy(p, &value, 4);
+		break;
+	default:
+		memcpy(p, &value, 8);
+		break;
+	}
+}
+
+static inline bool access_once(const struct bus *bus, enum bus_space space, uint64_t addr,
+                               uint8_t *data, unsigned size, bool write)
+{
+	if (write)
+		return bus_write(bus, space, addr, size, load(data, size));
+	uint64_t value;
+	bool found = bus_read(bus, space, addr, size, &value);
+	store(data, size, value);
+	return found;
 }
 
 /* One access of any length up to 8: those that are no power of two go byte by byte. */
 static bool access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
                        unsigned size, bool write)
 {
-	if (size & (size - 1)) {
-		bool all = true;
-		for (unsigned i = 0; i < size; i++)
-			all &= access_bus(bus, space, addr + i, data + i, 1, write);
-		return all;
-	}
-	if (write)
-		return bus_write(bus, space, addr, size, load(data, size));
-	uint64_t value;
-	bool found = bus_read(bus, space, addr, size, &value);
-	memcpy(data, &value, size);
-	return found;
+	if (!(size & (size - 1)))
+		return access_once(bus, space, addr, data, size, write);
+	bool all = true;
+	for (unsigned i = 0; i < size; i++)
+		all &= access_once(bus, space, addr + i, data + i, 1, write);
+	return all;
 }
 
 static void handle_pio(struct vcpu *v)

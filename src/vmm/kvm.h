@@ -20,6 +20,7 @@ struct kvm_caps {
 	uint32_t run_bytes; /* size of a vCPU's shared page area */
 	bool tsc_deadline;
 	bool tsc_khz; /* KVM_GET_TSC_KHZ */
+	bool immediate_exit;
 	bool kvmclock_ctrl;
 	bool hardware; /* VT-x or SVM shows in CPUID; else a pagetable-based host */
 };

@@ -175,8 +175,6 @@ VMM_WARN_UNUSED vmm_err_t vcpu_set_entry(struct vcpu *v, const struct boot_entry
                                          vmm_err_info_t *ei);
 void *vcpu_main(void *vcpu);
 void vcpu_kick(struct vcpu *v);
-/* Take the kick signal that is pending on this thread, if one is. */
-void vcpu_take_kick(const struct vcpu *v);
 
 /* exit.c: handle the exit that the vCPU's run page describes. */
 void exit_dispatch(struct vcpu *v);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -56,6 +57,17 @@ static vmm_event_t wait_event(vmm_vm_t *vm)
 	return event;
 }
 
+/* Looped tests have their vCPUs kicked in both ways. */
+static uint32_t kick_flag(int i)
+{
+	return i ? VMM_VM_KICK_HANDLED : 0;
+}
+
+static void on_kick(int signo)
+{
+	(void)signo;
+}
+
 static void sleep_ms(long ms)
 {
 	const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -105,12 +117,12 @@ END_TEST
 START_TEST(stop_at_any_time)
 {
 	for (int i = 0; i < 5; i++) {
-		vmm_vm_t *vm = launch(code_spin, sizeof(code_spin), 3, 0);
+		vmm_vm_t *vm = launch(code_spin, sizeof(code_spin), 3, kick_flag(_i));
 		sleep_ms(i * 3);
 		vmm_vm_stop(vm);
 		vmm_vm_stop(vm);
 		vmm_vm_destroy(vm);
-		vm = launch(code_hlt, sizeof(code_hlt), 2, 0);
+		vm = launch(code_hlt, sizeof(code_hlt), 2, kick_flag(_i));
 		sleep_ms(i);
 		if (i & 1)
 			ck_assert_int_eq(vmm_vm_pause(vm), VMM_OK);
@@ -171,7 +183,7 @@ static void wait_beats(_Atomic unsigned *beats, unsigned n)
 START_TEST(pause_holds_and_resume_goes_on)
 {
 	_Atomic unsigned beats = 0;
-	vmm_vm_t *vm = launch_beating(code_beat, sizeof(code_beat), &beats, 0);
+	vmm_vm_t *vm = launch_beating(code_beat, sizeof(code_beat), &beats, kick_flag(_i));
 	vmm_regs_t regs;
 	ck_assert_int_eq(vmm_vm_resume(vm), VMM_E_STATE);
 	ck_assert_int_eq(vmm_vcpu_regs(vm, 0, &regs), VMM_E_STATE);
@@ -196,7 +208,7 @@ END_TEST
 START_TEST(reset_restarts_in_place)
 {
 	_Atomic unsigned beats = 0;
-	vmm_vm_t *vm = launch_beating(code_reset, sizeof(code_reset), &beats, 0);
+	vmm_vm_t *vm = launch_beating(code_reset, sizeof(code_reset), &beats, kick_flag(_i));
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(wait_event(vm).kind, VMM_EVENT_RESET);
 	ck_assert_int_eq(vmm_vm_pause(vm), VMM_OK);
@@ -210,7 +222,7 @@ START_TEST(reset_restarts_in_place)
 
 	/* Memory is as at power-on after a reset from outside. */
 	beats = 0;
-	vm = launch_beating(code_beat, sizeof(code_beat), &beats, 0);
+	vm = launch_beating(code_beat, sizeof(code_beat), &beats, kick_flag(_i));
 	wait_beats(&beats, 5);
 	uint32_t mark = 0xdeadbeef;
 	ck_assert_int_eq(vmm_memory_write(vm, 0x400000, &mark, 4), VMM_OK);
@@ -342,13 +354,16 @@ int main(void)
 		(void)printf("SKIP life: /dev/kvm is missing or not permitted\n");
 		return 77;
 	}
+	const struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART};
+	if (sigaction(SIGRTMIN + 1, &action, NULL) != 0)
+		return EXIT_FAILURE;
 	TCase *tc = tcase_create("life");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, debug_exit_ends_it);
 	tcase_add_test(tc, power_off_and_triple_fault);
-	tcase_add_test(tc, stop_at_any_time);
-	tcase_add_test(tc, pause_holds_and_resume_goes_on);
-	tcase_add_test(tc, reset_restarts_in_place);
+	tcase_add_loop_test(tc, stop_at_any_time, 0, 2);
+	tcase_add_loop_test(tc, pause_holds_and_resume_goes_on, 0, 2);
+	tcase_add_loop_test(tc, reset_restarts_in_place, 0, 2);
 	tcase_add_test(tc, no_reboot_ends_it);
 	tcase_add_test(tc, stepping);
 	tcase_add_test(tc, many_at_once);

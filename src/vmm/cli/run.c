@@ -233,6 +233,20 @@ static void wait_for_end(struct run *r)
 	}
 }
 
+static void on_kick(int signo)
+{
+	(void)signo;
+}
+
+/* For VMM_VM_KICK_HANDLED: that the signal is handled is all that libvmm wants of it. */
+static bool handle_kicks(vmm_vm_opts_t *vm)
+{
+	struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART};
+	vm->kick_signal = SIGRTMIN + 1;
+	vm->flags |= VMM_VM_KICK_HANDLED;
+	return sigaction(vm->kick_signal, &action, NULL) == 0;
+}
+
 /* Signals come through a descriptor, in this thread only: block them before there are others. */
 static bool catch_signals(struct run *r)
 {
@@ -292,7 +306,7 @@ static bool uses_stdin(const struct run_config *c)
 static int run_with_terminal(struct run *r)
 {
 	r->term = (struct term){.guest_fd = -1, .keys_fd = -1};
-	if (!catch_signals(r)) {
+	if (!catch_signals(r) || !handle_kicks(&r->config.vm)) {
 		say(r, "signals: %s", strerror(errno));
 		return CLI_HOST_ERROR;
 	}

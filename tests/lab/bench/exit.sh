@@ -13,7 +13,7 @@ outer() {
 	cat /run/exit.out
 	while read -r space _ bare _ libvmm _; do
 		case $space in
-		PIO | MMIO)
+		PIO* | MMIO*)
 			figure "exit-$space/bare" "$bare" 'instructions'
 			figure "exit-$space/vmm" "$libvmm" 'instructions'
 			;;
