@@ -100,9 +100,10 @@ static void advise_huge_pages(const struct gmem *gm)
 
 static vmm_err_t map_backing(struct gmem *gm, const struct gmem_opts *opts, vmm_err_info_t *ei)
 {
+	/* Huge pages are reserved: where there are too few of them, this fails, not the guest. */
+	int flags = MAP_SHARED | (opts->huge_pages ? 0 : MAP_NORESERVE);
 	void *p = gm->fd < 0 ? map_anonymous(gm->size_bytes)
-	                     : mmap(NULL, gm->size_bytes, PROT_READ | PROT_WRITE,
-	                            MAP_SHARED | MAP_NORESERVE, gm->fd, 0);
+	                     : mmap(NULL, gm->size_bytes, PROT_READ | PROT_WRITE, flags, gm->fd, 0);
 	if (p == MAP_FAILED) {
 		int err = errno;
 		if (opts->huge_pages)

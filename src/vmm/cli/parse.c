@@ -1,6 +1,8 @@
 /* Values as people write them. See parse.h. */
 #include "parse.h"
 
+#include "cli.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +10,12 @@
 #include <strings.h>
 
 #define NEAREST_LENGTH_MAX 32u
+
+bool cli_is_named(const char *message, const char *field)
+{
+	size_t len = strlen(field);
+	return strncmp(message, field, len) == 0 && strchr(": ", message[len]);
+}
 
 static bool size_shift(const char *unit, unsigned *shift)
 {

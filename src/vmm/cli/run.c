@@ -266,7 +266,9 @@ static bool catch_signals(struct run *r)
 
 static int failed(const struct run *r, vmm_err_t err, const vmm_err_info_t *ei)
 {
-	say(r, "%s: %s", ei->field, ei->message[0] ? ei->message : vmm_strerror(err));
+	const char *text = ei->message[0] ? ei->message : vmm_strerror(err);
+	bool named = cli_is_named(text, ei->field);
+	say(r, "%s%s%s", named ? "" : ei->field, named ? "" : ": ", text);
 	return status_of(err);
 }
 
