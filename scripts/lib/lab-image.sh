@@ -104,6 +104,10 @@ image_build() {
 				ln -s "$LAB_SUITES/$file" "$work/outer/bin/${file##*/}"
 			done
 			;;
+		cli)
+			cp "$LAB_ROOT/tests/integration/run_cli" "$work/outer/lab/"
+			image_program "$work/outer" /bin/bash
+			;;
 		guests) cp "$LAB_GUESTS"/it_guests "$LAB_GUESTS"/*.elf "$work/outer/lab/" ;;
 		*) die "$case_file: unknown need $need" ;;
 		esac

@@ -77,6 +77,7 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	(void)pthread_mutex_init(&vm->event_lock, NULL);
 	irq_chip_init(&vm->irq_chip);
 	platform_init(&vm->platform, vm_request, vm);
+	vm->reset_task = (struct loop_task){.run = vm_reset_task, .ctx = vm};
 	err = take_opts(vm, opts, ei);
 	if (!err)
 		err = loop_create(&vm->loop, ei);
@@ -200,9 +201,11 @@ vmm_err_t vmm_irq_add(vmm_vm_t *vm, uint32_t gsi, vmm_irq_t **irq)
 	vmm_err_t err = vm_configurable(vm, "irq");
 	if (err)
 		return err;
-	if (gsi >= MACHINE_IOAPIC_PINS)
-		return err_set(ei, VMM_E_INVAL, "gsi", "%u: the IOAPIC has pins 0 to %u", gsi,
-		               MACHINE_IOAPIC_PINS - 1);
+	if (!machine_gsi_is_for_devices(gsi))
+		return err_set(ei, VMM_E_INVAL, "gsi",
+		               "%u: must be 5 to 7, 10 to 12 or 16 to 23; the others are the "
+		               "machine's own",
+		               gsi);
 	if (vm->user_irq_count == VM_USER_IRQS_MAX)
 		return err_set(ei, VMM_E_LIMIT, "irq", "more than %u lines", VM_USER_IRQS_MAX);
 	struct vmm_irq *line = &vm->user_irq[vm->user_irq_count];

@@ -152,7 +152,8 @@ vmm_err_t vmm_vm_build(vmm_vm_t *vm)
 {
 	vmm_err_info_t *ei = &vm->error;
 	if (vm->state != VM_CREATED)
-		return err_set(ei, VMM_E_STATE, "vm", "the VM was built already");
+		return err_set(ei, VMM_E_STATE, "vm",
+		               "only a VM that was created and not stopped can be built, and once");
 	/* Whatever comes, it is built once: a failed build can only be destroyed. */
 	vm->state = VM_STOPPED;
 	vmm_err_t err = kvm_open(vm->kvm_path, vm->kvm_fd_given, &vm->kvm_fd, &vm->caps, ei);

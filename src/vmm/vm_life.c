@@ -99,7 +99,7 @@ static vmm_err_t reset_machine(vmm_vm_t *vm, vmm_err_info_t *ei)
 }
 
 /* Runs on the loop: the vCPU that asked for the reset waits at the gate meanwhile. */
-static void reset_task(void *ctx)
+void vm_reset_task(void *ctx)
 {
 	vmm_vm_t *vm = ctx;
 	(void)pthread_mutex_lock(&vm->life_lock);
@@ -131,12 +131,15 @@ static void reset_task(void *ctx)
 static void want_reset(vmm_vm_t *vm)
 {
 	(void)pthread_mutex_lock(&vm->life_lock);
-	vm->reset_wanted = true;
+	/* Before its start a machine is as after a reset, and after its end it stays. */
+	vm->reset_wanted = vm->state == VM_RUNNING || vm->state == VM_PAUSED;
 	/* No instruction after the one that asked: its vCPU meets a closed gate. */
 	if (vm->state == VM_RUNNING)
 		atomic_store(&vm->gate, GATE_CLOSED);
+	bool wanted = vm->reset_wanted;
 	(void)pthread_mutex_unlock(&vm->life_lock);
-	loop_post(vm->loop, &vm->reset_task);
+	if (wanted)
+		loop_post(vm->loop, &vm->reset_task);
 }
 
 void vm_request(void *ctx, enum platform_request what, uint32_t code)
@@ -219,7 +222,6 @@ vmm_err_t vmm_vm_start(vmm_vm_t *vm)
 {
 	if (vm->state != VM_BUILT)
 		return err_set(&vm->error, VMM_E_STATE, "vm", "only a built VM can be started");
-	vm->reset_task = (struct loop_task){.run = reset_task, .ctx = vm};
 	vm->started_ns = clock_now_ns();
 	/* Threads inherit the mask: none of the process's signals is for them. */
 	sigset_t all;

@@ -168,6 +168,8 @@ bool vm_gate_wait(vmm_vm_t *vm);
 void vm_halt(vmm_vm_t *vm, const vmm_event_t *event);
 /* Platform devices ask for something that concerns the whole machine. On a vCPU thread. */
 void vm_request(void *vm, enum platform_request what, uint32_t code);
+/* On the loop: the reset that vm_request asked for. */
+void vm_reset_task(void *vm);
 
 /* vcpu.c */
 VMM_WARN_UNUSED vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei);

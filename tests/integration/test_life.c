@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -236,6 +238,118 @@ START_TEST(reset_restarts_in_place)
 }
 END_TEST
 
+/* Each call out of its turn is refused, or does nothing; none of them breaks what follows. */
+START_TEST(wrong_order)
+{
+	_Atomic unsigned beats = 0;
+	vmm_vm_opts_t opts = VMM_VM_OPTS_INIT;
+	vmm_vm_t *vm = make(code_beat, sizeof(code_beat), opts);
+	vmm_exit_t exit;
+	vmm_regs_t regs;
+	uint32_t word = 0;
+	vmm_vm_reset(vm);
+	vmm_vm_power_button(vm);
+	ck_assert_int_eq(vmm_vm_start(vm), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vm_pause(vm), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vm_resume(vm), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vcpu_step(vm, 0, &exit), VMM_E_STATE);
+	ck_assert_int_ne(vmm_vcpu_regs(vm, 0, &regs), VMM_OK);
+	ck_assert_int_eq(vmm_memory_read(vm, 0, &word, sizeof(word)), VMM_E_INVAL);
+	ck_assert_int_eq(vmm_vm_memory_fd(vm), -1);
+	vmm_vm_stop(vm);
+	ck_assert_int_eq(vmm_vm_build(vm), VMM_E_STATE);
+	vmm_vm_destroy(vm);
+
+	vm = launch_beating(code_beat, sizeof(code_beat), &beats, VMM_VM_STEP);
+	vmm_boot_opts_t boot = VMM_BOOT_OPTS_INIT;
+	boot.kernel = "/dev/null";
+	ck_assert_int_eq(vmm_boot_set(vm, &boot), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vm_build(vm), VMM_E_STATE);
+	vmm_vm_destroy(vm);
+
+	/* A reset before the start is none: the machine is fresh. */
+	vm = make(code_hlt, sizeof(code_hlt), opts);
+	build(vm);
+	vmm_vm_reset(vm);
+	vmm_vm_power_button(vm);
+	ck_assert_int_eq(vmm_vm_start(vm), VMM_OK);
+	ck_assert_int_eq(vmm_vm_start(vm), VMM_E_STATE);
+	sleep_ms(50);
+	vmm_event_t event;
+	ck_assert(!vmm_vm_next_event(vm, &event));
+	vmm_vm_reset(vm);
+	ck_assert_int_eq(wait_event(vm).kind, VMM_EVENT_RESET);
+	vmm_vm_stop(vm);
+	vmm_vm_reset(vm);
+	ck_assert_int_eq(vmm_vm_resume(vm), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vm_start(vm), VMM_E_STATE);
+	vmm_vm_destroy(vm);
+	vmm_vm_destroy(NULL);
+}
+END_TEST
+
+struct meddler {
+	vmm_vm_t *vm;
+	unsigned kind;
+	atomic_bool *over;
+};
+
+static void *meddle(void *arg)
+{
+	const struct meddler *m = arg;
+	vmm_stats_t stats = {.struct_size = sizeof(stats)};
+	vmm_event_t event;
+	while (!atomic_load(m->over)) {
+		switch (m->kind) {
+		case 0:
+			if (vmm_vm_pause(m->vm) == VMM_OK)
+				(void)!vmm_vm_resume(m->vm);
+			break;
+		case 1:
+			vmm_vm_reset(m->vm);
+			sleep_ms(40);
+			break;
+		default:
+			vmm_vm_power_button(m->vm);
+			(void)!vmm_vm_stats(m->vm, &stats);
+			(void)vmm_vm_next_event(m->vm, &event);
+			break;
+		}
+	}
+	return NULL;
+}
+
+/* What any thread may call, from three of them at once: the guest lives on; and a stop ends it. */
+START_TEST(other_threads)
+{
+	_Atomic unsigned beats = 0;
+	vmm_vm_t *vm = launch_beating(code_beat, sizeof(code_beat), &beats, kick_flag(_i));
+	for (int round = 0; round < 2; round++) {
+		atomic_bool over = false;
+		struct meddler meddler[3];
+		pthread_t thread[3];
+		wait_beats(&beats, 1);
+		for (unsigned i = 0; i < 3; i++) {
+			meddler[i] = (struct meddler){vm, i, &over};
+			ck_assert_int_eq(pthread_create(&thread[i], NULL, meddle, &meddler[i]), 0);
+		}
+		sleep_ms(300);
+		if (round == 1)
+			vmm_vm_stop(vm);
+		unsigned stopped_at = beats;
+		sleep_ms(50);
+		if (round == 1)
+			ck_assert_uint_eq(beats, stopped_at);
+		atomic_store(&over, true);
+		for (unsigned i = 0; i < 3; i++)
+			ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+		if (round == 0)
+			wait_beats(&beats, beats + 3);
+	}
+	vmm_vm_destroy(vm);
+}
+END_TEST
+
 START_TEST(no_reboot_ends_it)
 {
 	_Atomic unsigned beats = 0;
@@ -336,6 +450,16 @@ START_TEST(bad_options)
 	ck_assert_int_eq(vmm_vm_create(&opts, &vm, &ei), VMM_E_INVAL);
 	ck_assert_str_eq(ei.field, "struct_size");
 	opts = (vmm_vm_opts_t)VMM_VM_OPTS_INIT;
+	opts.flags = 1u << 31;
+	ck_assert_int_eq(vmm_vm_create(&opts, &vm, &ei), VMM_E_INVAL);
+	ck_assert_str_eq(ei.field, "flags");
+	opts.flags = 0;
+	vm = make(code_hlt, sizeof(code_hlt), opts);
+	vmm_irq_t *irq;
+	ck_assert_int_eq(vmm_irq_add(vm, 4, &irq), VMM_E_INVAL); /* COM1's */
+	ck_assert_int_eq(vmm_irq_add(vm, 24, &irq), VMM_E_INVAL);
+	ck_assert_int_eq(vmm_irq_add(vm, 5, &irq), VMM_OK);
+	vmm_vm_destroy(vm);
 	opts.kvm_path = "/nonexistent/kvm";
 	vm = make(code_hlt, sizeof(code_hlt), opts);
 	ck_assert_int_eq(vmm_vm_build(vm), VMM_E_NOENT);
@@ -364,6 +488,8 @@ int main(void)
 	tcase_add_loop_test(tc, stop_at_any_time, 0, 2);
 	tcase_add_loop_test(tc, pause_holds_and_resume_goes_on, 0, 2);
 	tcase_add_loop_test(tc, reset_restarts_in_place, 0, 2);
+	tcase_add_test(tc, wrong_order);
+	tcase_add_loop_test(tc, other_threads, 0, 2);
 	tcase_add_test(tc, no_reboot_ends_it);
 	tcase_add_test(tc, stepping);
 	tcase_add_test(tc, many_at_once);
