@@ -359,6 +359,29 @@ START_TEST(escape_key)
 }
 END_TEST
 
+/* A paste, or a script: what follows a request is not lost. */
+START_TEST(requests_that_come_at_once)
+{
+	static const enum term_request expected[] = {TERM_STATS, TERM_HELP, TERM_QUIT};
+	struct term t = {0};
+	int in[2];
+	int guest[2];
+	char got[8] = "";
+	ck_assert(pipe(in) == 0 && pipe(guest) == 0);
+	ck_assert_int_eq(write(in[1], "a\x01sb\x01h\x01xc", 9), 9);
+	ck_assert_int_eq(dup2(in[0], STDIN_FILENO), STDIN_FILENO);
+	t.keys_fd = guest[1];
+	for (size_t i = 0; i < 3; i++) {
+		enum term_request request;
+		ck_assert(i == 0 || term_pending(&t));
+		ck_assert(term_read(&t, &request));
+		ck_assert_int_eq(request, expected[i]);
+	}
+	ck_assert_int_eq(read(guest[0], got, sizeof(got)), 2);
+	ck_assert_str_eq(got, "ab");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("cli_config");
@@ -379,5 +402,6 @@ int main(void)
 	                    sizeof(bad_json) / sizeof(bad_json[0]));
 	tcase_add_test(tc, later_options_win);
 	tcase_add_test(tc, escape_key);
+	tcase_add_test(tc, requests_that_come_at_once);
 	return suite_run("cli_config", tc);
 }

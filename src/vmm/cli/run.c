@@ -166,13 +166,8 @@ static void on_signal(struct run *r)
 	ask_to_stop(r, strsignal((int)info.ssi_signo));
 }
 
-static void on_key(struct run *r, bool *watch)
+static void on_request(struct run *r, enum term_request request)
 {
-	enum term_request request;
-	if (!term_read(&r->term, &request)) {
-		*watch = false; /* the terminal is gone */
-		return;
-	}
 	switch (request) {
 	case TERM_QUIT:
 		say(r, "the VM is stopped");
@@ -193,6 +188,19 @@ static void on_key(struct run *r, bool *watch)
 	case TERM_NOTHING:
 		break;
 	}
+}
+
+/* What was typed at once may hold several requests. */
+static void on_keys(struct run *r, bool *watch)
+{
+	enum term_request request;
+	do {
+		if (!term_read(&r->term, &request)) {
+			*watch = false; /* the terminal is gone */
+			return;
+		}
+		on_request(r, request);
+	} while (!r->over && term_pending(&r->term));
 }
 
 static int timeout_ms(const struct run *r)
@@ -225,7 +233,7 @@ static void wait_for_end(struct run *r)
 		if (fds[1].revents)
 			on_signal(r);
 		if (fds[2].revents)
-			on_key(r, &keys);
+			on_keys(r, &keys);
 		if (!r->over && r->deadline_ns && now_ns() >= r->deadline_ns) {
 			say(r, "the guest did not end in time; it is stopped");
 			end(r, CLI_STOPPED);
