@@ -182,6 +182,14 @@ void vdev_reset(struct vdev *vd)
 	atomic_fetch_add_explicit(&vd->stats.resets, 1, memory_order_relaxed);
 }
 
+void vdev_stop_queue(struct vdev *vd, unsigned q)
+{
+	struct ring *r = &vd->queue[q].ring;
+	if (vd->active && r->gm && vd->ops->stop_queue)
+		vd->ops->stop_queue(vd, q);
+	ring_stop(r);
+}
+
 /* Start the rings that the driver enabled, then the model. */
 static void activate(struct vdev *vd)
 {

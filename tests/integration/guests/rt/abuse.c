@@ -424,6 +424,7 @@ static void abuse_live_changes(const struct ring_abuse *a, struct virtio *dev)
 		set_reg(dev, REG_QUEUE_READY, i & 1);
 		vq_kick(&dev->vq[a->queue]);
 	}
+	check_eq("a queue that was stopped is not ready", reg(dev, REG_QUEUE_READY), 0);
 	abuse_recovers(a, dev, "queue switched on and off");
 
 	virtio_start(dev, a->features, a->queues, NULL);
