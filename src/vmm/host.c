@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "errset.h"
+#include "sized.h"
 #include "gmem.h"
 #include "kvm.h"
 
@@ -208,7 +209,7 @@ static void check_uring(vmm_host_info_t *info)
 
 vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)
 {
-	if (!info || info->struct_size != sizeof(*info))
+	if (!sized_info(info, sizeof(*info), NULL))
 		return VMM_E_INVAL;
 	*info = (vmm_host_info_t){.struct_size = sizeof(*info)};
 	check_kvm(info, kvm_path ? kvm_path : "/dev/kvm");

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_boot.h"
 #include "vm_priv.h"
 
@@ -20,8 +21,8 @@
 
 static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
 {
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	if (opts->cpus == 0 || opts->cpus > VMM_CPUS_MAX)
 		return err_set(ei, VMM_E_INVAL, "cpus", "%u: must be 1 to %u", opts->cpus,
 		               VMM_CPUS_MAX);
@@ -174,8 +175,8 @@ vmm_err_t vmm_bus_device_add(vmm_vm_t *vm, const vmm_bus_device_opts_t *opts)
 	vmm_err_t err = vm_configurable(vm, "bus device");
 	if (err)
 		return err;
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	if (!opts->read || !opts->write)
 		return err_set(ei, VMM_E_INVAL, "bus device", "read or write is missing");
 	if (vm->user_count == VM_USER_DEVICES_MAX)
@@ -258,9 +259,8 @@ vmm_err_t vmm_memory_write(vmm_vm_t *vm, uint64_t gpa, const void *src, size_t l
 
 vmm_err_t vmm_vm_stats(vmm_vm_t *vm, vmm_stats_t *stats)
 {
-	if (stats->struct_size != sizeof(*stats))
-		return err_set(&vm->error, VMM_E_INVAL, "struct_size", "must be %zu",
-		               sizeof(*stats));
+	if (!sized_info(stats, sizeof(*stats), &vm->error))
+		return VMM_E_INVAL;
 	*stats = (vmm_stats_t){
 	        .struct_size = sizeof(*stats),
 	        .created_ns = vm->created_ns,

@@ -43,7 +43,7 @@ outer() {
 	ends 0 '' /lab/power-off.elf
 	ends 5 '' /lab/triple-fault.elf
 	ends 1 '' --kernel /nowhere
-	ends 3 '' --kernel /etc/passwd
+	ends 3 '' --kernel /init
 	ends 2 '' --memory 0 /lab/hello.elf
 
 	# Signals, the first of which only asks.
