@@ -6,6 +6,7 @@
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "errset.h"
@@ -14,6 +15,12 @@
 
 static vmm_err_t check_cpus(vmm_vm_t *vm)
 {
+	long host = sysconf(_SC_NPROCESSORS_ONLN);
+	if (host > 0 && vm->opts.cpus > (unsigned long)host)
+		log_say(&vm->log, VMM_LOG_WARN,
+		        "cpus: %u is more than the host has (%ld): they take turns, and spin locks "
+		        "wait for whole turns",
+		        vm->opts.cpus, host);
 	if (vm->opts.cpus <= vm->caps.max_vcpus)
 		return VMM_OK;
 	return err_set(&vm->error, VMM_E_LIMIT, "cpus", "%u: KVM on this host allows %u",

@@ -178,6 +178,7 @@ void vdev_reset(struct vdev *vd)
 		ring_stop(&vd->queue[i].ring);
 	vd->status = 0;
 	vd->features_acked = 0;
+	vd->features_unknown = false;
 	atomic_store(&vd->interrupt_status, 0);
 	atomic_fetch_add_explicit(&vd->stats.resets, 1, memory_order_relaxed);
 }
@@ -214,7 +215,8 @@ static void activate(struct vdev *vd)
 /* FEATURES_OK is taken only if the driver's choice is one we can serve (virtio 1.2, 2.2). */
 static bool features_fit(const struct vdev *vd)
 {
-	return !(vd->features_acked & ~vdev_offered(vd)) && vdev_has(vd, VIRTIO_F_VERSION_1);
+	return !(vd->features_acked & ~vdev_offered(vd)) && !vd->features_unknown &&
+	       vdev_has(vd, VIRTIO_F_VERSION_1);
 }
 
 void vdev_set_status(struct vdev *vd, uint8_t status)

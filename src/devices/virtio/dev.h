@@ -100,6 +100,7 @@ struct vdev {
 	pthread_mutex_t lock;
 	uint8_t status; /* VIRTIO_CONFIG_S_* */
 	uint64_t features_acked;
+	bool features_unknown; /* the driver also accepted some above bit 63 */
 	uint32_t config_generation;
 	_Atomic uint32_t interrupt_status; /* mmio: VIRTIO_MMIO_INT_* */
 	bool active;

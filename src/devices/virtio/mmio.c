@@ -157,8 +157,11 @@ static void write_reg(struct vmmio *m, uint64_t reg, uint32_t value)
 		m->driver_features_sel = value;
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES:
-		if (!(vd->status & VIRTIO_CONFIG_S_FEATURES_OK))
-			set_half(&vd->features_acked, m->driver_features_sel, value);
+		if (vd->status & VIRTIO_CONFIG_S_FEATURES_OK)
+			break;
+		set_half(&vd->features_acked, m->driver_features_sel, value);
+		if (m->driver_features_sel > 1 && value)
+			vd->features_unknown = true;
 		break;
 	case VIRTIO_MMIO_QUEUE_SEL:
 		m->queue_sel = value;

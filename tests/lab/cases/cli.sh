@@ -19,8 +19,8 @@ outer() {
 	chmod 600 /dev/kvm
 	status=0
 	su nobody -c 'vmm run --dry-run /lab/hello.elf' 2>"$VM_ERR" || status=$?
-	[ "$status" -eq 1 ] && grep -q '^vmm: /dev/kvm: not permitted' "$VM_ERR" ||
-		fail "status $status where KVM is not permitted"
+	[ "$status" -eq 1 ] || fail "status $status where KVM is not permitted"
+	grep -q '^vmm: /dev/kvm: not permitted' "$VM_ERR" || fail 'no word of the right that lacks'
 	! su nobody -c 'vmm doctor' >"$VM_LOG" || fail 'the doctor is content'
 	grep -q 'chgrp kvm /dev/kvm; chmod 0660 /dev/kvm; usermod' "$VM_LOG" ||
 		fail 'no advice that would help'
@@ -28,8 +28,8 @@ outer() {
 	su nobody -c 'vmm doctor' >"$VM_LOG" || fail 'the doctor is not content'
 	status=0
 	su nobody -c 'vmm run --dry-run --net tap=tapx /lab/hello.elf' 2>"$VM_ERR" || status=$?
-	[ "$status" -eq 1 ] && grep -q '/dev/net/tun may not be opened' "$VM_ERR" ||
-		fail "status $status where TAPs are not permitted"
+	[ "$status" -eq 1 ] || fail "status $status where TAPs are not permitted"
+	grep -q '/dev/net/tun may not be opened' "$VM_ERR" || fail 'no word of /dev/net/tun'
 	pass
 }
 
