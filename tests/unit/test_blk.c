@@ -408,7 +408,6 @@ END_TEST
 int main(void)
 {
 	TCase *tc = tcase_create("blk");
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, writes_and_reads, 0, 2);
 	tcase_add_loop_test(tc, works_in_depth, 0, 2);
