@@ -384,7 +384,7 @@ policy_status_t policydb_load(const struct policy_mem *mem, const void *data, si
 	/* Offsets are printed, and counted by the file itself, in 32 bits. */
 	size_t budget = len < UINT32_MAX / 8 ? POLICYDB_BUDGET(len) : 0;
 	arena_init(&db->arena, mem, budget);
-	struct reader r = {.data = data, .len = len, .db = db, .err = err};
+	struct reader r = {.data = data, .len = len, .db = db, .err = err, .part = "policy"};
 	vec_init(&r.intern_slots, &db->arena, sizeof(*r.intern));
 	vec_init(&r.rules, &db->arena, sizeof(struct raw_rule));
 	vec_init(&r.xperms, &db->arena, sizeof(struct xperms));

@@ -192,13 +192,24 @@ static bool why_capability(const struct why *y)
 		return true;
 	const char *name = capability_name(r->cap);
 	bool has = capability_has(&r->subject->caps, r->cap);
-	text_format(y->t, "capability: %s: %s %s it in effect\n", has ? "allowed" : "denied",
-	            y->subject->name, has ? "has" : "does not have");
+	text_format(y->t, "capability: %s: %s %s %s in effect\n", has ? "allowed" : "denied",
+	            y->subject->name, has ? "has" : "does not have", name ? name : "it");
 	if (!has)
-		text_format(y->t,
-		            "capability: %s permitted %s (in the capabilities) would give it\n",
+		text_format(y->t, "capability: the line `%s permitted %s` would give it\n",
 		            y->subject->name, name ? name : "?");
-	return has;
+	/* The binary policy speaks of it as well: as a permission of the domain on itself. */
+	const struct policy_request te = {
+	        .subject = r->subject,
+	        .object = r->subject->label,
+	        .tclass = r->cap < 32 ? POLICY_CLASS_CAPABILITY : POLICY_CLASS_CAPABILITY2,
+	        .perms = 1u << (r->cap % 32),
+	};
+	struct why of_cap = *y;
+	of_cap.r = &te;
+	of_cap.object = y->subject;
+	of_cap.o = y->s;
+	bool may = why_te(&of_cap);
+	return has && may;
 }
 
 static bool why_object_capability(const struct why *y)

@@ -12,7 +12,7 @@
 #include "policy_cli.h"
 
 static const char help_policy[] =
-        "usage: vmm policy build DIRECTORY -o FILE [--mls on|off] [--secilc PROGRAM]\n"
+        "usage: vmm policy build DIRECTORY... -o FILE [--mls on|off] [--secilc PROGRAM]\n"
         "       vmm policy check FILE...\n"
         "       vmm policy query FILE SUBJECT OBJECT CLASS PERMISSION [OPTION...]\n"
         "       vmm policy diff OLD NEW\n"
@@ -24,7 +24,9 @@ static const char help_policy[] =
         "\n"
         "  build  compile DIRECTORY/*.cil, check DIRECTORY/acl and DIRECTORY/capabilities, and "
         "pack\n"
-        "         them into FILE; --mls off makes a policy without levels\n"
+        "         them into FILE; of several directories the last that has a text counts; --mls "
+        "off\n"
+        "         makes a policy without levels\n"
         "  check  say whether the guest kernel takes a policy, and what it lacks\n"
         "  query  say whether SUBJECT may do that, and by which rule, or for want of which\n"
         "  diff   what NEW allows that OLD does not, and the other way round\n"
@@ -37,7 +39,7 @@ static const char help_policy[] =
         "  --bool NAME=on   a boolean, in place of its value in the policy\n"
         "\n"
         "An example:\n"
-        "  vmm policy build policy/default -o default.policy\n"
+        "  vmm policy build policies/base policies/default -o default.policy\n"
         "  vmm policy query default.policy system_u:system_r:http_t:s0 \\\n"
         "      system_u:object_r:http_port_t:s0 tcp_socket name_bind --as http --to port:80\n"
         "\n"

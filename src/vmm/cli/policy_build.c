@@ -18,10 +18,13 @@
 #include "parse.h"
 #include "policy_cli.h"
 
-#define SOURCES_MAX 1024
+#define SOURCES_MAX     1024
+#define DIRECTORIES_MAX 8
 
 struct build {
-	const char *directory, *output, *secilc;
+	const char *directory[DIRECTORIES_MAX];
+	size_t directories;
+	const char *output, *secilc;
 	bool mls;
 	char binary[64]; /* what secilc writes */
 	char *source[SOURCES_MAX];
@@ -34,12 +37,12 @@ static int parse_options(struct build *b, int argc, char **argv)
 		const char *word = argv[i];
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 		bool output = strcmp(word, "-o") == 0 || strcmp(word, "--output") == 0;
-		if (word[0] != '-' && !b->directory) {
-			b->directory = word;
+		if (word[0] != '-' && b->directories < DIRECTORIES_MAX) {
+			b->directory[b->directories++] = word;
 			continue;
 		}
 		if (word[0] != '-')
-			return policy_complain(CLI_USAGE, word, "one directory is built at a time");
+			return policy_complain(CLI_USAGE, word, "more than 8 directories");
 		if (!output && strcmp(word, "--mls") != 0 && strcmp(word, "--secilc") != 0)
 			return policy_complain(CLI_USAGE, word,
 			                       "there is no such option; `vmm policy --help`");
@@ -53,7 +56,7 @@ static int parse_options(struct build *b, int argc, char **argv)
 		else if (!parse_switch(value, &b->mls))
 			return policy_complain(CLI_USAGE, "--mls", "on or off would be right");
 	}
-	if (!b->directory)
+	if (!b->directories)
 		return policy_complain(CLI_USAGE, "build", "name the directory of the sources");
 	if (!b->output)
 		return policy_complain(CLI_USAGE, "--output",
@@ -69,25 +72,34 @@ static int is_source(const struct dirent *e)
 	return e->d_name[0] != '.' && len > 4 && strcmp(e->d_name + len - 4, ".cil") == 0;
 }
 
-static int find_sources(struct build *b)
+static int find_sources(struct build *b, const char *directory)
 {
 	struct dirent **list;
-	int n = scandir(b->directory, &list, is_source, alphasort);
+	int n = scandir(directory, &list, is_source, alphasort);
 	if (n < 0)
-		return policy_complain(CLI_HOST_ERROR, b->directory, strerror(errno));
+		return policy_complain(CLI_HOST_ERROR, directory, strerror(errno));
 	int status = CLI_OK;
 	for (int i = 0; i < n; i++) {
 		if (b->sources == SOURCES_MAX ||
-		    asprintf(&b->source[b->sources], "%s/%s", b->directory, list[i]->d_name) < 0)
-			status = policy_complain(CLI_HOST_ERROR, b->directory,
+		    asprintf(&b->source[b->sources], "%s/%s", directory, list[i]->d_name) < 0)
+			status = policy_complain(CLI_HOST_ERROR, directory,
 			                         "more than 1024 sources, or no memory");
 		else
 			b->sources++;
 		free(list[i]);
 	}
 	free(list);
+	return status;
+}
+
+static int find_all_sources(struct build *b)
+{
+	int status = CLI_OK;
+	for (size_t i = 0; status == CLI_OK && i < b->directories; i++)
+		status = find_sources(b, b->directory[i]);
 	if (status == CLI_OK && b->sources == 0)
-		status = policy_complain(CLI_USAGE, b->directory, "has no source: no file *.cil");
+		status =
+		        policy_complain(CLI_USAGE, b->directory[0], "has no source: no file *.cil");
 	return status;
 }
 
@@ -125,13 +137,17 @@ static int compile(struct build *b)
 
 /* -- texts and package -- */
 
-/* DIRECTORY/NAME into F if it is there. */
+/* NAME of the last directory that has it into F. */
 static int read_text(const struct build *b, const char *name, struct policy_file *f, char *path,
                      size_t size)
 {
 	*f = (struct policy_file){0};
-	(void)snprintf(path, size, "%s/%s", b->directory, name);
-	return access(path, F_OK) == 0 ? policy_read_file(path, f) : CLI_OK;
+	for (size_t i = b->directories; i > 0; i--) {
+		(void)snprintf(path, size, "%s/%s", b->directory[i - 1], name);
+		if (access(path, F_OK) == 0)
+			return policy_read_file(path, f);
+	}
+	return CLI_OK;
 }
 
 /* Under their own names, so that an error says where to look. */
@@ -219,7 +235,7 @@ int policy_build(int argc, char **argv)
 	struct build b = {.secilc = "secilc", .mls = true, .binary = "/tmp/vmm-policy-XXXXXX"};
 	int status = parse_options(&b, argc, argv);
 	if (status == CLI_OK)
-		status = find_sources(&b);
+		status = find_all_sources(&b);
 	int fd = status == CLI_OK ? mkstemp(b.binary) : -1;
 	if (status == CLI_OK && fd < 0)
 		status = policy_complain(CLI_HOST_ERROR, b.binary, strerror(errno));
