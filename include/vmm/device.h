@@ -41,7 +41,8 @@ VMM_API VMM_WARN_UNUSED vmm_err_t vmm_bus_device_add(vmm_vm_t *vm,
                                                      const vmm_bus_device_opts_t *opts);
 
 /*
- * An edge-triggered interrupt line on IOAPIC pin GSI (5..7, 10..12, 16..23). Owned by the VM.
+ * An edge-triggered interrupt line on IOAPIC pin GSI (5..7, 10..12, 16..19; 20..23
+ * too, if the VM has no PCI bus). Owned by the VM.
  * VMM_E_INVAL: pin out of range; VMM_E_STATE after build.
  */
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_irq_add(vmm_vm_t *vm, uint32_t gsi, vmm_irq_t **irq);

@@ -48,6 +48,12 @@ typedef struct vmm_vm vmm_vm_t;
  */
 #define VMM_VM_KICK_HANDLED (1u << 6)
 
+/* How virtio devices are reached (virtio 1.2, 4.1 and 4.2). */
+typedef enum vmm_transport {
+	VMM_TRANSPORT_MMIO = 0, /* registers at fixed addresses: the quickest boot */
+	VMM_TRANSPORT_PCI = 1,  /* functions of a PCI bus, with MSI-X */
+} vmm_transport_t;
+
 typedef struct vmm_vm_opts {
 	size_t struct_size;    /* sizeof(vmm_vm_opts_t): see above */
 	uint64_t memory_bytes; /* guest RAM; a multiple of 4 KiB (2 MiB with huge pages) */
@@ -58,6 +64,7 @@ typedef struct vmm_vm_opts {
 	int kvm_fd;            /* an open /dev/kvm (duplicated), or -1 */
 	int memory_fd;         /* a file to use as guest RAM (duplicated), or -1: anonymous */
 	int kick_signal;       /* a real-time signal, or 0: SIGRTMIN + 1 */
+	vmm_transport_t transport;
 	vmm_log_level_t log_level;
 	vmm_log_fn log; /* NULL: silent */
 	void *log_ctx;

@@ -11,6 +11,7 @@
 #define SRC_VMM_IRQ_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/err.h"
@@ -31,6 +32,9 @@ void irq_chip_init(struct irq_chip *chip);
 void irq_chip_fini(struct irq_chip *chip);
 /* Edges go to this VM from now on; -1: nowhere, and none is under way any more. Any thread. */
 void irq_chip_set_vm(struct irq_chip *chip, int vm_fd);
+
+/* Hold pin GSI at LEVEL. Its only user holds levels, not edges. */
+void irq_chip_set_level(struct irq_chip *chip, uint32_t gsi, bool level);
 
 /* A line that is an eventfd, for KVM_IRQFD. */
 VMM_WARN_UNUSED vmm_err_t irq_line_open(struct irq_line *line, uint32_t gsi, vmm_err_info_t *ei);

@@ -46,6 +46,7 @@ static vmm_err_t check_required(int fd, vmm_err_info_t *ei)
 	        {KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
 	        {KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
 	        {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
+	        {KVM_CAP_IOEVENTFD_ANY_LENGTH, "KVM_CAP_IOEVENTFD_ANY_LENGTH"},
 	        {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
 	        {KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE"},
 	        {KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
@@ -192,6 +193,72 @@ vmm_err_t kvm_ioeventfd_mmio(int vm_fd, int event_fd, uint64_t addr, uint32_t da
 	        .flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 	return call(vm_fd, KVM_IOEVENTFD, &arg, "KVM_IOEVENTFD", ei);
+}
+
+bool kvm_ioeventfd_any(int vm_fd, int event_fd, uint64_t addr, bool on)
+{
+	struct kvm_ioeventfd arg = {
+	        .addr = addr,
+	        .fd = event_fd,
+	        .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+	return ioctl(vm_fd, KVM_IOEVENTFD, &arg) == 0;
+}
+
+bool kvm_irqfd_set(int vm_fd, int event_fd, uint32_t gsi, bool on)
+{
+	struct kvm_irqfd arg = {
+	        .fd = (uint32_t)event_fd,
+	        .gsi = gsi,
+	        .flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+	return ioctl(vm_fd, KVM_IRQFD, &arg) == 0;
+}
+
+bool kvm_irqfd_level(int vm_fd, int event_fd, int resample_fd, uint32_t gsi, bool on)
+{
+	struct kvm_irqfd arg = {
+	        .fd = (uint32_t)event_fd,
+	        .gsi = gsi,
+	        .flags = on ? KVM_IRQFD_FLAG_RESAMPLE : KVM_IRQFD_FLAG_DEASSIGN,
+	        .resamplefd = on ? (uint32_t)resample_fd : 0,
+	};
+	return ioctl(vm_fd, KVM_IRQFD, &arg) == 0;
+}
+
+bool kvm_set_gsi_routing(int vm_fd, const struct kvm_irq_routing *table)
+{
+	return ioctl(vm_fd, KVM_SET_GSI_ROUTING, table) == 0;
+}
+
+bool kvm_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, void *host, uint64_t len_bytes)
+{
+	struct kvm_userspace_memory_region region = {
+	        .slot = slot,
+	        .guest_phys_addr = gpa,
+	        .memory_size = len_bytes,
+	        .userspace_addr = (uintptr_t)host,
+	};
+	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) == 0;
+}
+
+vmm_err_t kvm_vfio_create(int vm_fd, int *device_fd, vmm_err_info_t *ei)
+{
+	struct kvm_create_device arg = {.type = KVM_DEV_TYPE_VFIO};
+	vmm_err_t err = call(vm_fd, KVM_CREATE_DEVICE, &arg, "KVM_CREATE_DEVICE of VFIO", ei);
+	*device_fd = err ? -1 : (int)arg.fd;
+	return err;
+}
+
+vmm_err_t kvm_vfio_add_group(int device_fd, int group_fd, vmm_err_info_t *ei)
+{
+	int32_t fd = group_fd;
+	struct kvm_device_attr arg = {
+	        .group = KVM_DEV_VFIO_GROUP,
+	        .attr = KVM_DEV_VFIO_GROUP_ADD,
+	        .addr = (uintptr_t)&fd,
+	};
+	return call(device_fd, KVM_SET_DEVICE_ATTR, &arg, "KVM_DEV_VFIO_GROUP_ADD", ei);
 }
 
 vmm_err_t kvm_signal_msi(int vm_fd, uint64_t addr, uint32_t data, vmm_err_info_t *ei)

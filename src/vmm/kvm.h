@@ -36,6 +36,21 @@ VMM_WARN_UNUSED vmm_err_t kvm_irqfd(int vm_fd, int event_fd, uint32_t gsi, vmm_e
 /* A 4-byte write of DATAMATCH to the MMIO address signals EVENT_FD instead of exiting. */
 VMM_WARN_UNUSED vmm_err_t kvm_ioeventfd_mmio(int vm_fd, int event_fd, uint64_t addr,
                                              uint32_t datamatch, vmm_err_info_t *ei);
+/* A write of any length to the MMIO address signals EVENT_FD, or does not any more. */
+bool kvm_ioeventfd_any(int vm_fd, int event_fd, uint64_t addr, bool on);
+/* As kvm_irqfd, and back; for what the guest changes while it runs. */
+bool kvm_irqfd_set(int vm_fd, int event_fd, uint32_t gsi, bool on);
+/*
+ * A level: EVENT_FD raises the pin, the guest's end of interrupt lowers it and signals RESAMPLE_FD
+ * (api.rst, KVM_IRQFD_FLAG_RESAMPLE).
+ */
+bool kvm_irqfd_level(int vm_fd, int event_fd, int resample_fd, uint32_t gsi, bool on);
+bool kvm_set_gsi_routing(int vm_fd, const struct kvm_irq_routing *table);
+/* Host memory as a slot of the guest; length 0 takes it away. */
+bool kvm_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, void *host, uint64_t len_bytes);
+/* KVM_DEV_TYPE_VFIO: *DEVICE_FD, by which KVM learns of groups whose devices the guest drives. */
+VMM_WARN_UNUSED vmm_err_t kvm_vfio_create(int vm_fd, int *device_fd, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_vfio_add_group(int device_fd, int group_fd, vmm_err_info_t *ei);
 VMM_WARN_UNUSED vmm_err_t kvm_signal_msi(int vm_fd, uint64_t addr, uint32_t data,
                                          vmm_err_info_t *ei);
 

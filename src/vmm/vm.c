@@ -28,6 +28,9 @@ static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
 		               VMM_CPUS_MAX);
 	if (opts->flags & ~VM_FLAGS_ALL)
 		return err_set(ei, VMM_E_INVAL, "flags", "0x%x has unknown bits", opts->flags);
+	if (opts->transport != VMM_TRANSPORT_MMIO && opts->transport != VMM_TRANSPORT_PCI)
+		return err_set(ei, VMM_E_INVAL, "transport", "%d is none of vmm_transport_t",
+		               (int)opts->transport);
 	int signo = opts->kick_signal;
 	if (signo != 0 && (signo < SIGRTMIN || signo > SIGRTMAX))
 		return err_set(ei, VMM_E_INVAL, "kick_signal", "%d: must be %d to %d, or 0", signo,
@@ -77,6 +80,7 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	(void)pthread_cond_init(&vm->life_cond, NULL);
 	(void)pthread_mutex_init(&vm->event_lock, NULL);
 	irq_chip_init(&vm->irq_chip);
+	msi_routes_init(&vm->msi_routes);
 	platform_init(&vm->platform, vm_request, vm);
 	vm->reset_task = (struct loop_task){.run = vm_reset_task, .ctx = vm};
 	err = take_opts(vm, opts, ei);
@@ -104,6 +108,9 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	vm_kvm_down(vm);
 	for (uint32_t i = 0; i < vm->virtio_count; i++)
 		vm->virtio[i]->ops->destroy(vm->virtio[i]);
+	if (vm->pci)
+		pci_bus_fini(vm->pci);
+	free(vm->pci);
 	if (vm->serial)
 		serial_port_destroy(vm->serial);
 	for (uint32_t i = 0; i < vm->user_irq_count; i++)
@@ -122,6 +129,7 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	(void)pthread_cond_destroy(&vm->life_cond);
 	(void)pthread_mutex_destroy(&vm->event_lock);
 	irq_chip_fini(&vm->irq_chip);
+	msi_routes_fini(&vm->msi_routes);
 	free(vm->name);
 	free(vm->kvm_path);
 	free(vm);

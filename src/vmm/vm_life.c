@@ -76,11 +76,14 @@ static void reset_devices(vmm_vm_t *vm)
 {
 	for (uint32_t i = 0; i < vm->virtio_count; i++) {
 		struct vdev *vd = vm->virtio[i];
+		if (vm->vpci[i])
+			continue; /* by its bus */
 		(void)pthread_mutex_lock(&vd->lock);
-		vdev_reset(vd);
-		vm->mmio[i] = (struct vmmio){.vd = vd};
+		vregs_set_status(&vm->mmio[i], 0);
 		(void)pthread_mutex_unlock(&vd->lock);
 	}
+	if (vm->pci)
+		pci_bus_reset(vm->pci);
 	if (vm->serial)
 		serial_port_reset(vm->serial);
 	for (uint32_t i = 0; i < vm->user_count; i++)

@@ -2,8 +2,8 @@
  * Inside a VM: the state behind vmm_vm_t and what its parts call of each other.
  *
  * Threads: one per vCPU, one event loop, and those of the embedder.
- * Locks, outermost first: life_lock (state, gate, parked), then a device's lock, then event_lock or
- * irq_chip.lock. life_lock is never held while a thread is joined or a vCPU's exit is handled.
+ * Locks, outermost first: life_lock (state, gate, parked), then the PCI bus's, then a device's lock,
+ * then event_lock, irq_chip.lock or msi_routes.lock. life_lock is never held while a thread is joined or a vCPU's exit is handled.
  */
 #ifndef SRC_VMM_VM_PRIV_H
 #define SRC_VMM_VM_PRIV_H
@@ -15,15 +15,18 @@
 
 #include "boot/boot.h"
 #include "bus.h"
+#include "devices/pci/bus.h"
 #include "devices/platform.h"
 #include "devices/serial_port.h"
 #include "devices/virtio/mmio.h"
+#include "devices/virtio/pci.h"
 #include "gmem.h"
 #include "irq.h"
 #include "kvm.h"
 #include "logger.h"
 #include "loop.h"
 #include "machine.h"
+#include "msi.h"
 #include "vmm/device.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -116,7 +119,10 @@ struct vmm_vm {
 	struct irq_line power_button;
 	uint32_t virtio_count;
 	struct vdev *virtio[MACHINE_VIRTIO_MAX];
-	struct vmmio mmio[MACHINE_VIRTIO_MAX];
+	struct vregs mmio[MACHINE_VIRTIO_MAX]; /* of those on mmio */
+	struct vpci *vpci[MACHINE_VIRTIO_MAX]; /* of those on PCI */
+	struct msi_routes msi_routes;
+	struct pci_bus *pci; /* NULL: there is none */
 	uint32_t user_count;
 	struct user_device user[VM_USER_DEVICES_MAX];
 	uint32_t user_irq_count;

@@ -95,6 +95,7 @@ struct vdev {
 	struct log *log;
 	struct irq_line irq;
 	const struct vdev_transport *transport;
+	void *transport_ctx; /* the transport's own */
 	bool one_line; /* all queues share one interrupt: signalling one is signalling all */
 
 	pthread_mutex_t lock;
@@ -102,7 +103,7 @@ struct vdev {
 	uint64_t features_acked;
 	bool features_unknown; /* the driver also accepted some above bit 63 */
 	uint32_t config_generation;
-	_Atomic uint32_t interrupt_status; /* mmio: VIRTIO_MMIO_INT_* */
+	_Atomic uint32_t interrupt_status; /* VIRTIO_MMIO_INT_*, which PCI's ISR has as well */
 	bool active;
 	unsigned queue_count;
 	struct vqueue *queue;
