@@ -36,7 +36,7 @@ void machine_set_pci_mem64(struct machine *m, unsigned phys_bits)
 		ram_end += m->ram_bytes - MACHINE_LOW_RAM_END;
 	uint64_t base = (ram_end + PCI_MEM64_STEP - 1) & ~(PCI_MEM64_STEP - 1);
 	m->pci_mem64 = base;
-	m->pci_mem64_bytes = base >= end               ? 0
+	m->pci_mem64_bytes = base >= end                  ? 0
 	                     : end - base > PCI_MEM64_MAX ? PCI_MEM64_MAX
 	                                                  : end - base;
 }

@@ -11,9 +11,9 @@
 #include "kvm.h"
 #include "machine.h"
 
-#define PIC_PINS      8u
-#define CHIP_ROUTES   (MACHINE_IOAPIC_PINS + 2 * PIC_PINS)
-#define ROUTE_GSI(i)  (MACHINE_IOAPIC_PINS + (i))
+#define PIC_PINS     8u
+#define CHIP_ROUTES  (MACHINE_IOAPIC_PINS + 2 * PIC_PINS)
+#define ROUTE_GSI(i) (MACHINE_IOAPIC_PINS + (i))
 
 void msi_routes_init(struct msi_routes *r)
 {

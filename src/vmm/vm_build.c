@@ -107,8 +107,7 @@ static vmm_err_t assemble(vmm_vm_t *vm)
 	        .rtc = true,
 	        .i8042 = false, /* only its reset line exists; a driver must not probe it */
 	        .acpi = !(vm->opts.flags & VMM_VM_NO_ACPI),
-	        .virtio_count =
-	                vm->opts.transport == VMM_TRANSPORT_MMIO ? vm->virtio_count : 0,
+	        .virtio_count = vm->opts.transport == VMM_TRANSPORT_MMIO ? vm->virtio_count : 0,
 	};
 	irq_line_on_chip(&vm->power_button, MACHINE_GSI_POWER_BUTTON, &vm->irq_chip);
 	vmm_err_t err = platform_add_to_bus(&vm->platform, &vm->bus, ei);

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#define COMMAND_BITS                                                                   \
+#define COMMAND_BITS \
 	(PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)
-#define STATUS_ERRORS                                                               \
+#define STATUS_ERRORS                                                                    \
 	(PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT | PCI_STATUS_REC_TARGET_ABORT | \
 	 PCI_STATUS_REC_MASTER_ABORT | PCI_STATUS_SIG_SYSTEM_ERROR | PCI_STATUS_DETECTED_PARITY)
 
@@ -58,7 +58,7 @@ void pci_func_set_bar(struct pci_func *f, unsigned bar, enum pci_bar_kind kind, 
                       uint64_t len_bytes)
 {
 	uint32_t at = pci_bar_offset(bar);
-	uint32_t low = (uint32_t)~(len_bytes - 1);
+	uint32_t low = (uint32_t) ~(len_bytes - 1);
 	f->bar[bar] = (struct pci_bar){
 	        .kind = kind,
 	        .prefetchable = prefetchable,
@@ -81,8 +81,9 @@ void pci_func_set_bar(struct pci_func *f, unsigned bar, enum pci_bar_kind kind, 
 	case PCI_BAR_MEM32:
 		pci_config_set(f, at, 4, bar == PCI_ROM ? 0 : flags);
 		pci_config_allow(f, at, 4,
-		                 bar == PCI_ROM ? (low & PCI_ROM_ADDRESS_MASK) | PCI_ROM_ADDRESS_ENABLE
-		                                : low & (uint32_t)PCI_BASE_ADDRESS_MEM_MASK);
+		                 bar == PCI_ROM
+		                         ? (low & PCI_ROM_ADDRESS_MASK) | PCI_ROM_ADDRESS_ENABLE
+		                         : low & (uint32_t)PCI_BASE_ADDRESS_MEM_MASK);
 		break;
 	case PCI_BAR_NONE:
 		break;
@@ -102,7 +103,8 @@ uint8_t pci_func_add_cap(struct pci_func *f, uint8_t id, uint8_t len)
 	f->cap_end = (uint16_t)(at + ((len + 3u) & ~3u));
 	pci_config_set(f, at + PCI_CAP_LIST_ID, 1, id);
 	pci_config_set(f, at + PCI_CAP_LIST_NEXT, 1, 0);
-	pci_config_set(f, f->cap_last ? f->cap_last + PCI_CAP_LIST_NEXT : PCI_CAPABILITY_LIST, 1, at);
+	pci_config_set(f, f->cap_last ? f->cap_last + PCI_CAP_LIST_NEXT : PCI_CAPABILITY_LIST, 1,
+	               at);
 	f->cap_last = (uint8_t)at;
 	uint32_t status = pci_config_get(f, PCI_STATUS, 2);
 	pci_config_set(f, PCI_STATUS, 2, status | PCI_STATUS_CAP_LIST);
@@ -116,7 +118,7 @@ void pci_config_store(struct pci_func *f, uint32_t offset, unsigned size, uint32
 		uint8_t may = f->writable[offset + i];
 		uint8_t given = (uint8_t)(value >> (8 * i));
 		*byte = (uint8_t)((*byte & ~may) | (given & may));
-		*byte &= (uint8_t)~(given & f->clears[offset + i]);
+		*byte &= (uint8_t) ~(given & f->clears[offset + i]);
 	}
 }
 

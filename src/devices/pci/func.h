@@ -15,9 +15,9 @@
 
 #include "vmm/err.h"
 
-#define PCI_BARS       6u
-#define PCI_ROM        6u /* the expansion ROM, as if it were a seventh */
-#define PCI_REGIONS    7u
+#define PCI_BARS                  6u
+#define PCI_ROM                   6u /* the expansion ROM, as if it were a seventh */
+#define PCI_REGIONS               7u
 #define PCI_DEVFN(slot, function) ((uint8_t)((slot) << 3 | (function)))
 #define PCI_DEVFN_SLOT(devfn)     ((devfn) >> 3)
 
@@ -65,10 +65,10 @@ struct pci_func {
 	uint8_t devfn;
 
 	struct pci_bar bar[PCI_REGIONS];
-	uint16_t cap_end;  /* where the next capability may start */
-	uint8_t cap_last;  /* the last in the list, or 0 */
-	bool intx_wanted;  /* the device asserts its pin */
-	bool intx_raised;  /* and the bus does, which INTX_DISABLE may prevent */
+	uint16_t cap_end; /* where the next capability may start */
+	uint8_t cap_last; /* the last in the list, or 0 */
+	bool intx_wanted; /* the device asserts its pin */
+	bool intx_raised; /* and the bus does, which INTX_DISABLE may prevent */
 
 	/* Config space: its bytes, which bits the guest may write, which it clears by writing 1. */
 	uint8_t config[PCI_CFG_SPACE_EXP_SIZE];

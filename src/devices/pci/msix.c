@@ -26,7 +26,8 @@ vmm_err_t msix_adopt(struct msix *m, struct pci_func *f, struct msi_routes *rout
 		m->vector[i].line.fd = -1;
 		m->vector[i].entry[ENTRY_CTRL] = PCI_MSIX_ENTRY_CTRL_MASKBIT;
 	}
-	pci_config_allow(f, m->cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	pci_config_allow(f, m->cap + PCI_MSIX_FLAGS, 2,
+	                 PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	return VMM_OK;
 }
 

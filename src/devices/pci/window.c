@@ -67,8 +67,7 @@ static bool in_windows(const struct pci_bus *bus, const struct pci_bar *b, uint6
 {
 	for (unsigned i = 0; i < PCI_WINDOWS; i++) {
 		const struct pci_window *w = &bus->window[i];
-		if (w->space == space_of(b) && addr >= w->base &&
-		    addr - w->base < w->len_bytes &&
+		if (w->space == space_of(b) && addr >= w->base && addr - w->base < w->len_bytes &&
 		    b->len_bytes <= w->len_bytes - (addr - w->base))
 			return true;
 	}

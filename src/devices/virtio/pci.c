@@ -45,7 +45,7 @@ struct vpci {
 };
 
 _Static_assert(offsetof(struct vpci, f) == 0, "a function is its vpci");
-_Static_assert(VDEV_QUEUES_MAX * NOTIFY_STRIDE <= AREA_BYTES, "an address per queue");
+_Static_assert(VDEV_QUEUES_MAX *NOTIFY_STRIDE <= AREA_BYTES, "an address per queue");
 _Static_assert((VDEV_QUEUES_MAX + 1) * PCI_MSIX_ENTRY_SIZE <= AREA_BYTES, "an entry per vector");
 
 static struct vpci *vpci_of(struct pci_func *f)
@@ -257,8 +257,8 @@ static bool common_fits(const struct vpci *p, const char *what, uint32_t offset,
 		return false; /* a later version's fields: not offered */
 	/* The driver may take the two halves of a 64-bit field at once, or be wrong. */
 	unsigned width = common_width(offset);
-	if (size == width || (size == 8 && offset >= VIRTIO_PCI_COMMON_Q_DESCLO && width == 4 &&
-	                      !(offset & 7)))
+	if (size == width ||
+	    (size == 8 && offset >= VIRTIO_PCI_COMMON_Q_DESCLO && width == 4 && !(offset & 7)))
 		return true;
 	vdev_guest_error(p->regs.vd, "%s of %u bytes at 0x%x of the common configuration", what,
 	                 size, offset);
@@ -283,7 +283,8 @@ static uint64_t read_area(struct vpci *p, uint32_t area, uint32_t offset, unsign
 	return value;
 }
 
-static void write_area(struct vpci *p, uint32_t area, uint32_t offset, unsigned size, uint64_t value)
+static void write_area(struct vpci *p, uint32_t area, uint32_t offset, unsigned size,
+                       uint64_t value)
 {
 	struct vdev *vd = p->regs.vd;
 	(void)pthread_mutex_lock(&vd->lock);
@@ -334,8 +335,8 @@ static bool cfg_window(const struct vpci *p, uint32_t *offset, unsigned *size)
 	uint32_t bar = pci_config_get(&p->f, p->cfg_cap + VIRTIO_PCI_CAP_BAR, 1);
 	*offset = pci_config_get(&p->f, p->cfg_cap + VIRTIO_PCI_CAP_OFFSET, 4);
 	*size = pci_config_get(&p->f, p->cfg_cap + VIRTIO_PCI_CAP_LENGTH, 4);
-	return bar == BAR && (*size == 1 || *size == 2 || *size == 4) &&
-	       !(*offset & (*size - 1)) && *offset < BAR_BYTES;
+	return bar == BAR && (*size == 1 || *size == 2 || *size == 4) && !(*offset & (*size - 1)) &&
+	       *offset < BAR_BYTES;
 }
 
 static uint32_t config_read(struct pci_func *f, uint32_t offset, unsigned size, uint32_t value)
@@ -364,7 +365,8 @@ static void set_notify(struct vpci *p, bool on, uint64_t addr)
 {
 	const struct vdev *vd = p->regs.vd;
 	for (unsigned q = 0; q < vd->queue_count && p->vm_fd >= 0; q++)
-		(void)kvm_ioeventfd_any(p->vm_fd, vd->queue[q].kick_fd, addr + q * NOTIFY_STRIDE, on);
+		(void)kvm_ioeventfd_any(p->vm_fd, vd->queue[q].kick_fd, addr + q * NOTIFY_STRIDE,
+		                        on);
 	p->notify_on = on;
 	p->notify_addr = addr;
 }

@@ -254,12 +254,12 @@ void aml_io(struct aml *a, uint16_t port, uint8_t len_bytes)
 }
 
 /* Address space descriptors: fixed minimum and maximum, decoded positively, produced. */
-#define SPACE_MEMORY  0u
-#define SPACE_IO      1u
-#define SPACE_BUS     2u
-#define SPACE_FIXED   0x0cu
-#define SPACE_RANGE   0x03u /* of I/O: ISA and other addresses */
-#define SPACE_WRITES  0x01u /* of memory */
+#define SPACE_MEMORY     0u
+#define SPACE_IO         1u
+#define SPACE_BUS        2u
+#define SPACE_FIXED      0x0cu
+#define SPACE_RANGE      0x03u /* of I/O: ISA and other addresses */
+#define SPACE_WRITES     0x01u /* of memory */
 #define SPACE_PREFETCHES 0x06u
 
 static void word_space(struct aml *a, unsigned type, unsigned flags, uint16_t first, uint16_t last)

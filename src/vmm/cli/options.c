@@ -191,8 +191,7 @@ const struct option_row config_options[] = {
         {SWITCH("huge-pages", set_huge_pages, "guest memory on 2 MiB pages of the host")},
         {SWITCH("memfd", set_memfd, "guest memory in a memfd, for other processes to map")},
         {SWITCH("prefault", set_prefault, "all guest memory present before it starts")},
-        {VALUE("transport", "T", set_transport,
-               "of virtio devices: mmio or pci (mmio)")},
+        {VALUE("transport", "T", set_transport, "of virtio devices: mmio or pci (mmio)")},
         {SWITCH("no-acpi", set_no_acpi, "no ACPI tables: devices by device tree only")},
 
         {.group = "Devices",
