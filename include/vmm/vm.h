@@ -163,6 +163,7 @@ typedef enum vmm_event_kind {
 	VMM_EVENT_PANIC = 5,          /* the guest reported its panic (pvpanic); it goes on */
 	VMM_EVENT_DEBUG_EXIT = 6,     /* the guest wrote CODE to the debug-exit port; halted */
 	VMM_EVENT_HOST_ERROR = 7,     /* a host call failed while running; halted */
+	VMM_EVENT_DEVICE_LOST = 8,    /* the host took a passed device back; it goes on */
 } vmm_event_kind_t;
 
 typedef struct vmm_event {

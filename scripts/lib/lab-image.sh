@@ -3,6 +3,7 @@
 # for the outer machine, which carries the inner one, the kernels and the VMM.
 
 LAB_OUTER_MODULES='irqbypass kvm kvm-amd tun virtio_net'
+LAB_VFIO_MODULES='vfio vfio_virqfd vfio_iommu_type1 vfio-pci-core vfio-pci'
 LAB_INNER_MODULES='virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio_rng
 	virtio_balloon button evdev pvpanic_mmio'
 
@@ -36,6 +37,7 @@ image_base() {
 		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 	done
 	cp "$LAB_STATE"/tools/* "$root/bin/"
+	cp "$LAB_SRC/both.sh" "$root/lab/"
 	for file in $(kernel_modules "$@"); do
 		cp "$LAB_MODULES/$file" "$root/lib/modules/"
 		basename "$file" >>"$root/lab/modules"
@@ -81,7 +83,8 @@ image_build() {
 	local case_file=$1 out=$2 work vmm need file
 	work=$(mktemp -d "$LAB_RUN/image.XXXXXX")
 	# shellcheck disable=SC2086
-	image_base "$work/outer" $LAB_OUTER_MODULES ${CASE_OUTER_MODULES-}
+	image_base "$work/outer" $LAB_OUTER_MODULES ${CASE_OUTER_MODULES-} \
+		${CASE_OUTER_DEVICES:+$LAB_VFIO_MODULES}
 	install -m 755 "$LAB_SRC/outer/init" "$work/outer/init"
 	cp "$LAB_SRC/outer/lib.sh" "$work/outer/lab/"
 	cp "$case_file" "$work/outer/lab/case.sh"

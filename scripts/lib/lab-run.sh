@@ -18,7 +18,46 @@ outer_args() {
 		OUTER+=(-icount "shift=0,sleep=off" -rtc "base=2024-01-01,clock=vm" -seed "$2")
 		append+=' nokaslr'
 	fi
+	if [ "${CASE_OUTER_DEVICES-}" ]; then
+		outer_devices
+		append+=' intel_iommu=on'
+	fi
 	OUTER+=(-append "$append")
+}
+
+# CASE_OUTER_DEVICES of the outer machine, behind an IOMMU that remaps interrupts: in the order
+# given, from slot 0x10 on, whatever else is there. nvme and virtio-blk are disks of 64 MiB whose
+# file lives as long as the run; vmxnet3 and virtio-net are pairwise on one network with `peer`, a
+# card that stays the outer machine's.
+outer_devices() {
+	local device n=16 at
+	OUTER+=(-device "intel-iommu,intremap=on,caching-mode=on" -machine kernel-irqchip=split)
+	for device in $CASE_OUTER_DEVICES; do
+		at=$(printf 'addr=%#x' "$n")
+		case $device in
+		nvme | virtio-blk) truncate -s 64M "$LAB_RUN/$name.$n" ;;
+		esac
+		case $device in
+		nvme)
+			OUTER+=(-drive "if=none,id=d$n,format=raw,cache=unsafe,file=$LAB_RUN/$name.$n"
+				-device "nvme,drive=d$n,serial=lab$n,$at")
+			;;
+		virtio-blk)
+			OUTER+=(-drive "if=none,id=d$n,format=raw,cache=unsafe,file=$LAB_RUN/$name.$n"
+				-device "virtio-blk-pci,drive=d$n,disable-legacy=on,iommu_platform=on,$at")
+			;;
+		vmxnet3 | e1000e)
+			OUTER+=(-netdev "hubport,id=n$n,hubid=0"
+				-device "$device,netdev=n$n,romfile=,mac=52:54:00:00:00:$n,$at")
+			;;
+		virtio-net | peer)
+			OUTER+=(-netdev "hubport,id=n$n,hubid=0"
+				-device "virtio-net-pci,netdev=n$n,romfile=,mac=52:54:00:00:00:$n,disable-legacy=on,iommu_platform=on,$at")
+			;;
+		*) die "$CASE_FILE: unknown device $device" ;;
+		esac
+		n=$((n + 1))
+	done
 }
 
 # Runs the outer machine once. Leaves the log in $2; returns 0 if a verdict came,
@@ -130,7 +169,7 @@ case_run() (
 		result=0
 		outer_run "$image" "$log" "$CASE_TIMEOUT" 2 || result=$?
 	fi
-	rm -f "$image"
+	rm -f "$image" "$LAB_RUN/$name".[0-9]*
 	took=$((SECONDS - started))
 	case $result in
 	1) verdict='FAIL the outer machine ended without a verdict' ;;

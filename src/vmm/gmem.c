@@ -21,6 +21,7 @@ struct gmem {
 	int fd;       /* the file behind it, or -1: anonymous */
 	uint8_t *map; /* all of RAM, contiguous on the host side */
 	uint64_t size_bytes;
+	bool pinned;
 	unsigned region_count;
 	struct gmem_region regions[GMEM_REGIONS_MAX];
 };
@@ -291,9 +292,14 @@ static bool discard(const struct gmem *gm, uint64_t offset, uint64_t len)
 bool gmem_discard(const struct gmem *gm, struct gpa addr, uint64_t len)
 {
 	uint8_t *p = gmem_at(gm, addr, len);
-	if (!p || ((addr.addr | len) & (MACHINE_PAGE_SIZE - 1)))
+	if (!p || gm->pinned || ((addr.addr | len) & (MACHINE_PAGE_SIZE - 1)))
 		return false;
 	return discard(gm, (uint64_t)(p - gm->map), len);
+}
+
+void gmem_set_pinned(struct gmem *gm, bool on)
+{
+	gm->pinned = on;
 }
 
 bool gmem_discard_all(const struct gmem *gm)

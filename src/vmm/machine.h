@@ -66,7 +66,7 @@
 /* Interrupts: GSIs of the IOAPIC (24 pins), edge triggered, active high. */
 #define MACHINE_GSI_COM1         4u
 #define MACHINE_GSI_RTC          8u
-#define MACHINE_GSI_POWER_BUTTON 9u /* ACPI generic event device */
+#define MACHINE_GSI_POWER_BUTTON 9u  /* ACPI generic event device */
 #define MACHINE_GSI_PCI          20u /* and the next three: INTx; level triggered */
 #define MACHINE_IOAPIC_PINS      24u
 #define MACHINE_PCI_SLOTS        32u
@@ -84,7 +84,7 @@ struct machine {
 	bool serial;
 	bool rtc;
 	bool i8042;
-	bool acpi; /* ACPI tables; else devices by command line or device tree */
+	bool acpi;             /* ACPI tables; else devices by command line or device tree */
 	uint32_t virtio_count; /* of those on mmio */
 	struct machine_virtio virtio[MACHINE_VIRTIO_MAX];
 	bool pci;

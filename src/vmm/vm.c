@@ -81,6 +81,7 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	(void)pthread_mutex_init(&vm->event_lock, NULL);
 	irq_chip_init(&vm->irq_chip);
 	msi_routes_init(&vm->msi_routes);
+	vm_vfio_init(&vm->vfio);
 	platform_init(&vm->platform, vm_request, vm);
 	vm->reset_task = (struct loop_task){.run = vm_reset_task, .ctx = vm};
 	err = take_opts(vm, opts, ei);
@@ -111,6 +112,7 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	if (vm->pci)
 		pci_bus_fini(vm->pci);
 	free(vm->pci);
+	vm_vfio_fini(&vm->vfio);
 	if (vm->serial)
 		serial_port_destroy(vm->serial);
 	for (uint32_t i = 0; i < vm->user_irq_count; i++)

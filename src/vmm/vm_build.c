@@ -57,7 +57,7 @@ static vmm_err_t make_pci(vmm_vm_t *vm)
 {
 	vmm_err_info_t *ei = &vm->error;
 	struct machine *m = &vm->machine;
-	m->pci = vm->opts.transport == VMM_TRANSPORT_PCI;
+	m->pci = vm->opts.transport == VMM_TRANSPORT_PCI || vm->vfio.count > 0;
 	if (!m->pci)
 		return VMM_OK;
 	machine_set_pci_mem64(m, cpuid_phys_bits(vm->cpuid));
@@ -117,6 +117,8 @@ static vmm_err_t assemble(vmm_vm_t *vm)
 		err = serial_port_attach(vm->serial, &vm->bus, &vm->irq_chip, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
 		err = add_virtio_to_bus(vm, i);
+	if (!err)
+		err = vm_vfio_open(vm, ei);
 	if (!err && vm->pci)
 		err = pci_bus_attach(vm->pci, m, &vm->bus, ei);
 	bus_freeze(&vm->bus);
@@ -159,6 +161,8 @@ vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
 	if (!err)
 		msi_routes_set_vm(&vm->msi_routes, vm->vm_fd);
 	if (!err)
+		err = vm_vfio_connect(vm, ei);
+	if (!err)
 		err = boot_load(&vm->plan, &vm->machine, vm->gm, &vm->entry, ei);
 	if (!err)
 		err = vcpu_set_entry(&vm->vcpus[0], &vm->entry, ei);
@@ -167,6 +171,7 @@ vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
 
 void vm_kvm_down(vmm_vm_t *vm)
 {
+	vm_vfio_disconnect(vm);
 	irq_chip_set_vm(&vm->irq_chip, -1);
 	msi_routes_set_vm(&vm->msi_routes, -1);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
@@ -213,6 +218,8 @@ vmm_err_t vmm_vm_build(vmm_vm_t *vm)
 		err = kvm_supported_cpuid(vm->kvm_fd, &vm->cpuid, ei);
 	if (!err)
 		err = assemble(vm);
+	if (!err)
+		err = vm_vfio_map(vm, ei);
 	vm->loaded_ns = clock_now_ns();
 	if (!err)
 		err = make_vcpus(vm);

@@ -96,9 +96,11 @@ static vmm_err_t reset_machine(vmm_vm_t *vm, vmm_err_info_t *ei)
 {
 	reset_devices(vm);
 	vm_kvm_down(vm);
+	vm_vfio_unmap(vm);
 	if (!gmem_discard_all(vm->gm))
 		return err_sys(ei, errno, "memory", "cannot clear guest memory");
-	return vm_kvm_up(vm, ei);
+	vmm_err_t err = vm_vfio_map(vm, ei);
+	return err ? err : vm_kvm_up(vm, ei);
 }
 
 /* Runs on the loop: the vCPU that asked for the reset waits at the gate meanwhile. */

@@ -2,8 +2,9 @@
  * Inside a VM: the state behind vmm_vm_t and what its parts call of each other.
  *
  * Threads: one per vCPU, one event loop, and those of the embedder.
- * Locks, outermost first: life_lock (state, gate, parked), then the PCI bus's, then a device's lock,
- * then event_lock, irq_chip.lock or msi_routes.lock. life_lock is never held while a thread is joined or a vCPU's exit is handled.
+ * Locks, outermost first: life_lock (state, gate, parked), then the PCI bus's, then a device's
+ * lock, then event_lock, irq_chip.lock or msi_routes.lock. life_lock is never held while a thread
+ * is joined or a vCPU's exit is handled.
  */
 #ifndef SRC_VMM_VM_PRIV_H
 #define SRC_VMM_VM_PRIV_H
@@ -27,6 +28,7 @@
 #include "loop.h"
 #include "machine.h"
 #include "msi.h"
+#include "vm_vfio.h"
 #include "vmm/device.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -123,6 +125,7 @@ struct vmm_vm {
 	struct vpci *vpci[MACHINE_VIRTIO_MAX]; /* of those on PCI */
 	struct msi_routes msi_routes;
 	struct pci_bus *pci; /* NULL: there is none */
+	struct vm_vfio vfio;
 	uint32_t user_count;
 	struct user_device user[VM_USER_DEVICES_MAX];
 	uint32_t user_irq_count;

@@ -61,7 +61,8 @@ static void decide(const struct policydb *db, const struct context *s, const str
 	arena_fini(&sets);
 }
 
-/* Printed, and read again: as the same, unless names of the policy have ':' and the like in them. */
+/* Printed, and read again: as the same, unless names of the policy have ':' and the like in them.
+ */
 static void print_and_parse(const struct policydb *db, const struct context *c)
 {
 	struct arena sets;

@@ -96,7 +96,7 @@ struct vdev {
 	struct irq_line irq;
 	const struct vdev_transport *transport;
 	void *transport_ctx; /* the transport's own */
-	bool one_line; /* all queues share one interrupt: signalling one is signalling all */
+	bool one_line;       /* all queues share one interrupt: signalling one is signalling all */
 
 	pthread_mutex_t lock;
 	uint8_t status; /* VIRTIO_CONFIG_S_* */

@@ -1,8 +1,8 @@
 /*
- * ACPI tables of the machine: RSDP, XSDT, FADT, MADT, DSDT, and MCFG with PCI. Hardware-reduced: no PM timer, no SCI,
- * no 8259; sleep, reset and power button as in machine.h. Linux then leaves PIC and PIT alone,
- * which saves their exits at boot, and takes every interrupt from the IOAPIC as the DSDT says.
- * ACPI 6.4, chapters 4.1 (hardware-reduced), 5.2 (tables), 5.6.9 (generic event device).
+ * ACPI tables of the machine: RSDP, XSDT, FADT, MADT, DSDT, and MCFG with PCI. Hardware-reduced: no
+ * PM timer, no SCI, no 8259; sleep, reset and power button as in machine.h. Linux then leaves PIC
+ * and PIT alone, which saves their exits at boot, and takes every interrupt from the IOAPIC as the
+ * DSDT says. ACPI 6.4, chapters 4.1 (hardware-reduced), 5.2 (tables), 5.6.9 (generic event device).
  */
 #ifndef SRC_VMM_BOOT_ACPI_H
 #define SRC_VMM_BOOT_ACPI_H

@@ -15,6 +15,7 @@
 #include "vmm/disk.h"
 #include "vmm/net.h"
 #include "vmm/rng.h"
+#include "vmm/vfio.h"
 #include "vmm/vm.h"
 
 /* One mistake: where it is and what would be right. */
@@ -60,6 +61,9 @@ struct run_config {
 	vmm_rng_opts_t rng_opts;
 	bool balloon;
 	vmm_balloon_opts_t balloon_opts;
+
+	uint32_t vfio_count;
+	vmm_vfio_opts_t vfio[VMM_VFIO_DEVICES_MAX];
 
 	bool stats;
 	bool dry_run;

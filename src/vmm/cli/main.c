@@ -24,13 +24,13 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-        {"run", cmd_run},       {"image", cmd_image},     {"policy", cmd_policy},
-        {"doctor", cmd_doctor}, {"version", cmd_version}, {"--version", cmd_version},
-        {"-V", cmd_version},    {"help", cmd_help},       {"--help", cmd_help},
-        {"-h", cmd_help},
+        {"run", cmd_run},           {"image", cmd_image},   {"policy", cmd_policy},
+        {"vfio", cmd_vfio},         {"doctor", cmd_doctor}, {"version", cmd_version},
+        {"--version", cmd_version}, {"-V", cmd_version},    {"help", cmd_help},
+        {"--help", cmd_help},       {"-h", cmd_help},
 };
 #define COMMANDS                   (sizeof(commands) / sizeof(commands[0]))
-#define COMMANDS_OF_THEIR_OWN_HELP 4u /* the first ones */
+#define COMMANDS_OF_THEIR_OWN_HELP 5u /* the first ones */
 
 /* `vmm help run` is `vmm run --help`. */
 static int cmd_help(int argc, char **argv)

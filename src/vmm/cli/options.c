@@ -95,6 +95,16 @@ static bool set_transport(struct run_config *c, const char *value, struct proble
 	       problem_set(p, NULL, "'%s': must be pci or mmio", value);
 }
 
+static bool add_vfio(struct run_config *c, const char *value, struct problem *p)
+{
+	if (c->vfio_count == VMM_VFIO_DEVICES_MAX)
+		return problem_set(p, NULL, "more than %u devices", VMM_VFIO_DEVICES_MAX);
+	vmm_vfio_opts_t *o = &c->vfio[c->vfio_count++];
+	*o = (vmm_vfio_opts_t)VMM_VFIO_OPTS_INIT;
+	o->address = value;
+	return true;
+}
+
 static bool set_kvm(struct run_config *c, const char *value, struct problem *p)
 {
 	(void)p;
@@ -218,6 +228,10 @@ const struct option_row config_options[] = {
          KEYS("balloon", OPTION_MAY_KEYS, "SIZE[,KEY...]", balloon,
               "a memory balloon of that size to start with:\n"
               "deflate-on-oom=off, reporting=off")},
+
+        {.repeats = true,
+         VALUE("vfio", "ADDRESS", add_vfio,
+               "a PCI device of the host, as in 0000:01:00.0 (see vmm vfio)")},
 
         {.group = "This run",
          FILE_OF("config", set_config, "options from a JSON file; what comes later wins")},

@@ -119,6 +119,8 @@ static void on_event(struct run *r, const vmm_event_t *e)
 	case VMM_EVENT_HOST_ERROR:
 		end(r, CLI_HOST_ERROR);
 		break;
+	case VMM_EVENT_DEVICE_LOST:
+		break;
 	}
 	say(r, "%s", e->text);
 }

@@ -25,17 +25,6 @@ load_modules() {
 	done </lab/modules
 }
 
-# wait_for SECS COMMAND...: until the command succeeds.
-wait_for() {
-	left=$(($1 * 10))
-	shift
-	until "$@" 2>/dev/null; do
-		[ "$left" -gt 0 ] || return 1
-		left=$((left - 1))
-		usleep 100000
-	done
-}
-
 # net_up: the first card as 10.9.0.2; the other end is 10.9.0.1.
 net_up() {
 	wait_for 10 test -e /sys/class/net/eth0 || give_up 'no eth0'
