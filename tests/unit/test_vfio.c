@@ -160,6 +160,20 @@ START_TEST(a_neighbour_is_in_the_way)
 }
 END_TEST
 
+START_TEST(no_iommu)
+{
+	struct hostdev d;
+	ck_assert_int_eq(hostdev_read(fake.sysfs, FAKE_ADDRESS, &d, &ei), VMM_OK);
+	d.group = -1;
+	ck_assert_int_eq(hostdev_viable(fake.sysfs, &d, &ei), VMM_E_UNSUPPORTED);
+	ck_assert(strstr(ei.message, "no IOMMU group"));
+	d.group = FAKE_GROUP;
+	d.class_code = 0x060400;
+	ck_assert_int_eq(hostdev_viable(fake.sysfs, &d, &ei), VMM_E_UNSUPPORTED);
+	ck_assert(strstr(ei.message, "bridge"));
+}
+END_TEST
+
 START_TEST(vfio_refuses)
 {
 	fake.fail_open_container = -ENOENT;
@@ -493,6 +507,7 @@ int main(void)
 	tcase_add_test(tc, no_such_device);
 	tcase_add_test(tc, bound_to_the_hosts_driver);
 	tcase_add_test(tc, a_neighbour_is_in_the_way);
+	tcase_add_test(tc, no_iommu);
 	tcase_add_test(tc, vfio_refuses);
 	tcase_add_test(tc, headers_of_bridges);
 	tcase_add_test(tc, impossible_bars);
