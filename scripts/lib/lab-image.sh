@@ -3,7 +3,7 @@
 # for the outer machine, which carries the inner one, the kernels and the VMM.
 
 LAB_OUTER_MODULES='irqbypass kvm kvm-amd tun virtio_net'
-LAB_VFIO_MODULES='vfio vfio_virqfd vfio_iommu_type1 vfio-pci-core vfio-pci'
+LAB_VFIO_MODULES='virtio_pci vfio vfio_virqfd vfio_iommu_type1 vfio-pci-core vfio-pci'
 LAB_INNER_MODULES='virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio_rng
 	virtio_balloon button evdev pvpanic_mmio'
 

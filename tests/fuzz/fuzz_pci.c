@@ -160,11 +160,12 @@ static void step(uint8_t kind, uint16_t at, uint32_t value)
 	case 4:
 		bar = bar < PCI_REGIONS ? bar : 0;
 		access_one(f->bar[bar].kind == PCI_BAR_IO ? BUS_PIO : BUS_MMIO,
-		           f->bar[bar].addr + (at & 0x1fff) + (value >> 31 << 13), size, write, value);
+		           f->bar[bar].addr + (at & 0x1fff) + (value >> 31 << 13), size, write,
+		           value);
 		break;
 	case 5:
-		access_one(BUS_MMIO, MACHINE_PCI_MEM32 + ((uint64_t)at << 12) + (value & 0xfff), size,
-		           write, value);
+		access_one(BUS_MMIO, MACHINE_PCI_MEM32 + ((uint64_t)at << 12) + (value & 0xfff),
+		           size, write, value);
 		break;
 	case 6:
 		(void)pthread_mutex_lock(&w.rig.vd->lock);

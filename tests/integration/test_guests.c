@@ -36,7 +36,7 @@ struct guest_case {
 	uint32_t cpus; /* 0: 1 */
 	unsigned seconds;
 	vmm_transport_t transport; /* of virtio devices */
-	vmm_event_kind_t end; /* 0: debug exit with code 0, and at least one PASS */
+	vmm_event_kind_t end;      /* 0: debug exit with code 0, and at least one PASS */
 	/* Add devices. False: it cannot run here, having said why. */
 	bool (*prepare)(struct guest_host *h);
 	/* What the host saw. */

@@ -237,8 +237,10 @@ START_TEST(iasl_reads_it_back)
 	        "Name (_HID, EisaId (\"PNP0A08\")",
 	        "WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,",
 	        "WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,",
-	        "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,",
-	        "QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Prefetchable, ReadWrite,",
+	        "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, "
+	        "ReadWrite,",
+	        "QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Prefetchable, "
+	        "ReadWrite,",
 	        "Name (_PRT, Package (0x80)",
 	};
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)

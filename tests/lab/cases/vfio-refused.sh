@@ -19,7 +19,7 @@ outer() {
 	refuses 'no such PCI device' 0000:7f:00.0
 	refuses 'must be a PCI address' nvme0 2
 	refuses "is bound to nvme, not to vfio-pci: vmm vfio bind $(passed 0)" "$(passed 0)"
-	refuses 'is bound to no driver' "$(passed 1)"
+	refuses 'is bound to virtio-pci, not to vfio-pci' "$(passed 1)"
 	# The disk is in use: not taken without --force.
 	mkfs.ext4 -q /dev/nvme0n1 || fail mkfs
 	mount /dev/nvme0n1 /mnt || fail mount

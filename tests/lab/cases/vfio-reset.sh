@@ -29,6 +29,6 @@ inner_main() {
 	usleep 20000
 	case $count in
 	1) reset_by acpi ;;
-	2) reset_by triple ;;
+	2) reset_by kbd ;;
 	esac
 }

@@ -52,12 +52,12 @@ pci_devices() {
 	[ "$(nproc)" -eq "$1" ] || give_up "$(nproc) CPUs"
 	wait_for 10 test -b /dev/vda || give_up 'no disk'
 	# Host bridge and five devices, found through ECAM with their extended config space.
-	[ "$(ls /sys/bus/pci/devices | wc -l)" -eq 6 ] || give_up "on PCI: $(ls /sys/bus/pci/devices)"
+	[ "$(find /sys/bus/pci/devices -type l | wc -l)" -eq 6 ] || give_up "on PCI: $(ls /sys/bus/pci/devices)"
 	for device in 0000:00:01.0 0000:00:02.0 0000:00:03.0 0000:00:04.0 0000:00:05.0; do
 		[ "$(cat "/sys/bus/pci/devices/$device/vendor")" = 0x1af4 ] || give_up "vendor of $device"
 		[ "$(basename "$(readlink "/sys/bus/pci/devices/$device/driver")")" = virtio-pci ] ||
 			give_up "driver of $device"
-		[ "$(ls "/sys/bus/pci/devices/$device/msi_irqs" | wc -l)" -ge 2 ] || give_up "MSI-X of $device"
+		[ "$(find "/sys/bus/pci/devices/$device/msi_irqs" -type f | wc -l)" -ge 2 ] || give_up "MSI-X of $device"
 	done
 	[ "$(wc -c </sys/bus/pci/devices/0000:00:01.0/config)" -ge 256 ] || give_up 'config space'
 	[ ! -e /sys/devices/LNRO0005:00 ] || give_up 'a device on mmio'

@@ -15,16 +15,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE          4096u
-#define REG_CC        0x14u
-#define REG_CSTS      0x1cu
-#define REG_AQA       0x24u
-#define REG_ASQ       0x28u
-#define REG_ACQ       0x30u
-#define REG_DOORBELL  0x1000u
-#define CC_ENABLE     (4u << 20 | 6u << 16 | 1u)
-#define CSTS_READY    1u
-#define OP_IDENTIFY   0x06u
+#define PAGE           4096u
+#define REG_CC         0x14u
+#define REG_CSTS       0x1cu
+#define REG_AQA        0x24u
+#define REG_ASQ        0x28u
+#define REG_ACQ        0x30u
+#define REG_DOORBELL   0x1000u
+#define CC_ENABLE      (4u << 20 | 6u << 16 | 1u)
+#define CSTS_READY     1u
+#define OP_IDENTIFY    0x06u
 #define CNS_CONTROLLER 1u
 
 static volatile uint8_t *registers;
@@ -89,7 +89,8 @@ static void enable_device(const char *address)
 	close(fd);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", address);
 	fd = open(path, O_RDWR | O_SYNC);
-	registers = fd < 0 ? MAP_FAILED : mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	registers = fd < 0 ? MAP_FAILED
+	                   : mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (registers == MAP_FAILED)
 		die(path);
 }
@@ -125,8 +126,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: nvmestray ADDRESS STRAY\n");
 		return 2;
 	}
-	memory = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
-		      -1, 0);
+	memory = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE,
+	              MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (memory == MAP_FAILED || mlock((const void *)memory, 3 * PAGE) != 0)
 		die("mmap");
 	memset((void *)memory, 1, 3 * PAGE);

@@ -268,9 +268,9 @@ static void test_config_access(void)
 
 static void test_moves(void)
 {
-	static const uint64_t bad[] = {0,           0x100000,    MACHINE_PCI_ECAM,
-	                               0xfec00000,  0xfee00000,  0xfffffff0,
-	                               1ull << 63,  ~0xfull,     MACHINE_PCI_MEM32_END - 0x4000};
+	static const uint64_t bad[] = {0,          0x100000,   MACHINE_PCI_ECAM,
+	                               0xfec00000, 0xfee00000, 0xfffffff0,
+	                               1ull << 63, ~0xfull,    MACHINE_PCI_MEM32_END - 0x4000};
 	uint64_t before = *(volatile uint64_t *)0x100000;
 	check("started", start(0, 0));
 	offer();
