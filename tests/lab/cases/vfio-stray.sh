@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034
-# A guest lets its device write outside its memory: the IOMMU faults, the transfer fails, and
-# device and guest go on.
+# A guest lets its device write outside its memory: the IOMMU faults, nothing is written, and device
+# and guest go on. (What the device says of it is not looked at: QEMU's controller reports success.)
 
 CASE_ONLY_VMM=1
 CASE_OUTER_DEVICES=nvme
@@ -14,8 +14,7 @@ outer() {
 	vm_start 150
 	vm_expect 'inner: all tried' 120
 	vm_expect_end 0
-	grep -q '^stray: status 0' "$VM_LOG" && fail 'the stray write succeeded'
-	grep -q '^own: status 0 vendor 1b36' "$VM_LOG" || fail 'the device does not answer afterwards'
+	[ "$(grep -c '^own: status 0 vendor 1b36' "$VM_LOG")" -eq 2 ] || fail 'the device does not answer afterwards'
 	# In the hole of the guest's memory, and right behind it.
 	dmesg | grep -q 'DMAR:.*00:10.0.*fault addr 0x20000000' || fail 'no fault in the hole'
 	dmesg | grep -q 'DMAR:.*00:10.0.*fault addr 0x10000000' || fail 'no fault behind memory'
