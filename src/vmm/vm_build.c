@@ -106,6 +106,8 @@ static vmm_err_t connect_interrupts(vmm_vm_t *vm, vmm_err_info_t *ei)
 		err = kvm_irqfd(vm->vm_fd, vm->user_irq[i].line.fd, vm->user_irq[i].line.gsi, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
 		err = connect_virtio(vm, i, ei);
+	if (!err)
+		err = vm_connect_user(vm, ei);
 	return err;
 }
 
@@ -128,6 +130,8 @@ vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
 void vm_kvm_down(vmm_vm_t *vm)
 {
 	irq_chip_set_vm(&vm->irq_chip, -1);
+	vm->coalesced = NULL; /* it lies in the first vCPU's area */
+	vm->dirty_logging = false;
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 		kvm_vcpu_close(v->fd, v->run, vm->caps.run_bytes);
