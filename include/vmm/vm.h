@@ -36,6 +36,7 @@ typedef struct vmm_vm vmm_vm_t;
 #define VMM_VM_STEP       (1u << 3) /* no vCPU threads: the caller drives vmm_vcpu_step */
 #define VMM_VM_MEMFD      (1u << 5) /* guest memory in a memfd, for others to map */
 #define VMM_VM_NO_ACPI    (1u << 4) /* no ACPI tables; devices by command line or device tree */
+#define VMM_VM_PROFILE    (1u << 6) /* count and time exits: vmm/profile.h */
 
 typedef struct vmm_vm_opts {
 	size_t struct_size;    /* sizeof(vmm_vm_opts_t): lets the structure grow */

@@ -57,6 +57,8 @@ case_obstacle() {
 	for need in $CASE_NEEDS; do
 		[ "$need" != two_vms ] || [ -x "$LAB_TWO_VMS" ] ||
 			echo "no static two_vms example at $LAB_TWO_VMS (set LAB_TWO_VMS)"
+		[ "$need" != bare ] || [ -x "$LAB_BARE" ] ||
+			echo "no static bench_bare_exit at $LAB_BARE (set LAB_BARE)"
 		[ "$need" != guests ] || [ -x "$LAB_GUESTS/it_guests" ] ||
 			echo "no static it_guests in $LAB_GUESTS (set LAB_GUESTS)"
 	done
@@ -103,6 +105,11 @@ print_figures() {
 		}'
 }
 
+# Both logs have figures, and the same.
+same_figures() {
+	grep -q '^LAB-FIGURE ' "$1" && diff <(grep '^LAB-FIGURE ' "$1") <(grep '^LAB-FIGURE ' "$2")
+}
+
 # Runs a case and prints its verdict line. Returns 0 for pass, 1 for fail, 3 for skip.
 case_run() (
 	name=$1 file=$2
@@ -126,6 +133,10 @@ case_run() (
 		result=0
 		outer_run "$image" "$log" "$CASE_TIMEOUT" 2 || result=$?
 	fi
+	if [ "${CASE_TWICE-}" ] && [ "$result" -eq 0 ]; then
+		mv "$log" "$log.first"
+		outer_run "$image" "$log" "$CASE_TIMEOUT" 1 || result=$?
+	fi
 	rm -f "$image"
 	took=$((SECONDS - started))
 	case $result in
@@ -133,6 +144,9 @@ case_run() (
 	2) verdict='FAIL the outer machine froze twice' ;;
 	*) verdict=$(sed -n 's/^LAB-VERDICT //p' "$log" | head -n 1) ;;
 	esac
+	if [ "${CASE_TWICE-}" ] && [ "$result" -eq 0 ] && ! same_figures "$log.first" "$log"; then
+		verdict="FAIL two runs differ, $log.first and $log"
+	fi
 	print_figures <"$log"
 	case $verdict in
 	PASS*) echo "PASS $name (${took} s$freezes)" ;;

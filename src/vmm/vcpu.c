@@ -238,13 +238,21 @@ void *vcpu_main(void *arg)
 {
 	struct vcpu *v = arg;
 	vmm_vm_t *vm = v->vm;
+	struct profile *profile = v->profile;
 	bool timed = false;
 	name_thread(v);
 	for (;;) {
-		if (atomic_load_explicit(&vm->gate, memory_order_acquire) != GATE_OPEN &&
-		    !vm_gate_wait(vm))
-			return NULL;
+		if (atomic_load_explicit(&vm->gate, memory_order_acquire) != GATE_OPEN) {
+			if (profile)
+				profile_rest(profile);
+			if (!vm_gate_wait(vm))
+				return NULL;
+		}
+		if (profile)
+			profile_enter(profile);
 		int err = kvm_run_once(v->fd);
+		if (profile)
+			profile_leave(profile, v->run, err);
 		if (!timed) {
 			timed = true;
 			atomic_store(&v->stats.first_exit_ns, clock_now_ns());

@@ -16,7 +16,7 @@
 
 #define VM_FLAGS_ALL                                                                             \
 	(VMM_VM_HUGE_PAGES | VMM_VM_PREFAULT | VMM_VM_NO_REBOOT | VMM_VM_STEP | VMM_VM_NO_ACPI | \
-	 VMM_VM_MEMFD)
+	 VMM_VM_MEMFD | VMM_VM_PROFILE)
 
 static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
 {
@@ -113,6 +113,8 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	vm_boot_close(vm->boot_files);
 	loop_destroy(vm->loop);
 	gmem_destroy(vm->gm);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		profile_destroy(vm->vcpus[i].profile);
 	free(vm->vcpus);
 	free(vm->cpuid);
 	close_fd(vm->kvm_fd);

@@ -153,6 +153,11 @@ static vmm_err_t make_vcpus(vmm_vm_t *vm)
 		vm->vcpus[i].vm = vm;
 		vm->vcpus[i].id = i;
 		vm->vcpus[i].fd = -1;
+		if (!(vm->opts.flags & VMM_VM_PROFILE))
+			continue;
+		vm->vcpus[i].profile = profile_create();
+		if (!vm->vcpus[i].profile)
+			return err_set(&vm->error, VMM_E_NOMEM, "profile", "out of memory");
 	}
 	return VMM_OK;
 }

@@ -24,6 +24,7 @@
 #include "logger.h"
 #include "loop.h"
 #include "machine.h"
+#include "profile.h"
 #include "vmm/device.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -67,6 +68,8 @@ struct vcpu {
 	_Atomic bool kick_wanted;
 	bool mask_set;
 	struct vcpu_stats stats;
+	struct profile *profile; /* or NULL: not asked for */
+	uint64_t guest_ns;       /* accounted to the guest when its thread left, or 0 */
 };
 
 struct vmm_irq {
@@ -167,6 +170,7 @@ struct vmm_vm {
 	uint64_t loaded_ns;
 	uint64_t built_ns;
 	uint64_t started_ns;
+	uint64_t stopped_ticks; /* when the vCPUs were told to leave, with a profile */
 };
 
 /* vm.c: the VM must be in state CREATED, or the error is set. */
@@ -207,6 +211,9 @@ void *vcpu_main(void *vcpu);
 void vcpu_kick(struct vcpu *v);
 /* Take the kick signal that is pending on this thread, if one is. */
 void vcpu_take_kick(const struct vcpu *v);
+
+/* profile.c: keep what goes away with the vCPUs' threads. */
+void profile_stopping(vmm_vm_t *vm);
 
 /* exit.c: handle the exit that the vCPU's run page describes. */
 void exit_dispatch(struct vcpu *v);

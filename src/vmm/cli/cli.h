@@ -19,6 +19,7 @@ enum cli_status {
 /* ARGV[0] is the sub-command's name. Each returns the exit status. */
 int cmd_run(int argc, char **argv);
 int cmd_image(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 #endif

@@ -25,9 +25,9 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-        {"run", cmd_run},         {"image", cmd_image},       {"doctor", cmd_doctor},
-        {"version", cmd_version}, {"--version", cmd_version}, {"help", cmd_help},
-        {"--help", cmd_help},     {"-h", cmd_help},
+        {"run", cmd_run},       {"image", cmd_image},     {"bench", cmd_bench},
+        {"doctor", cmd_doctor}, {"version", cmd_version}, {"--version", cmd_version},
+        {"help", cmd_help},     {"--help", cmd_help},     {"-h", cmd_help},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -13,6 +13,7 @@ void usage_main(FILE *out)
 	            "\n"
 	            "  run      boot a guest: vmm run guest.img, vmm run --kernel vmlinuz ...\n"
 	            "  image    build, inspect or verify a guest image\n"
+	            "  bench    what exits cost on this host, and comparisons\n"
 	            "  doctor   what this host can do, and how to repair what it cannot\n"
 	            "  version  the version\n"
 	            "\n"
