@@ -5,6 +5,7 @@
 #include "guest.h"
 
 #define PORT_DEBUG_EXIT 0xf4u
+#define PORT_COM1       0x3f8u
 #define PAGE            4096u
 
 void bench_kernel_main(void);
@@ -102,6 +103,17 @@ static _Noreturn void run(const struct kind *k)
 	bench_exit(BENCH_END_OK);
 }
 
+/* Nobody asked for anything: a guest that says it is up and then does nothing, for any VMM. */
+static _Noreturn void just_be_up(void)
+{
+	for (const char *c = BENCH_UP "\n"; *c; c++)
+		outb(PORT_COM1, (uint8_t)*c);
+	for (;;) {
+		irq_off();
+		__asm__ volatile("hlt" : : : "memory");
+	}
+}
+
 static bool params_are_good(void)
 {
 	const struct bench_params *p = params();
@@ -111,6 +123,8 @@ static bool params_are_good(void)
 
 void bench_kernel_main(void)
 {
+	if (params()->magic != BENCH_MAGIC)
+		just_be_up();
 	irq_init();
 	if (!params_are_good())
 		bench_exit(BENCH_END_BAD_PARAMS);

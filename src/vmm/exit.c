@@ -23,11 +23,43 @@ static void unclaimed(struct vcpu *v, const char *what, uint64_t addr, unsigned 
 	          write ? "write" : "read", size, what, addr);
 }
 
+/* SIZE is 1, 2, 4 or 8. A copy of a length that the compiler knows is one instruction. */
 static uint64_t load(const uint8_t *p, unsigned size)
 {
-	uint64_t value = 0;
-	memcpy(&value, p, size);
-	return value;
+	uint16_t two;
+	uint32_t four;
+	uint64_t eight;
+	switch (size) {
+	case 1:
+		return *p;
+	case 2:
+		memcpy(&two, p, sizeof(two));
+		return two;
+	case 4:
+		memcpy(&four, p, sizeof(four));
+		return four;
+	default:
+		memcpy(&eight, p, sizeof(eight));
+		return eight;
+	}
+}
+
+static void store(uint8_t *p, uint64_t value, unsigned size)
+{
+	switch (size) {
+	case 1:
+		*p = (uint8_t)value;
+		break;
+	case 2:
+		memcpy(p, &value, 2);
+		break;
+	case 4:
+		memcpy(p, &value, 4);
+		break;
+	default:
+		memcpy(p, &value, 8);
+		break;
+	}
 }
 
 /* One access of any length up to 8: those that are no power of two go byte by byte. */
@@ -44,7 +76,7 @@ static bool access_bus(const struct bus *bus, enum bus_space space, uint64_t add
 		return bus_write(bus, space, addr, size, load(data, size));
 	uint64_t value;
 	bool found = bus_read(bus, space, addr, size, &value);
-	memcpy(data, &value, size);
+	store(data, value, size);
 	return found;
 }
 

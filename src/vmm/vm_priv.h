@@ -18,13 +18,13 @@
 #include "devices/platform.h"
 #include "devices/serial_port.h"
 #include "devices/virtio/mmio.h"
+#include "exit_profile.h"
 #include "gmem.h"
 #include "irq.h"
 #include "kvm.h"
 #include "logger.h"
 #include "loop.h"
 #include "machine.h"
-#include "profile.h"
 #include "vmm/device.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -212,7 +212,7 @@ void vcpu_kick(struct vcpu *v);
 /* Take the kick signal that is pending on this thread, if one is. */
 void vcpu_take_kick(const struct vcpu *v);
 
-/* profile.c: keep what goes away with the vCPUs' threads. */
+/* exit_profile.c: keep what goes away with the vCPUs' threads. */
 void profile_stopping(vmm_vm_t *vm);
 
 /* exit.c: handle the exit that the vCPU's run page describes. */

@@ -50,6 +50,7 @@ struct bench_options {
 	vmm_host_kind_t host;
 	uint32_t host_cpus; /* that this process may use */
 	bool vmmcall;
+	bool profiled;
 };
 
 enum outcome_state {
@@ -137,5 +138,6 @@ bool report_plot(const struct bench_report *r, const char *path);
 /* The sub-commands; ARGV[0] is the name. Each returns an exit status. */
 int bench_exits(int argc, char **argv);
 int bench_compare(int argc, char **argv);
+int bench_model(int argc, char **argv);
 
 #endif

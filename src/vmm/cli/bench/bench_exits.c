@@ -30,6 +30,7 @@ static const char help[] =
         "  --warm-up N          rounds before them (1000)\n"
         "  --budget MS          time for the samples of a case (2000)\n"
         "  --case-timeout S     time for a whole case, which may hang the guest (20)\n"
+        "  --profiled           with the counters of `vmm run --profile` on: what those cost\n"
         "  --histograms         a small histogram under each line\n"
         "  --json FILE          everything that was measured; - for standard output\n"
         "  --csv FILE           a line for each case\n"
@@ -103,6 +104,8 @@ static bool apply_option(struct plan *p, int argc, char **argv, int *i)
 	const char *option = argv[*i];
 	if (strcmp(option, "--list") == 0)
 		return p->list = true;
+	if (strcmp(option, "--profiled") == 0)
+		return p->opts.profiled = true;
 	if (strcmp(option, "--histograms") == 0)
 		return p->histograms = true;
 	if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0)

@@ -270,6 +270,8 @@ static bool create(struct rig *r, const struct bench_options *opts)
 	o.cpus = r->c->cpus;
 	o.kvm_path = opts->kvm_path;
 	o.flags = VMM_VM_NO_ACPI;
+	if (opts->profiled)
+		o.flags |= VMM_VM_PROFILE;
 	if (r->c->flags & CASE_HUGE)
 		o.flags |= VMM_VM_HUGE_PAGES;
 	else if (r->c->flags & CASE_ARENA)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "peers.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/parse.h"
 
@@ -10,6 +11,9 @@ static const char help[] =
         "\n"
         "  exits    what each kind of VM exit costs on this host\n"
         "  compare  two files of `vmm bench exits --json`, with a significance test\n"
+        "  model    predict a profiled guest's overhead from counts and costs\n"
+        "  boot, mem, density, disk, net\n"
+        "           whole VMs, beside those of QEMU and kvmtool where they are installed\n"
         "\n"
         "`vmm bench WHAT --help` tells more.\n";
 
@@ -17,8 +21,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } parts[] = {
-        {"exits", bench_exits},
-        {"compare", bench_compare},
+        {"exits", bench_exits}, {"compare", bench_compare}, {"model", bench_model},
+        {"boot", bench_peers},  {"mem", bench_peers},       {"density", bench_peers},
+        {"disk", bench_peers},  {"net", bench_peers},
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 

@@ -1,5 +1,5 @@
-/* The profile of a vCPU, and the sum over those of a VM. See profile.h. */
-#include "profile.h"
+/* The profile of a vCPU, and the sum over those of a VM. See exit_profile.h. */
+#include "exit_profile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,25 +7,12 @@
 #include <unistd.h>
 
 #include "errset.h"
-#include "stats/buckets.h"
-#include "ticks.h"
 #include "vm_priv.h"
 
 _Static_assert(BUCKETS(VMM_PROFILE_BITS) == VMM_PROFILE_BUCKETS, "profile buckets");
 
-#define KEY_REASON_SHIFT 56u
-#define KEY_WRITE        (1ull << 55)
-#define KEY_USED         (1ull << 54)
-#define KEY_ADDRESS      ((1ull << 52) - 1)
-#define PROBES           8u
-#define NS_PER_S         1000000000ull
-
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	/* One writer: a plain addition that readers may see late. */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-	                      memory_order_relaxed);
-}
+#define PROBES   8u
+#define NS_PER_S 1000000000ull
 
 static uint64_t get(const _Atomic uint64_t *counter)
 {
@@ -42,36 +29,15 @@ void profile_destroy(struct profile *p)
 	free(p);
 }
 
-uint64_t profile_key(const struct kvm_run *run, int err)
-{
-	if (err)
-		return (uint64_t)KVM_EXIT_INTR << KEY_REASON_SHIFT | KEY_USED;
-	uint32_t reason = run->exit_reason < 0xff ? run->exit_reason : 0xff;
-	uint64_t key = (uint64_t)reason << KEY_REASON_SHIFT | KEY_USED;
-	switch (run->exit_reason) {
-	case KVM_EXIT_IO:
-		return key | run->io.port | (run->io.direction == KVM_EXIT_IO_OUT ? KEY_WRITE : 0);
-	case KVM_EXIT_MMIO:
-		return key | (run->mmio.phys_addr & KEY_ADDRESS) |
-		       (run->mmio.is_write ? KEY_WRITE : 0);
-	case KVM_EXIT_X86_RDMSR:
-		return key | run->msr.index;
-	case KVM_EXIT_X86_WRMSR:
-		return key | run->msr.index | KEY_WRITE;
-	default:
-		return key;
-	}
-}
-
 void profile_describe(uint64_t key, vmm_profile_entry_t *e)
 {
-	e->reason = (uint32_t)(key >> KEY_REASON_SHIFT);
-	e->is_write = key & KEY_WRITE;
-	e->address = key & KEY_ADDRESS;
+	e->reason = (uint32_t)(key >> PROFILE_REASON_SHIFT);
+	e->is_write = key & PROFILE_WRITE;
+	e->address = key & PROFILE_ADDRESS;
 }
 
 /* Few places, most of them found at once: the guest's devices are where they are. */
-static struct profile_place *find(struct profile *p, uint64_t key)
+struct profile_place *profile_find(struct profile *p, uint64_t key)
 {
 	uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 56);
 	for (uint32_t i = 0; i < PROBES; i++) {
@@ -79,7 +45,7 @@ static struct profile_place *find(struct profile *p, uint64_t key)
 		if (place->key == key)
 			return place;
 		if (place->key == 0) {
-			/* Readers look at the key last written: the counters of a new place are 0.
+			/* Pairs with sum_place: the counters of a place with a key are 0 or more.
 			 */
 			__atomic_store_n(&place->key, key, __ATOMIC_RELEASE);
 			return place;
@@ -88,45 +54,26 @@ static struct profile_place *find(struct profile *p, uint64_t key)
 	return &p->rest;
 }
 
-static void record(struct profile *p, struct profile_place *place, uint64_t ticks)
-{
-	uint64_t n = get(&place->count);
-	if (n == 0 || ticks < get(&place->min_ticks))
-		atomic_store_explicit(&place->min_ticks, ticks, memory_order_relaxed);
-	if (ticks > get(&place->max_ticks))
-		atomic_store_explicit(&place->max_ticks, ticks, memory_order_relaxed);
-	add(&place->count, 1);
-	add(&place->ticks, ticks);
-	add(&p->vmm_ticks, ticks);
-	_Atomic uint32_t *bucket = &place->bucket[bucket_of(ticks, VMM_PROFILE_BITS)];
-	atomic_store_explicit(bucket, atomic_load_explicit(bucket, memory_order_relaxed) + 1,
-	                      memory_order_relaxed);
-}
-
-void profile_enter(struct profile *p)
+void profile_resume(struct profile *p)
 {
 	uint64_t now = ticks_now();
-	if (p->place)
-		record(p, p->place, now - p->left);
-	else if (get(&p->began) == 0) {
+	if (get(&p->began) == 0) {
 		atomic_store(&p->tid, gettid());
 		atomic_store(&p->began, now);
 	}
-	p->entered = now;
-}
-
-void profile_leave(struct profile *p, const struct kvm_run *run, int err)
-{
-	p->left = ticks_now();
-	add(&p->run_ticks, p->left - p->entered);
-	p->place = find(p, profile_key(run, err));
+	if (p->resting)
+		profile_add(&p->rest_ticks, now - p->resting);
+	p->resting = 0;
 }
 
 void profile_rest(struct profile *p)
 {
+	uint64_t now = ticks_now();
 	if (p->place)
-		record(p, p->place, ticks_now() - p->left);
+		profile_record(p->place, now - p->left);
 	p->place = NULL;
+	if (!p->resting && get(&p->began))
+		p->resting = now;
 }
 
 uint64_t vmm_profile_bucket_low(uint32_t bucket)
@@ -185,21 +132,24 @@ static vmm_profile_entry_t *entry_for(vmm_profile_t *out, uint64_t key, bool is_
 	return e;
 }
 
-static void sum_place(vmm_profile_t *out, const struct profile_place *place, bool is_rest)
+static uint64_t sum_place(vmm_profile_t *out, const struct profile_place *place, bool is_rest)
 {
 	uint64_t key = __atomic_load_n(&place->key, __ATOMIC_ACQUIRE);
-	uint64_t n = get(&place->count);
+	uint64_t ticks = get(&place->ticks), n = 0, min = get(&place->min_ticks);
+	for (uint32_t i = 0; i < VMM_PROFILE_BUCKETS; i++)
+		n += get(&place->bucket[i]);
 	vmm_profile_entry_t *e = n > 0 ? entry_for(out, key, is_rest) : NULL;
 	if (!e)
-		return;
-	if (e->count == 0 || get(&place->min_ticks) < e->min_ticks)
-		e->min_ticks = get(&place->min_ticks);
+		return ticks;
+	if (e->count == 0 || min - 1 < e->min_ticks)
+		e->min_ticks = min - 1;
 	if (get(&place->max_ticks) > e->max_ticks)
 		e->max_ticks = get(&place->max_ticks);
 	e->count += n;
-	e->ticks += get(&place->ticks);
+	e->ticks += ticks;
 	for (uint32_t i = 0; i < VMM_PROFILE_BUCKETS; i++)
-		e->bucket[i] += atomic_load_explicit(&place->bucket[i], memory_order_relaxed);
+		e->bucket[i] += get(&place->bucket[i]);
+	return ticks;
 }
 
 static int by_ticks(const void *a, const void *b)
@@ -210,6 +160,11 @@ static int by_ticks(const void *a, const void *b)
 	return (x->address > y->address) - (x->address < y->address);
 }
 
+static uint64_t above(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
 static void sum_vcpu(vmm_vm_t *vm, uint32_t cpu, vmm_profile_t *out, vmm_kvm_stats_t *stats)
 {
 	const struct profile *p = vm->vcpus[cpu].profile;
@@ -217,15 +172,16 @@ static void sum_vcpu(vmm_vm_t *vm, uint32_t cpu, vmm_profile_t *out, vmm_kvm_sta
 	if (began == 0)
 		return;
 	uint64_t end = vm->stopped_ticks ? vm->stopped_ticks : ticks_now();
-	out->wall_ticks += end > began ? end - began : 0;
-	out->run_ticks += get(&p->run_ticks);
-	out->vmm_ticks += get(&p->vmm_ticks);
+	uint64_t wall = above(end, began), in_vmm = 0;
+	for (uint32_t i = 0; i < VMM_PROFILE_PLACES; i++)
+		in_vmm += sum_place(out, &p->places[i], false);
+	in_vmm += sum_place(out, &p->rest, true);
+	out->wall_ticks += wall;
+	out->vmm_ticks += in_vmm;
+	out->run_ticks += above(wall, in_vmm + get(&p->rest_ticks));
 	out->guest_ns +=
 	        vm->vcpus[cpu].guest_ns ? vm->vcpus[cpu].guest_ns : guest_ns(atomic_load(&p->tid));
 	out->halted_ns += halted_ns(vm, cpu, stats);
-	for (uint32_t i = 0; i < VMM_PROFILE_PLACES; i++)
-		sum_place(out, &p->places[i], false);
-	sum_place(out, &p->rest, true);
 }
 
 void profile_stopping(vmm_vm_t *vm)
