@@ -135,6 +135,11 @@ json_t *describe_host(vmm_host_kind_t kind);
 /* bench_plot.c: histograms and a comparison chart through gnuplot. False, having said why. */
 bool report_plot(const struct bench_report *r, const char *path);
 
+/* bench_compare.c, bench_model.c: print what two files say; an exit status. Any JSON is safe. */
+int compare_reports(json_t *a, const char *a_name, json_t *b, const char *b_name);
+/* NATIVE_S < 0: take the guest time of the profile. */
+int model_predict(const json_t *costs, const json_t *profile, double native_s);
+
 /* The sub-commands; ARGV[0] is the name. Each returns an exit status. */
 int bench_exits(int argc, char **argv);
 int bench_compare(int argc, char **argv);

@@ -94,7 +94,8 @@ static struct weighted *histogram(const json_t *c, size_t *n)
 			return NULL;
 		}
 		last = value;
-		w[i].value = (uint64_t)((double)value * 1e9 / (double)khz);
+		double scaled = (double)value * 1e9 / (double)khz;
+		w[i].value = scaled < 1.8e19 ? (uint64_t)scaled : UINT64_MAX;
 		w[i].count = (uint64_t)count;
 	}
 	return w;
@@ -178,6 +179,13 @@ static int compare(const struct side *a, const struct side *b)
 	return status;
 }
 
+int compare_reports(json_t *a, const char *a_name, json_t *b, const char *b_name)
+{
+	const struct side left = {a_name, a, json_object_get(a, "cases")};
+	const struct side right = {b_name, b, json_object_get(b, "cases")};
+	return compare(&left, &right);
+}
+
 int bench_compare(int argc, char **argv)
 {
 	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
@@ -189,7 +197,8 @@ int bench_compare(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	struct side a = {.path = argv[1]}, b = {.path = argv[2]};
-	int status = load(&a) && load(&b) ? compare(&a, &b) : CLI_BAD_IMAGE;
+	int status = load(&a) && load(&b) ? compare_reports(a.root, a.path, b.root, b.path)
+	                                  : CLI_BAD_IMAGE;
 	json_decref(a.root);
 	json_decref(b.root);
 	return status;

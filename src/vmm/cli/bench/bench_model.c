@@ -186,6 +186,13 @@ static int print_error(const json_t *profile, double predicted_ns, double native
 	return CLI_OK;
 }
 
+int model_predict(const json_t *costs, const json_t *profile, double native_s)
+{
+	struct model m = {.count = 0};
+	classify(&m, profile, costs);
+	return print_error(profile, print_classes(&m), native_s);
+}
+
 static bool parse_args(struct model_args *a, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
@@ -225,11 +232,8 @@ int bench_model(int argc, char **argv)
 	json_t *costs = load(a.costs, "exits");
 	json_t *profile = costs ? load(a.profile, "profile") : NULL;
 	int status = CLI_BAD_IMAGE;
-	if (profile) {
-		struct model m = {.count = 0};
-		classify(&m, profile, costs);
-		status = print_error(profile, print_classes(&m), a.native_s);
-	}
+	if (profile)
+		status = model_predict(costs, profile, a.native_s);
 	json_decref(profile);
 	json_decref(costs);
 	return status;
