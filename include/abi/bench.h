@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Without parameters (no BENCH_MAGIC there) the guest writes this line to COM1, and halts. */
-#define BENCH_UP "bench guest: up"
+#define BENCH_UP      "bench guest: up"
 
 #define BENCH_MAGIC   0x68636e62u /* "bnch" */
 #define BENCH_VERSION 1u

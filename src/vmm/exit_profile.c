@@ -39,7 +39,7 @@ void profile_describe(uint64_t key, vmm_profile_entry_t *e)
 /* Few places, most of them found at once: the guest's devices are where they are. */
 struct profile_place *profile_find(struct profile *p, uint64_t key)
 {
-	uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 56);
+	uint32_t at = profile_slot(key);
 	for (uint32_t i = 0; i < PROBES; i++) {
 		struct profile_place *place = &p->places[(at + i) % VMM_PROFILE_PLACES];
 		if (place->key == key)

@@ -1,7 +1,7 @@
 /* The cases of `vmm bench exits`. See bench.h. */
 #include "bench.h"
 
-#define SEEN CASE_USER | CASE_SPLIT
+#define SEEN (CASE_USER | CASE_SPLIT)
 
 const struct bench_case bench_cases[] = {
         {"cpuid", BENCH_CPUID, 0, 1, true, 0, "CPUID, answered by KVM"},

@@ -168,9 +168,12 @@ static int print_error(const json_t *profile, double predicted_ns, double native
 	double halted = number(profile, "halted_ns"), guest = number(profile, "guest_ns");
 	double native = native_s >= 0 ? native_s * 1e9 : guest;
 	double busy = above(wall, halted);
-	(void)printf("\nwall %.3f ms, halted %.3f ms, native %.3f ms (%s)\n", wall / 1e6,
-	             halted / 1e6, native / 1e6,
-	             native_s >= 0 ? "--native" : "the kernel's account of guest time");
+	(void)printf(
+	        "\nwall %.3f ms, halted %.3f ms, native %.3f ms (%s)\n", wall / 1e6, halted / 1e6,
+	        native / 1e6,
+	        native_s >= 0
+	                ? "--native"
+	                : "the kernel's account of guest time, in steps of 10 ms for each vCPU");
 	(void)printf("predicted overhead %.3f ms, total %.3f ms\n", predicted_ns / 1e6,
 	             (native + predicted_ns) / 1e6);
 	if (busy <= 0 || native <= 0) {

@@ -91,8 +91,9 @@ static void put_script(FILE *f, const struct bench_report *r, const char *path)
 	for (size_t i = 0; i < r->count; i++) {
 		if (!shown(&r->m[i]))
 			continue;
+		const unsigned row = at / 2 + 1;
 		(void)fprintf(f, "set size 0.5,%.6f\nset origin %.1f,%.6f\n", height,
-		              at % 2 ? 0.5 : 0.0, 1 - top - height * (at / 2 + 1));
+		              at % 2 ? 0.5 : 0.0, 1 - top - height * row);
 		put_histogram(f, &r->m[i]);
 		at++;
 	}
