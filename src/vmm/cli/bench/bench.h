@@ -15,18 +15,19 @@
 #include "vmm/host.h"
 
 /* How a case is set up, and what can be checked of it. */
-#define CASE_USER      (1u << 0) /* every round is seen by a device, MSR or interrupt of the host */
-#define CASE_SPLIT     (1u << 1) /* and stamped there, once */
-#define CASE_DOORBELL  (1u << 2) /* every round signals an eventfd that nobody reads meanwhile */
-#define CASE_MSR       (1u << 3)
-#define CASE_COALESCED (1u << 4)
-#define CASE_WAKE      (1u << 5) /* a host thread answers the doorbell with an interrupt */
-#define CASE_INTERRUPT (1u << 6) /* every round ends in an interrupt that the guest counts */
-#define CASE_ARENA     (1u << 7) /* touches new memory */
-#define CASE_HUGE      (1u << 8) /* in pages of 2 MiB */
-#define CASE_DIRTY     (1u << 9)
-#define CASE_HARDWARE  (1u << 10) /* needs VT-x or AMD-V */
-#define CASE_NO_FLOOR  (1u << 11) /* a latency, not a duration: nothing to subtract */
+#define CASE_USER        (1u << 0) /* every round is seen by a device, MSR or interrupt of the host */
+#define CASE_SPLIT       (1u << 1) /* and stamped there, once */
+#define CASE_DOORBELL    (1u << 2) /* every round signals an eventfd that nobody reads meanwhile */
+#define CASE_MSR         (1u << 3)
+#define CASE_COALESCED   (1u << 4)
+#define CASE_WAKE        (1u << 5) /* a host thread answers the doorbell with an interrupt */
+#define CASE_INTERRUPT   (1u << 6) /* every round ends in an interrupt that the guest counts */
+#define CASE_ARENA       (1u << 7) /* touches new memory */
+#define CASE_HUGE        (1u << 8) /* in pages of 2 MiB */
+#define CASE_DIRTY       (1u << 9)
+#define CASE_HARDWARE    (1u << 10) /* needs VT-x or AMD-V */
+#define BENCH_HUGE_PAGES 48u        /* that a VM with them takes */
+#define CASE_NO_FLOOR    (1u << 11) /* a latency, not a duration: nothing to subtract */
 
 struct bench_case {
 	const char *name;

@@ -20,7 +20,7 @@
 #include "vmm/vm.h"
 
 #define MSI_ADDRESS   0xfee00000ull
-#define MEMORY_SMALL  (96ull << 20)
+#define MEMORY_SMALL  (BENCH_HUGE_PAGES * (2ull << 20))
 #define MEMORY_TOUCH  (192ull << 20)
 #define PAGE_SMALL    4096ull
 #define PAGE_LARGE    (2ull << 20)
