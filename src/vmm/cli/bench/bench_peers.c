@@ -465,7 +465,7 @@ static bool check(struct peers_options *o)
 
 static bool parse_args(struct peers_options *o, int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < argc; i += 2) {
 		if (is(argv[i], "--help", "-h"))
 			return o->help = true;
 		if (argv[i][0] != '-' || i + 1 == argc) {
@@ -475,7 +475,6 @@ static bool parse_args(struct peers_options *o, int argc, char **argv)
 		}
 		if (!apply(o, argv[i], argv[i + 1]))
 			return false;
-		i++;
 	}
 	return check(o);
 }
