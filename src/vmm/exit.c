@@ -62,14 +62,13 @@ static void store(uint8_t *p, uint64_t value, unsigned size)
 	}
 }
 
-/* One access of any length up to 8: those that are no power of two go byte by byte. */
-static bool access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
-                       unsigned size, bool write)
+bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+                     unsigned size, bool write)
 {
 	if (size & (size - 1)) {
 		bool all = true;
 		for (unsigned i = 0; i < size; i++)
-			all &= access_bus(bus, space, addr + i, data + i, 1, write);
+			all &= exit_access_bus(bus, space, addr + i, data + i, 1, write);
 		return all;
 	}
 	if (write)
@@ -87,7 +86,8 @@ static void handle_pio(struct vcpu *v)
 	bool write = run->io.direction == KVM_EXIT_IO_OUT;
 	bool found = true;
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
-		found &= access_bus(&v->vm->bus, BUS_PIO, run->io.port, data, run->io.size, write);
+		found &= exit_access_bus(&v->vm->bus, BUS_PIO, run->io.port, data, run->io.size,
+		                         write);
 	if (!found)
 		unclaimed(v, "port", run->io.port, run->io.size, write);
 }
@@ -96,8 +96,8 @@ static void handle_mmio(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
 	bool write = run->mmio.is_write;
-	if (!access_bus(&v->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data, run->mmio.len,
-	                write))
+	if (!exit_access_bus(&v->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
+	                     run->mmio.len, write))
 		unclaimed(v, "address", run->mmio.phys_addr, run->mmio.len, write);
 }
 
@@ -254,8 +254,8 @@ bool vmm_exit_dispatch(vmm_vm_t *vm, const vmm_exit_t *exit)
 	uint8_t *data = exit->data;
 	bool found = true;
 	for (uint32_t i = 0; i < exit->count; i++, data += exit->size)
-		found &= access_bus(&vm->bus, space, exit->address, data, exit->size,
-		                    exit->is_write);
+		found &= exit_access_bus(&vm->bus, space, exit->address, data, exit->size,
+		                         exit->is_write);
 	return found;
 }
 

@@ -215,7 +215,10 @@ void vcpu_take_kick(const struct vcpu *v);
 /* exit_profile.c: keep what goes away with the vCPUs' threads. */
 void profile_stopping(vmm_vm_t *vm);
 
-/* exit.c: handle the exit that the vCPU's run page describes. */
+/* exit.c: an access of any length up to 8: those that are no power of two go byte by byte. */
+bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+                     unsigned size, bool write);
+/* Handle the exit that the vCPU's run page describes. */
 void exit_dispatch(struct vcpu *v);
 /* An event that tells why KVM cannot go on with V. */
 void exit_describe_failure(struct vcpu *v, vmm_event_t *event);

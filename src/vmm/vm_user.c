@@ -194,10 +194,10 @@ void vm_take_coalesced(vmm_vm_t *vm)
 		if (first >= room || first == __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE))
 			break;
 		const struct kvm_coalesced_mmio *e = &ring->coalesced_mmio[first];
-		uint64_t value = 0;
-		uint32_t len = e->len <= sizeof(value) ? e->len : sizeof(value);
-		memcpy(&value, e->data, len);
-		(void)bus_write(&vm->bus, BUS_MMIO, e->phys_addr, len, value);
+		uint8_t data[8];
+		memcpy(data, e->data, sizeof(data));
+		uint32_t len = e->len <= sizeof(data) ? e->len : sizeof(data);
+		(void)exit_access_bus(&vm->bus, BUS_MMIO, e->phys_addr, data, len, true);
 		__atomic_store_n(&ring->first, (first + 1) % room, __ATOMIC_RELEASE);
 	}
 	(void)pthread_mutex_unlock(&vm->coalesced_lock);
