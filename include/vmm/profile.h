@@ -53,7 +53,7 @@ typedef struct vmm_profile {
 
 /*
  * The profile so far; consistent enough for people while the guest runs. Any thread, from start to
- * destroy. VMM_E_INVAL: struct_size; VMM_E_STATE: no VMM_VM_PROFILE, or not started; VMM_E_NOMEM.
+ * destroy. VMM_E_INVAL: struct_size, entries; VMM_E_STATE: no VMM_VM_PROFILE, or not started; VMM_E_NOMEM.
  */
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_vm_profile(vmm_vm_t *vm, vmm_profile_t *profile);
 

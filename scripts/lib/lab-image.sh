@@ -78,7 +78,7 @@ image_inner() {
 # Builds the outer image of a case: image_build CASEFILE OUTPUT. The case's declarations
 # (CASE_*) are set. The VMMs to carry are in LAB_VMMS.
 image_build() {
-	local case_file=$1 out=$2 work vmm need
+	local case_file=$1 out=$2 work vmm need file
 	work=$(mktemp -d "$LAB_RUN/image.XXXXXX")
 	# shellcheck disable=SC2086
 	image_base "$work/outer" $LAB_OUTER_MODULES ${CASE_OUTER_MODULES-}
@@ -96,7 +96,19 @@ image_build() {
 			image_program "$work/outer" "$(PATH=$PATH:/sbin command -v e2fsck)"
 			;;
 		two_vms) cp "$LAB_TWO_VMS" "$work/outer/bin/two_vms" ;;
-		bare) cp "$LAB_BARE" "$work/outer/bin/bare_exit" ;;
+		bench) cp "$LAB_BENCH"/bench_* "$work/outer/bin/" ;;
+		suites)
+			for file in tests/integration/it_life tests/integration/it_image \
+				examples/step_loop examples/custom_device examples/two_vms bench/bench_cycles; do
+				image_program "$work/outer" "$LAB_SUITES/$file"
+				# Not where it was: the outer machine may hide that place.
+				mv "$work/outer$LAB_SUITES/$file" "$work/outer/bin/"
+			done
+			;;
+		cli)
+			cp "$LAB_ROOT/tests/integration/run_cli" "$work/outer/lab/"
+			image_program "$work/outer" /bin/bash
+			;;
 		guests) cp "$LAB_GUESTS"/it_guests "$LAB_GUESTS"/*.elf "$work/outer/lab/" ;;
 		*) die "$case_file: unknown need $need" ;;
 		esac

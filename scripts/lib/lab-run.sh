@@ -57,8 +57,10 @@ case_obstacle() {
 	for need in $CASE_NEEDS; do
 		[ "$need" != two_vms ] || [ -x "$LAB_TWO_VMS" ] ||
 			echo "no static two_vms example at $LAB_TWO_VMS (set LAB_TWO_VMS)"
-		[ "$need" != bare ] || [ -x "$LAB_BARE" ] ||
-			echo "no static bench_bare_exit at $LAB_BARE (set LAB_BARE)"
+		[ "$need" != bench ] || [ -x "$LAB_BENCH/bench_bare" ] ||
+			echo "no static benches in $LAB_BENCH (set LAB_BENCH)"
+		[ "$need" != suites ] || [ -x "$LAB_SUITES/tests/integration/it_life" ] ||
+			echo "no it_life in $LAB_SUITES (set LAB_SUITES)"
 		[ "$need" != guests ] || [ -x "$LAB_GUESTS/it_guests" ] ||
 			echo "no static it_guests in $LAB_GUESTS (set LAB_GUESTS)"
 	done

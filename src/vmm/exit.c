@@ -23,28 +23,28 @@ static void unclaimed(struct vcpu *v, const char *what, uint64_t addr, unsigned 
 	          write ? "write" : "read", size, what, addr);
 }
 
-/* SIZE is 1, 2, 4 or 8. A copy of a length that the compiler knows is one instruction. */
+/* Loads and stores of known sizes: a copy of a variable one is a call of the C library. */
 static uint64_t load(const uint8_t *p, unsigned size)
 {
-	uint16_t two;
-	uint32_t four;
-	uint64_t eight;
+	uint16_t v16;
+	uint32_t v32;
+	uint64_t v64;
 	switch (size) {
 	case 1:
 		return *p;
 	case 2:
-		memcpy(&two, p, sizeof(two));
-		return two;
+		memcpy(&v16, p, sizeof(v16));
+		return v16;
 	case 4:
-		memcpy(&four, p, sizeof(four));
-		return four;
+		memcpy(&v32, p, sizeof(v32));
+		return v32;
 	default:
-		memcpy(&eight, p, sizeof(eight));
-		return eight;
+		memcpy(&v64, p, sizeof(v64));
+		return v64;
 	}
 }
 
-static void store(uint8_t *p, uint64_t value, unsigned size)
+static void store(uint8_t *p, unsigned size, uint64_t value)
 {
 	switch (size) {
 	case 1:
@@ -62,21 +62,33 @@ static void store(uint8_t *p, uint64_t value, unsigned size)
 	}
 }
 
-bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
-                     unsigned size, bool write)
+static inline bool access_once(const struct bus *bus, enum bus_space space, uint64_t addr,
+                               uint8_t *data, unsigned size, bool write)
 {
-	if (size & (size - 1)) {
-		bool all = true;
-		for (unsigned i = 0; i < size; i++)
-			all &= exit_access_bus(bus, space, addr + i, data + i, 1, write);
-		return all;
-	}
 	if (write)
 		return bus_write(bus, space, addr, size, load(data, size));
 	uint64_t value;
 	bool found = bus_read(bus, space, addr, size, &value);
-	store(data, value, size);
+	store(data, size, value);
 	return found;
+}
+
+/* One access of any length up to 8: those that are no power of two go byte by byte. */
+static bool access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+                       unsigned size, bool write)
+{
+	if (!(size & (size - 1)))
+		return access_once(bus, space, addr, data, size, write);
+	bool all = true;
+	for (unsigned i = 0; i < size; i++)
+		all &= access_once(bus, space, addr + i, data + i, 1, write);
+	return all;
+}
+
+bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+                     unsigned size, bool write)
+{
+	return access_bus(bus, space, addr, data, size, write);
 }
 
 static void handle_pio(struct vcpu *v)
@@ -86,8 +98,7 @@ static void handle_pio(struct vcpu *v)
 	bool write = run->io.direction == KVM_EXIT_IO_OUT;
 	bool found = true;
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
-		found &= exit_access_bus(&v->vm->bus, BUS_PIO, run->io.port, data, run->io.size,
-		                         write);
+		found &= access_bus(&v->vm->bus, BUS_PIO, run->io.port, data, run->io.size, write);
 	if (!found)
 		unclaimed(v, "port", run->io.port, run->io.size, write);
 }
@@ -96,8 +107,8 @@ static void handle_mmio(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
 	bool write = run->mmio.is_write;
-	if (!exit_access_bus(&v->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
-	                     run->mmio.len, write))
+	if (!access_bus(&v->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data, run->mmio.len,
+	                write))
 		unclaimed(v, "address", run->mmio.phys_addr, run->mmio.len, write);
 }
 
@@ -254,8 +265,8 @@ bool vmm_exit_dispatch(vmm_vm_t *vm, const vmm_exit_t *exit)
 	uint8_t *data = exit->data;
 	bool found = true;
 	for (uint32_t i = 0; i < exit->count; i++, data += exit->size)
-		found &= exit_access_bus(&vm->bus, space, exit->address, data, exit->size,
-		                         exit->is_write);
+		found &= access_bus(&vm->bus, space, exit->address, data, exit->size,
+		                    exit->is_write);
 	return found;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 
 _Static_assert(BUCKETS(VMM_PROFILE_BITS) == VMM_PROFILE_BUCKETS, "profile buckets");
@@ -197,8 +198,11 @@ void profile_stopping(vmm_vm_t *vm)
 vmm_err_t vmm_vm_profile(vmm_vm_t *vm, vmm_profile_t *out)
 {
 	vmm_err_info_t *ei = &vm->error;
-	if (out->struct_size != sizeof(*out) || (out->room > 0 && !out->entries))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*out));
+	if (!sized_info(out, sizeof(*out), ei))
+		return VMM_E_INVAL;
+	if (out->room > 0 && !out->entries)
+		return err_set(ei, VMM_E_INVAL, "entries", "room for %u, but none is given",
+		               out->room);
 	if (!(vm->opts.flags & VMM_VM_PROFILE) || vm->vcpu_count == 0)
 		return err_set(ei, VMM_E_STATE, "vm",
 		               "not created with VMM_VM_PROFILE, or not built");

@@ -50,6 +50,11 @@ vmm_err_t irq_line_open(struct irq_line *line, uint32_t gsi, vmm_err_info_t *ei)
 	return VMM_OK;
 }
 
+void irq_line_on_chip(struct irq_line *line, uint32_t gsi, struct irq_chip *chip)
+{
+	*line = (struct irq_line){.fd = -1, .gsi = gsi, .chip = chip};
+}
+
 void irq_line_close(struct irq_line *line)
 {
 	if (line->fd >= 0)

@@ -80,6 +80,7 @@ static vmm_err_t read_caps(int fd, struct kvm_caps *caps, vmm_err_info_t *ei)
 	        .run_bytes = (uint32_t)run_bytes,
 	        .tsc_deadline = extension(fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 	        .tsc_khz = extension(fd, KVM_CAP_GET_TSC_KHZ) > 0,
+	        .immediate_exit = extension(fd, KVM_CAP_IMMEDIATE_EXIT) > 0,
 	        .kvmclock_ctrl = extension(fd, KVM_CAP_KVMCLOCK_CTRL) > 0,
 	        .msr_exits = extension(fd, KVM_CAP_X86_USER_SPACE_MSR) > 0 &&
 	                     extension(fd, KVM_CAP_X86_MSR_FILTER) > 0,

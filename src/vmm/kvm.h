@@ -20,6 +20,7 @@ struct kvm_caps {
 	uint32_t run_bytes; /* size of a vCPU's shared page area */
 	bool tsc_deadline;
 	bool tsc_khz; /* KVM_GET_TSC_KHZ */
+	bool immediate_exit;
 	bool kvmclock_ctrl;
 	bool msr_exits; /* MSR filter and exits to user space */
 	bool stats;     /* KVM_GET_STATS_FD */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 #include "vmm/profile.h"
 
@@ -60,10 +61,11 @@ vmm_err_t vmm_vcpu_kvm_stats(vmm_vm_t *vm, uint32_t cpu, vmm_kvm_stats_t *out)
 {
 	/* Any thread may call: the detail of vm->error belongs to the one that owns the VM. */
 	vmm_err_info_t ignored;
-	if (out->struct_size != sizeof(*out) || cpu >= vm->vcpu_count)
+	if (!sized_info(out, sizeof(*out), NULL) || cpu >= vm->vcpu_count)
 		return VMM_E_INVAL;
 	if (!vm->caps.stats)
 		return VMM_E_UNSUPPORTED;
+	out->struct_size = sizeof(*out);
 	out->count = 0;
 	int fd = -1;
 	/* A reset replaces the KVM side while it holds this lock. */

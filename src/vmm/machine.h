@@ -84,4 +84,7 @@ struct machine {
  */
 uint32_t machine_virtio_gsi(uint32_t i);
 
+/* Whether GSI is one of those pins: they are for the embedder's devices as well. */
+bool machine_gsi_is_for_devices(uint32_t gsi);
+
 #endif

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "cpuid.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 
 #define MSR_IA32_MISC_ENABLE    0x1a0u
@@ -29,7 +30,8 @@
 #define SEL_DATA  0x18u
 #define GDT_LIMIT 0x1fu
 
-void vcpu_take_kick(const struct vcpu *v)
+/* Take the kick signal that is pending on this thread, if one is. */
+static void take_kick(const struct vcpu *v)
 {
 	sigset_t set;
 	(void)sigemptyset(&set);
@@ -38,10 +40,38 @@ void vcpu_take_kick(const struct vcpu *v)
 	(void)sigtimedwait(&set, NULL, &none);
 }
 
+/* Whether kicks come by immediate_exit and a handled signal; else by a signal that is blocked. */
+static bool kick_handled(const vmm_vm_t *vm)
+{
+	return vm->caps.immediate_exit && (vm->opts.flags & VMM_VM_KICK_HANDLED) &&
+	       !(vm->opts.flags & VMM_VM_STEP);
+}
+
 void vcpu_kick(struct vcpu *v)
 {
+	/* The signal ends a KVM_RUN; one that comes too early for that has the next one end. */
+	if (kick_handled(v->vm) && v->run)
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (v->has_thread || atomic_load(&v->stepping))
 		(void)pthread_kill(v->thread, v->vm->kick_signal);
+}
+
+/* After a KVM_RUN that a signal ended, before the next look at the gate. */
+static void acknowledge_kick(struct vcpu *v)
+{
+	/* In this order with the gate's load in vcpu_main: who closes the gate kicks after that. */
+	if (kick_handled(v->vm))
+		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	else
+		take_kick(v);
+}
+
+static void unblock_kick(const struct vcpu *v)
+{
+	sigset_t set;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, v->vm->kick_signal);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei)
@@ -66,7 +96,7 @@ vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei)
 		err = kvm_set_msr(v->fd, MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING, ei);
 	if (!err)
 		err = kvm_set_msr(v->fd, MSR_MTRR_DEF_TYPE, MTRR_ENABLED_WRITE_BACK, ei);
-	if (err)
+	if (err || kick_handled(vm))
 		return err;
 	/* KVM_RUN may be interrupted by the kick signal and by nothing else. */
 	sigset_t mask;
@@ -174,8 +204,8 @@ static void enter_user64(struct kvm_sregs *s, uint64_t page_tables)
 vmm_err_t vmm_vcpu_set_user_entry(vmm_vm_t *vm, uint32_t cpu, const vmm_user_entry_t *entry)
 {
 	vmm_err_info_t *ei = &vm->error;
-	if (!entry || entry->struct_size != sizeof(*entry))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*entry));
+	if (!sized_opts(entry, sizeof(*entry), ei))
+		return VMM_E_INVAL;
 	if (vm->state != VM_BUILT)
 		return err_set(ei, VMM_E_STATE, "vm", "must be built, and not started");
 	if (cpu >= vm->vcpu_count)
@@ -241,6 +271,8 @@ void *vcpu_main(void *arg)
 	struct profile *profile = v->profile;
 	bool timed = false;
 	name_thread(v);
+	if (kick_handled(vm))
+		unblock_kick(v);
 	for (;;) {
 		if (atomic_load_explicit(&vm->gate, memory_order_acquire) != GATE_OPEN) {
 			if (profile)
@@ -260,7 +292,7 @@ void *vcpu_main(void *arg)
 		if (err == 0)
 			exit_dispatch(v);
 		else if (err == EINTR)
-			vcpu_take_kick(v);
+			acknowledge_kick(v);
 		else if (err != EAGAIN) /* EAGAIN: an AP before its SIPI */
 			run_failed(v, err);
 	}
@@ -330,7 +362,7 @@ vmm_err_t vmm_vcpu_step(vmm_vm_t *vm, uint32_t cpu, vmm_exit_t *exit)
 	atomic_store(&v->stepping, false);
 	*exit = (vmm_exit_t){.vcpu = cpu};
 	if (err == EINTR || err == EAGAIN) {
-		vcpu_take_kick(v);
+		take_kick(v);
 		atomic_store(&v->kick_wanted, false);
 		exit->kind = VMM_EXIT_INTERRUPTED;
 		exit->reason = KVM_EXIT_INTR;
@@ -347,7 +379,7 @@ vmm_err_t vmm_vcpu_step(vmm_vm_t *vm, uint32_t cpu, vmm_exit_t *exit)
 
 void vmm_vcpu_kick(vmm_vm_t *vm, uint32_t cpu)
 {
-	if (cpu >= vm->vcpu_count)
+	if (cpu >= vm->vcpu_count || !(vm->opts.flags & VMM_VM_STEP))
 		return;
 	atomic_store(&vm->vcpus[cpu].kick_wanted, true);
 	vcpu_kick(&vm->vcpus[cpu]);

@@ -11,17 +11,18 @@
 
 #include "clock.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_boot.h"
 #include "vm_priv.h"
 
 #define VM_FLAGS_ALL                                                                             \
 	(VMM_VM_HUGE_PAGES | VMM_VM_PREFAULT | VMM_VM_NO_REBOOT | VMM_VM_STEP | VMM_VM_NO_ACPI | \
-	 VMM_VM_MEMFD | VMM_VM_PROFILE)
+	 VMM_VM_MEMFD | VMM_VM_KICK_HANDLED | VMM_VM_PROFILE)
 
 static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
 {
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	if (opts->cpus == 0 || opts->cpus > VMM_CPUS_MAX)
 		return err_set(ei, VMM_E_INVAL, "cpus", "%u: must be 1 to %u", opts->cpus,
 		               VMM_CPUS_MAX);
@@ -71,13 +72,14 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	vm->created_ns = clock_now_ns();
 	vm->kvm_fd = vm->vm_fd = vm->event_fd = -1;
 	vm->kvm_fd_given = vm->memory_fd_given = -1;
-	vm->power_button.fd = -1;
+	vm->power_button.fd = -1; /* until it is built */
 	(void)pthread_mutex_init(&vm->life_lock, NULL);
 	(void)pthread_cond_init(&vm->life_cond, NULL);
 	(void)pthread_mutex_init(&vm->event_lock, NULL);
 	(void)pthread_mutex_init(&vm->coalesced_lock, NULL);
 	irq_chip_init(&vm->irq_chip);
 	platform_init(&vm->platform, vm_request, vm);
+	vm->reset_task = (struct loop_task){.run = vm_reset_task, .ctx = vm};
 	err = take_opts(vm, opts, ei);
 	if (!err)
 		err = loop_create(&vm->loop, ei);
@@ -108,7 +110,6 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	for (uint32_t i = 0; i < vm->user_irq_count; i++)
 		irq_line_close(&vm->user_irq[i].line);
 	vm_close_user(vm);
-	irq_line_close(&vm->power_button);
 	platform_fini(&vm->platform);
 	vm_boot_close(vm->boot_files);
 	loop_destroy(vm->loop);
@@ -193,9 +194,8 @@ vmm_err_t vmm_msi_send(vmm_vm_t *vm, uint64_t address, uint32_t data)
 
 vmm_err_t vmm_vm_stats(vmm_vm_t *vm, vmm_stats_t *stats)
 {
-	if (stats->struct_size != sizeof(*stats))
-		return err_set(&vm->error, VMM_E_INVAL, "struct_size", "must be %zu",
-		               sizeof(*stats));
+	if (!sized_info(stats, sizeof(*stats), &vm->error))
+		return VMM_E_INVAL;
 	*stats = (vmm_stats_t){
 	        .struct_size = sizeof(*stats),
 	        .created_ns = vm->created_ns,

@@ -6,6 +6,7 @@
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "errset.h"
@@ -14,6 +15,12 @@
 
 static vmm_err_t check_cpus(vmm_vm_t *vm)
 {
+	long host = sysconf(_SC_NPROCESSORS_ONLN);
+	if (host > 0 && vm->opts.cpus > (unsigned long)host)
+		log_say(&vm->log, VMM_LOG_WARN,
+		        "cpus: %u is more than the host has (%ld): they take turns, and spin locks "
+		        "wait for whole turns",
+		        vm->opts.cpus, host);
 	if (vm->opts.cpus <= vm->caps.max_vcpus)
 		return VMM_OK;
 	return err_set(&vm->error, VMM_E_LIMIT, "cpus", "%u: KVM on this host allows %u",
@@ -52,10 +59,8 @@ static vmm_err_t add_virtio_to_bus(vmm_vm_t *vm, uint32_t i)
 	where->gsi = machine_virtio_gsi(i);
 	vm->mmio[i] = (struct vmmio){.vd = vd};
 	vd->one_line = true;
-	vmm_err_t err = irq_line_open(&vd->irq, where->gsi, ei);
-	vd->irq.chip = &vm->irq_chip;
-	if (!err)
-		err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vmmio_transport, ei);
+	irq_line_on_chip(&vd->irq, where->gsi, &vm->irq_chip);
+	vmm_err_t err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vmmio_transport, ei);
 	if (!err)
 		err = bus_add(&vm->bus, BUS_MMIO, where->base, MACHINE_VIRTIO_MMIO_SIZE,
 		              &vmmio_bus_ops, &vm->mmio[i], vd->id, ei);
@@ -76,11 +81,10 @@ static vmm_err_t assemble(vmm_vm_t *vm)
 	        .acpi = !(vm->opts.flags & VMM_VM_NO_ACPI),
 	        .virtio_count = vm->virtio_count,
 	};
+	irq_line_on_chip(&vm->power_button, MACHINE_GSI_POWER_BUTTON, &vm->irq_chip);
 	vmm_err_t err = platform_add_to_bus(&vm->platform, &vm->bus, ei);
-	if (!err)
-		err = irq_line_open(&vm->power_button, MACHINE_GSI_POWER_BUTTON, ei);
 	if (!err && vm->serial)
-		err = serial_port_attach(vm->serial, &vm->bus, ei);
+		err = serial_port_attach(vm->serial, &vm->bus, &vm->irq_chip, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
 		err = add_virtio_to_bus(vm, i);
 	bus_freeze(&vm->bus);
@@ -99,9 +103,7 @@ static vmm_err_t connect_virtio(vmm_vm_t *vm, uint32_t i, vmm_err_info_t *ei)
 
 static vmm_err_t connect_interrupts(vmm_vm_t *vm, vmm_err_info_t *ei)
 {
-	vmm_err_t err = kvm_irqfd(vm->vm_fd, vm->power_button.fd, vm->power_button.gsi, ei);
-	if (!err && vm->serial)
-		err = kvm_irqfd(vm->vm_fd, serial_port_irq(vm->serial)->fd, MACHINE_GSI_COM1, ei);
+	vmm_err_t err = VMM_OK;
 	for (uint32_t i = 0; !err && i < vm->user_irq_count; i++)
 		err = kvm_irqfd(vm->vm_fd, vm->user_irq[i].line.fd, vm->user_irq[i].line.gsi, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
@@ -166,7 +168,8 @@ vmm_err_t vmm_vm_build(vmm_vm_t *vm)
 {
 	vmm_err_info_t *ei = &vm->error;
 	if (vm->state != VM_CREATED)
-		return err_set(ei, VMM_E_STATE, "vm", "the VM was built already");
+		return err_set(ei, VMM_E_STATE, "vm",
+		               "only a VM that was created and not stopped can be built, and once");
 	/* Whatever comes, it is built once: a failed build can only be destroyed. */
 	vm->state = VM_STOPPED;
 	vmm_err_t err = kvm_open(vm->kvm_path, vm->kvm_fd_given, &vm->kvm_fd, &vm->caps, ei);

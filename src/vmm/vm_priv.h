@@ -202,6 +202,8 @@ bool vm_gate_wait(vmm_vm_t *vm);
 void vm_halt(vmm_vm_t *vm, const vmm_event_t *event);
 /* Platform devices ask for something that concerns the whole machine. On a vCPU thread. */
 void vm_request(void *vm, enum platform_request what, uint32_t code);
+/* On the loop: the reset that vm_request asked for. */
+void vm_reset_task(void *vm);
 
 /* vcpu.c */
 VMM_WARN_UNUSED vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei);
@@ -209,8 +211,6 @@ VMM_WARN_UNUSED vmm_err_t vcpu_set_entry(struct vcpu *v, const struct boot_entry
                                          vmm_err_info_t *ei);
 void *vcpu_main(void *vcpu);
 void vcpu_kick(struct vcpu *v);
-/* Take the kick signal that is pending on this thread, if one is. */
-void vcpu_take_kick(const struct vcpu *v);
 
 /* exit_profile.c: keep what goes away with the vCPUs' threads. */
 void profile_stopping(vmm_vm_t *vm);

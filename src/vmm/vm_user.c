@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 
 vmm_err_t vmm_bus_device_add(vmm_vm_t *vm, const vmm_bus_device_opts_t *opts)
@@ -17,8 +18,8 @@ vmm_err_t vmm_bus_device_add(vmm_vm_t *vm, const vmm_bus_device_opts_t *opts)
 	vmm_err_t err = vm_configurable(vm, "bus device");
 	if (err)
 		return err;
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	if (!opts->read || !opts->write)
 		return err_set(ei, VMM_E_INVAL, "bus device", "read or write is missing");
 	if (opts->flags & ~VMM_BUS_COALESCED)
@@ -49,9 +50,11 @@ vmm_err_t vmm_irq_add(vmm_vm_t *vm, uint32_t gsi, vmm_irq_t **irq)
 	vmm_err_t err = vm_configurable(vm, "irq");
 	if (err)
 		return err;
-	if (gsi >= MACHINE_IOAPIC_PINS)
-		return err_set(ei, VMM_E_INVAL, "gsi", "%u: the IOAPIC has pins 0 to %u", gsi,
-		               MACHINE_IOAPIC_PINS - 1);
+	if (!machine_gsi_is_for_devices(gsi))
+		return err_set(ei, VMM_E_INVAL, "gsi",
+		               "%u: must be 5 to 7, 10 to 12 or 16 to 23; the others are the "
+		               "machine's own",
+		               gsi);
 	if (vm->user_irq_count == VM_USER_IRQS_MAX)
 		return err_set(ei, VMM_E_LIMIT, "irq", "more than %u lines", VM_USER_IRQS_MAX);
 	struct vmm_irq *line = &vm->user_irq[vm->user_irq_count];
@@ -74,8 +77,8 @@ vmm_err_t vmm_ioeventfd_add(vmm_vm_t *vm, const vmm_ioeventfd_opts_t *opts)
 	vmm_err_t err = vm_configurable(vm, "ioeventfd");
 	if (err)
 		return err;
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	if (!good_length(opts->len_bytes))
 		return err_set(ei, VMM_E_INVAL, "len_bytes", "%u: must be 1, 2, 4 or 8",
 		               opts->len_bytes);
@@ -103,8 +106,8 @@ vmm_err_t vmm_msr_add(vmm_vm_t *vm, const vmm_msr_opts_t *opts)
 	vmm_err_t err = vm_configurable(vm, "msr");
 	if (err)
 		return err;
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	if (!opts->read || !opts->write)
 		return err_set(ei, VMM_E_INVAL, "msr", "read or write is missing");
 	if (opts->count == 0 || opts->count > VMM_MSRS_MAX ||

@@ -214,7 +214,6 @@ END_TEST
 int main(void)
 {
 	TCase *tc = tcase_create("acpi");
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, fadt_says_what_there_is);
 	tcase_add_test(tc, madt_lists_every_cpu);
 	tcase_add_test(tc, dsdt_names_the_devices);

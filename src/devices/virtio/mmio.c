@@ -96,17 +96,25 @@ static uint64_t mmio_read(void *ctx, uint64_t offset, unsigned size)
 	return value;
 }
 
-/* The driver may describe a queue only before DRIVER_OK, and while it is not ready (4.2.2.2). */
+/* A live queue can be stopped, and starts again only with the device (4.2.2.2). */
+static void write_queue_ready(struct vmmio *m, struct ring *r, bool ready)
+{
+	if (!m->vd->active)
+		r->ready = ready;
+	else if (!ready)
+		vdev_stop_queue(m->vd, m->queue_sel);
+	else if (!r->ready)
+		vdev_guest_error(m->vd, "queue %u made ready after DRIVER_OK", m->queue_sel);
+}
+
+/* The driver may describe a queue only while it is not ready (4.2.2.2). */
 static void write_queue_reg(struct vmmio *m, uint64_t reg, uint32_t value)
 {
 	struct ring *r = selected(m);
 	if (!r)
 		return;
 	if (reg == VIRTIO_MMIO_QUEUE_READY) {
-		if (!m->vd->active)
-			r->ready = value & 1;
-		else
-			vdev_guest_error(m->vd, "queue %u changed after DRIVER_OK", m->queue_sel);
+		write_queue_ready(m, r, value & 1);
 		return;
 	}
 	if (r->ready) {
@@ -149,8 +157,11 @@ static void write_reg(struct vmmio *m, uint64_t reg, uint32_t value)
 		m->driver_features_sel = value;
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES:
-		if (!(vd->status & VIRTIO_CONFIG_S_FEATURES_OK))
-			set_half(&vd->features_acked, m->driver_features_sel, value);
+		if (vd->status & VIRTIO_CONFIG_S_FEATURES_OK)
+			break;
+		set_half(&vd->features_acked, m->driver_features_sel, value);
+		if (m->driver_features_sel > 1 && value)
+			vd->features_unknown = true;
 		break;
 	case VIRTIO_MMIO_QUEUE_SEL:
 		m->queue_sel = value;

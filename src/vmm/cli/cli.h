@@ -2,6 +2,8 @@
 #ifndef SRC_VMM_CLI_CLI_H
 #define SRC_VMM_CLI_CLI_H
 
+#include <stdbool.h>
+
 /* Exit statuses, as vmm(1) documents them. */
 enum cli_status {
 	CLI_OK = 0,             /* done; the guest powered off */
@@ -21,5 +23,8 @@ int cmd_run(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+
+/* A message that begins with the field's name needs it no second time. */
+bool cli_is_named(const char *message, const char *field);
 
 #endif

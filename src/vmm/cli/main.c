@@ -9,17 +9,16 @@
 
 static int cmd_version(int argc, char **argv)
 {
-	(void)argc, (void)argv;
+	if (argc > 1) {
+		(void)fprintf(stderr, "vmm %s: takes no arguments, but '%s' is given\n", argv[0],
+		              argv[1]);
+		return CLI_USAGE;
+	}
 	(void)printf("vmm %s\n", vmm_version());
 	return CLI_OK;
 }
 
-static int cmd_help(int argc, char **argv)
-{
-	(void)argc, (void)argv;
-	usage_main(stdout);
-	return CLI_OK;
-}
+static int cmd_help(int argc, char **argv);
 
 static const struct command {
 	const char *name;
@@ -27,9 +26,22 @@ static const struct command {
 } commands[] = {
         {"run", cmd_run},       {"image", cmd_image},     {"bench", cmd_bench},
         {"doctor", cmd_doctor}, {"version", cmd_version}, {"--version", cmd_version},
-        {"help", cmd_help},     {"--help", cmd_help},     {"-h", cmd_help},
+        {"-V", cmd_version},    {"help", cmd_help},       {"--help", cmd_help},
+        {"-h", cmd_help},
 };
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS                   (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS_OF_THEIR_OWN_HELP 4u /* the first ones */
+
+/* `vmm help run` is `vmm run --help`. */
+static int cmd_help(int argc, char **argv)
+{
+	char option[] = "--help";
+	for (size_t i = 0; argc > 1 && i < COMMANDS_OF_THEIR_OWN_HELP; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(2, (char *[]){argv[1], option, NULL});
+	usage_main(stdout);
+	return CLI_OK;
+}
 
 /* What was printed must have arrived. */
 static int finish(int status)

@@ -6,6 +6,9 @@
 #include "keys.h"
 #include "parse.h"
 
+/* Less was meant as mebibytes, or as nothing that can run. */
+#define MEMORY_LEAST 65536u
+
 static bool number(const char *value, uint64_t max, const char *what, uint64_t *out,
                    struct problem *p)
 {
@@ -19,8 +22,11 @@ static bool set_memory(struct run_config *c, const char *value, struct problem *
 	uint64_t bytes = 0;
 	if (!parse_size(value, &bytes))
 		return problem_set(p, NULL, "'%s': must be a size, as in 256M or 2G", value);
-	if (bytes > 0 && bytes < 65536)
-		return problem_set(p, NULL, "'%s' is that many bytes; write %sM for mebibytes",
+	bool bare = value[strspn(value, "0123456789")] == '\0';
+	if (bytes > 0 && bytes < MEMORY_LEAST)
+		return problem_set(p, NULL,
+		                   bare ? "'%s' is that many bytes; write %sM for mebibytes"
+		                        : "'%s': is less than any guest needs; as in 256M or 2G",
 		                   value, value);
 	c->vm.memory_bytes = bytes;
 	c->memory_given = true;

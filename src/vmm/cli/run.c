@@ -18,6 +18,7 @@
 #include "assemble.h"
 #include "cli.h"
 #include "config.h"
+#include "kick.h"
 #include "profile.h"
 #include "summary.h"
 #include "term.h"
@@ -177,13 +178,8 @@ static void on_signal(struct run *r)
 	ask_to_stop(r, strsignal((int)info.ssi_signo));
 }
 
-static void on_key(struct run *r, bool *watch)
+static void on_request(struct run *r, enum term_request request)
 {
-	enum term_request request;
-	if (!term_read(&r->term, &request)) {
-		*watch = false; /* the terminal is gone */
-		return;
-	}
 	switch (request) {
 	case TERM_QUIT:
 		say(r, "the VM is stopped");
@@ -204,6 +200,19 @@ static void on_key(struct run *r, bool *watch)
 	case TERM_NOTHING:
 		break;
 	}
+}
+
+/* What was typed at once may hold several requests. */
+static void on_keys(struct run *r, bool *watch)
+{
+	enum term_request request;
+	do {
+		if (!term_read(&r->term, &request)) {
+			*watch = false; /* the terminal is gone */
+			return;
+		}
+		on_request(r, request);
+	} while (!r->over && term_pending(&r->term));
 }
 
 static int timeout_ms(const struct run *r)
@@ -239,7 +248,7 @@ static void wait_for_end(struct run *r)
 		if (fds[1].revents)
 			on_signal(r);
 		if (fds[2].revents)
-			on_key(r, &keys);
+			on_keys(r, &keys);
 		if (!r->over && r->profile_ns && now_ns() >= r->profile_ns) {
 			show_profile(r);
 			r->profile_ns = now_ns() + r->config.profile_every_s * NS_PER_S;
@@ -270,7 +279,9 @@ static bool catch_signals(struct run *r)
 
 static int failed(const struct run *r, vmm_err_t err, const vmm_err_info_t *ei)
 {
-	say(r, "%s: %s", ei->field, ei->message[0] ? ei->message : vmm_strerror(err));
+	const char *text = ei->message[0] ? ei->message : vmm_strerror(err);
+	bool named = cli_is_named(text, ei->field);
+	say(r, "%s%s%s", named ? "" : ei->field, named ? "" : ": ", text);
 	return status_of(err);
 }
 
@@ -314,7 +325,7 @@ static bool uses_stdin(const struct run_config *c)
 static int run_with_terminal(struct run *r)
 {
 	r->term = (struct term){.guest_fd = -1, .keys_fd = -1};
-	if (!catch_signals(r)) {
+	if (!catch_signals(r) || !kick_handle(&r->config.vm)) {
 		say(r, "signals: %s", strerror(errno));
 		return CLI_HOST_ERROR;
 	}

@@ -5,7 +5,7 @@
 # shows: an eighth. Where an exit takes microseconds it is 2 % (docs/performance.md).
 
 CASE_ONLY_VMM=1
-CASE_NEEDS=bare
+CASE_NEEDS=bench
 CASE_TIMEOUT=150
 CASE_INNER_MODULES=
 
@@ -25,7 +25,7 @@ near() {
 
 outer() {
 	for turn in 1 2 3 4 5; do
-		bare_exit 500 >/run/bare 2>"$VM_ERR" || fail 'the bare program failed'
+		bench_bare_exit 500 >/run/bare 2>"$VM_ERR" || fail 'the bare program failed'
 		vmm bench exits -n 500 --warm-up 100 --cpl 0 --csv "$VM_LOG" pio-in-user mmio-read \
 			>/dev/null 2>"$VM_ERR" || fail "vmm bench exits ended with status $?"
 		for name in pio-in-user mmio-read; do

@@ -14,6 +14,7 @@
 #include <x86intrin.h>
 
 #include "bench.h"
+#include "vmm/cli/kick.h"
 #include "vmm/device.h"
 #include "vmm/profile.h"
 #include "vmm/vcpu.h"
@@ -277,6 +278,10 @@ static bool create(struct rig *r, const struct bench_options *opts)
 	else if (r->c->flags & CASE_ARENA)
 		o.flags |= VMM_VM_MEMFD; /* which has no transparent huge pages */
 	vmm_err_info_t ei = {0};
+	if (!kick_handle(&o)) {
+		give_up(r->o, OUTCOME_FAILED, strerror(errno), NULL);
+		return false;
+	}
 	if (vmm_vm_create(&o, &r->vm, &ei) != VMM_OK) {
 		give_up(r->o, OUTCOME_FAILED, "VM", &ei);
 		return false;
