@@ -47,6 +47,7 @@ typedef struct vmm_vm vmm_vm_t;
  * Without effect in step mode and on a KVM without KVM_CAP_IMMEDIATE_EXIT.
  */
 #define VMM_VM_KICK_HANDLED (1u << 6)
+#define VMM_VM_PROFILE      (1u << 7) /* count and time exits: vmm/profile.h */
 
 /* How virtio devices are reached (virtio 1.2, 4.1 and 4.2). */
 typedef enum vmm_transport {

@@ -146,6 +146,11 @@ print_figures() {
 		}'
 }
 
+# Both logs have figures, and the same.
+same_figures() {
+	grep -q '^LAB-FIGURE ' "$1" && diff <(grep '^LAB-FIGURE ' "$1") <(grep '^LAB-FIGURE ' "$2")
+}
+
 # Runs a case and prints its verdict line. Returns 0 for pass, 1 for fail, 3 for skip.
 case_run() (
 	name=$1 file=$2
@@ -169,6 +174,10 @@ case_run() (
 		result=0
 		outer_run "$image" "$log" "$CASE_TIMEOUT" 2 || result=$?
 	fi
+	if [ "${CASE_TWICE-}" ] && [ "$result" -eq 0 ]; then
+		mv "$log" "$log.first"
+		outer_run "$image" "$log" "$CASE_TIMEOUT" 1 || result=$?
+	fi
 	rm -f "$image" "$LAB_RUN/$name".[0-9]*
 	took=$((SECONDS - started))
 	case $result in
@@ -176,6 +185,9 @@ case_run() (
 	2) verdict='FAIL the outer machine froze twice' ;;
 	*) verdict=$(sed -n 's/^LAB-VERDICT //p' "$log" | head -n 1) ;;
 	esac
+	if [ "${CASE_TWICE-}" ] && [ "$result" -eq 0 ] && ! same_figures "$log.first" "$log"; then
+		verdict="FAIL two runs differ, $log.first and $log"
+	fi
 	print_figures <"$log"
 	case $verdict in
 	PASS*) echo "PASS $name (${took} s$freezes)" ;;

@@ -85,6 +85,12 @@ static bool access_bus(const struct bus *bus, enum bus_space space, uint64_t add
 	return all;
 }
 
+bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+                     unsigned size, bool write)
+{
+	return access_bus(bus, space, addr, data, size, write);
+}
+
 static void handle_pio(struct vcpu *v)
 {
 	const struct kvm_run *run = v->run;
@@ -190,6 +196,20 @@ void exit_describe_failure(struct vcpu *v, vmm_event_t *event)
 	}
 }
 
+/* The embedder's registers only: KVM asks for no others. */
+static void handle_msr(struct vcpu *v, bool write)
+{
+	struct kvm_run *run = v->run;
+	const struct user_msrs *m = vm_find_msr(v->vm, run->msr.index);
+	bool good = false;
+	uint64_t value = run->msr.data;
+	if (m)
+		good = write ? m->write(m->ctx, run->msr.index, value)
+		             : m->read(m->ctx, run->msr.index, &value);
+	run->msr.data = value;
+	run->msr.error = !good;
+}
+
 static void handle_system_event(struct vcpu *v)
 {
 	switch (v->run->system_event.type) {
@@ -208,6 +228,8 @@ static void handle_system_event(struct vcpu *v)
 void exit_dispatch(struct vcpu *v)
 {
 	uint32_t reason = v->run->exit_reason;
+	if (v->vm->coalesced)
+		vm_take_coalesced(v->vm);
 	count(&v->stats.exits[reason < VMM_EXIT_REASONS ? reason : VMM_EXIT_REASONS - 1]);
 	switch (reason) {
 	case KVM_EXIT_IO:
@@ -218,6 +240,10 @@ void exit_dispatch(struct vcpu *v)
 		break;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		break;
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		handle_msr(v, reason == KVM_EXIT_X86_WRMSR);
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
 		handle_system_event(v);

@@ -17,7 +17,7 @@
 
 #define VM_FLAGS_ALL                                                                             \
 	(VMM_VM_HUGE_PAGES | VMM_VM_PREFAULT | VMM_VM_NO_REBOOT | VMM_VM_STEP | VMM_VM_NO_ACPI | \
-	 VMM_VM_MEMFD | VMM_VM_KICK_HANDLED)
+	 VMM_VM_MEMFD | VMM_VM_KICK_HANDLED | VMM_VM_PROFILE)
 
 static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
 {
@@ -79,6 +79,7 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	(void)pthread_mutex_init(&vm->life_lock, NULL);
 	(void)pthread_cond_init(&vm->life_cond, NULL);
 	(void)pthread_mutex_init(&vm->event_lock, NULL);
+	(void)pthread_mutex_init(&vm->coalesced_lock, NULL);
 	irq_chip_init(&vm->irq_chip);
 	msi_routes_init(&vm->msi_routes);
 	vm_vfio_init(&vm->vfio);
@@ -117,10 +118,13 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 		serial_port_destroy(vm->serial);
 	for (uint32_t i = 0; i < vm->user_irq_count; i++)
 		irq_line_close(&vm->user_irq[i].line);
+	vm_close_user(vm);
 	platform_fini(&vm->platform);
 	vm_boot_close(vm->boot_files);
 	loop_destroy(vm->loop);
 	gmem_destroy(vm->gm);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		profile_destroy(vm->vcpus[i].profile);
 	free(vm->vcpus);
 	free(vm->cpuid);
 	close_fd(vm->kvm_fd);
@@ -130,6 +134,7 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	(void)pthread_mutex_destroy(&vm->life_lock);
 	(void)pthread_cond_destroy(&vm->life_cond);
 	(void)pthread_mutex_destroy(&vm->event_lock);
+	(void)pthread_mutex_destroy(&vm->coalesced_lock);
 	irq_chip_fini(&vm->irq_chip);
 	msi_routes_fini(&vm->msi_routes);
 	free(vm->name);
@@ -179,55 +184,6 @@ vmm_err_t vm_add_virtio(vmm_vm_t *vm, struct vdev *vd)
 	return VMM_OK;
 }
 
-vmm_err_t vmm_bus_device_add(vmm_vm_t *vm, const vmm_bus_device_opts_t *opts)
-{
-	vmm_err_info_t *ei = &vm->error;
-	vmm_err_t err = vm_configurable(vm, "bus device");
-	if (err)
-		return err;
-	if (!sized_opts(opts, sizeof(*opts), ei))
-		return VMM_E_INVAL;
-	if (!opts->read || !opts->write)
-		return err_set(ei, VMM_E_INVAL, "bus device", "read or write is missing");
-	if (vm->user_count == VM_USER_DEVICES_MAX)
-		return err_set(ei, VMM_E_LIMIT, "bus device", "more than %u of them",
-		               VM_USER_DEVICES_MAX);
-	struct user_device *d = &vm->user[vm->user_count];
-	(void)snprintf(d->name, sizeof(d->name), "%s", opts->name ? opts->name : "device");
-	d->ops = (struct bus_ops){opts->read, opts->write};
-	d->ctx = opts->ctx;
-	d->reset = opts->reset;
-	d->space = opts->space == VMM_SPACE_PIO ? BUS_PIO : BUS_MMIO;
-	d->base = opts->base;
-	d->len_bytes = opts->len_bytes;
-	err = bus_add(&vm->bus, d->space, d->base, d->len_bytes, &d->ops, d->ctx, d->name, ei);
-	if (!err)
-		vm->user_count++;
-	return err;
-}
-
-vmm_err_t vmm_irq_add(vmm_vm_t *vm, uint32_t gsi, vmm_irq_t **irq)
-{
-	vmm_err_info_t *ei = &vm->error;
-	vmm_err_t err = vm_configurable(vm, "irq");
-	if (err)
-		return err;
-	if (!machine_gsi_is_for_devices(gsi))
-		return err_set(ei, VMM_E_INVAL, "gsi",
-		               "%u: must be 5 to 7, 10 to 12 or 16 to 23; the others are the "
-		               "machine's own",
-		               gsi);
-	if (vm->user_irq_count == VM_USER_IRQS_MAX)
-		return err_set(ei, VMM_E_LIMIT, "irq", "more than %u lines", VM_USER_IRQS_MAX);
-	struct vmm_irq *line = &vm->user_irq[vm->user_irq_count];
-	err = irq_line_open(&line->line, gsi, ei);
-	if (err)
-		return err;
-	vm->user_irq_count++;
-	*irq = line;
-	return VMM_OK;
-}
-
 void vmm_irq_pulse(vmm_irq_t *irq)
 {
 	irq_pulse(&irq->line);
@@ -244,27 +200,6 @@ vmm_err_t vmm_msi_send(vmm_vm_t *vm, uint64_t address, uint32_t data)
 		err = kvm_signal_msi(vm->vm_fd, address, data, &ignored);
 	(void)pthread_mutex_unlock(&vm->life_lock);
 	return err;
-}
-
-static vmm_err_t memory_error(vmm_vm_t *vm, uint64_t gpa, size_t len)
-{
-	return err_set(&vm->error, VMM_E_INVAL, "gpa",
-	               "0x%llx + %zu is not all RAM, or the VM is not built",
-	               (unsigned long long)gpa, len);
-}
-
-vmm_err_t vmm_memory_read(vmm_vm_t *vm, uint64_t gpa, void *dst, size_t len)
-{
-	if (!vm->gm || !gmem_read(vm->gm, (struct gpa){gpa}, dst, len))
-		return memory_error(vm, gpa, len);
-	return VMM_OK;
-}
-
-vmm_err_t vmm_memory_write(vmm_vm_t *vm, uint64_t gpa, const void *src, size_t len)
-{
-	if (!vm->gm || !gmem_write(vm->gm, (struct gpa){gpa}, src, len))
-		return memory_error(vm, gpa, len);
-	return VMM_OK;
 }
 
 vmm_err_t vmm_vm_stats(vmm_vm_t *vm, vmm_stats_t *stats)

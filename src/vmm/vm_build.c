@@ -146,6 +146,8 @@ static vmm_err_t connect_interrupts(vmm_vm_t *vm, vmm_err_info_t *ei)
 		err = kvm_irqfd(vm->vm_fd, vm->user_irq[i].line.fd, vm->user_irq[i].line.gsi, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
 		err = connect_virtio(vm, i, ei);
+	if (!err)
+		err = vm_connect_user(vm, ei);
 	return err;
 }
 
@@ -174,6 +176,8 @@ void vm_kvm_down(vmm_vm_t *vm)
 	vm_vfio_disconnect(vm);
 	irq_chip_set_vm(&vm->irq_chip, -1);
 	msi_routes_set_vm(&vm->msi_routes, -1);
+	vm->coalesced = NULL; /* it lies in the first vCPU's area */
+	vm->dirty_logging = false;
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 		kvm_vcpu_close(v->fd, v->run, vm->caps.run_bytes);
@@ -195,6 +199,11 @@ static vmm_err_t make_vcpus(vmm_vm_t *vm)
 		vm->vcpus[i].vm = vm;
 		vm->vcpus[i].id = i;
 		vm->vcpus[i].fd = -1;
+		if (!(vm->opts.flags & VMM_VM_PROFILE))
+			continue;
+		vm->vcpus[i].profile = profile_create();
+		if (!vm->vcpus[i].profile)
+			return err_set(&vm->error, VMM_E_NOMEM, "profile", "out of memory");
 	}
 	return VMM_OK;
 }

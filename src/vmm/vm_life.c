@@ -280,6 +280,7 @@ vmm_err_t vmm_vm_resume(vmm_vm_t *vm)
 
 void vmm_vm_stop(vmm_vm_t *vm)
 {
+	profile_stopping(vm);
 	(void)pthread_mutex_lock(&vm->life_lock);
 	vm->state = VM_STOPPED;
 	atomic_store(&vm->gate, GATE_EXIT);

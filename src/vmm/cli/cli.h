@@ -24,6 +24,7 @@ int cmd_run(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_vfio(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 /* A message that begins with the field's name needs it no second time. */

@@ -66,6 +66,9 @@ struct run_config {
 	vmm_vfio_opts_t vfio[VMM_VFIO_DEVICES_MAX];
 
 	bool stats;
+	bool profile;
+	const char *profile_path; /* NULL: a table on standard error */
+	uint64_t profile_every_s; /* 0: at the end only */
 	bool dry_run;
 	bool help;
 	uint64_t stop_timeout_s; /* from the power button to the plug */

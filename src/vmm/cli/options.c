@@ -240,6 +240,10 @@ const struct option_row config_options[] = {
                "from the power button to pulling the plug (10)")},
         {VALUE("time-limit", "SECONDS", set_time_limit, "stop after this long, status 8")},
         {SWITCH("stats", set_stats, "one line at the end: stages of boot, exits by reason")},
+        {.first_key = "path",
+         KEYS("profile", OPTION_MAY_KEYS, "FILE[,KEY...]", profile,
+              "exits by reason and place, and where the time went: a table\n"
+              "at the end, or JSON in FILE; every=SECONDS")},
         {SWITCH("dry-run", set_dry_run, "build the VM, do not start it")},
         {VALUE("log-level", "LEVEL", set_log_level, "error, warn, info or debug (warn)")},
         {FILE_OF("kvm", set_kvm, "KVM's device (/dev/kvm)")},

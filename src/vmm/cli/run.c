@@ -18,6 +18,8 @@
 #include "assemble.h"
 #include "cli.h"
 #include "config.h"
+#include "kick.h"
+#include "profile.h"
 #include "summary.h"
 #include "term.h"
 #include "usage.h"
@@ -31,6 +33,7 @@ struct run {
 	int signal_fd;
 	uint64_t began_ns;
 	uint64_t deadline_ns; /* 0: none. When the plug is pulled */
+	uint64_t profile_ns;  /* 0: none. When the next profile is due */
 	bool asked;           /* the power button has been pressed for a signal */
 	bool over;
 	int status;
@@ -85,6 +88,15 @@ static void show_stats(struct run *r)
 	(void)fputs("vmm: ", stderr);
 	summary_print(stderr, &stats, r->began_ns, now_ns());
 	(void)fputs(r->term.raw ? "\r\n" : "\n", stderr);
+}
+
+static void show_profile(struct run *r)
+{
+	const char *path = r->config.profile_path;
+	bool good = path ? profile_write(path, r->parts.vm)
+	                 : profile_print(stderr, r->parts.vm, r->term.raw ? "\r\n" : "\n");
+	if (!good)
+		say(r, "--profile: %s: %s", path ? path : "standard error", strerror(errno));
 }
 
 static void end(struct run *r, int status)
@@ -207,12 +219,15 @@ static void on_keys(struct run *r, bool *watch)
 
 static int timeout_ms(const struct run *r)
 {
-	if (r->deadline_ns == 0)
+	uint64_t due = r->deadline_ns;
+	if (r->profile_ns && (due == 0 || r->profile_ns < due))
+		due = r->profile_ns;
+	if (due == 0)
 		return -1;
 	uint64_t now = now_ns();
-	if (now >= r->deadline_ns)
+	if (now >= due)
 		return 0;
-	uint64_t ms = (r->deadline_ns - now) / 1000000 + 1;
+	uint64_t ms = (due - now) / 1000000 + 1;
 	return ms > 60000 ? 60000 : (int)ms;
 }
 
@@ -236,25 +251,15 @@ static void wait_for_end(struct run *r)
 			on_signal(r);
 		if (fds[2].revents)
 			on_keys(r, &keys);
+		if (!r->over && r->profile_ns && now_ns() >= r->profile_ns) {
+			show_profile(r);
+			r->profile_ns = now_ns() + r->config.profile_every_s * NS_PER_S;
+		}
 		if (!r->over && r->deadline_ns && now_ns() >= r->deadline_ns) {
 			say(r, "the guest did not end in time; it is stopped");
 			end(r, CLI_STOPPED);
 		}
 	}
-}
-
-static void on_kick(int signo)
-{
-	(void)signo;
-}
-
-/* For VMM_VM_KICK_HANDLED: that the signal is handled is all that libvmm wants of it. */
-static bool handle_kicks(vmm_vm_opts_t *vm)
-{
-	struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART};
-	vm->kick_signal = SIGRTMIN + 1;
-	vm->flags |= VMM_VM_KICK_HANDLED;
-	return sigaction(vm->kick_signal, &action, NULL) == 0;
 }
 
 /* Signals come through a descriptor, in this thread only: block them before there are others. */
@@ -300,8 +305,12 @@ static int run_vm(struct run *r)
 		return failed(r, err, vmm_vm_error(vm));
 	if (r->config.time_limit_s)
 		r->deadline_ns = now_ns() + r->config.time_limit_s * NS_PER_S;
+	if (r->config.profile && r->config.profile_every_s)
+		r->profile_ns = now_ns() + r->config.profile_every_s * NS_PER_S;
 	wait_for_end(r);
 	vmm_vm_stop(vm);
+	if (r->config.profile)
+		show_profile(r);
 	if (r->config.stats)
 		show_stats(r);
 	return r->status;
@@ -318,7 +327,7 @@ static bool uses_stdin(const struct run_config *c)
 static int run_with_terminal(struct run *r)
 {
 	r->term = (struct term){.guest_fd = -1, .keys_fd = -1};
-	if (!catch_signals(r) || !handle_kicks(&r->config.vm)) {
+	if (!catch_signals(r) || !kick_handle(&r->config.vm)) {
 		say(r, "signals: %s", strerror(errno));
 		return CLI_HOST_ERROR;
 	}

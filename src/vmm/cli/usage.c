@@ -15,6 +15,7 @@ void usage_main(FILE *out)
 	            "  image    build, inspect or verify a guest image\n"
 	            "  policy   build, check, query or compare policies of the guest kernel\n"
 	            "  vfio     list, bind or unbind devices that can be passed to a guest\n"
+	            "  bench    what exits cost on this host, and comparisons\n"
 	            "  doctor   what this host can do, and how to repair what it cannot\n"
 	            "  version  the version\n"
 	            "\n"
