@@ -65,7 +65,7 @@ static void cubic_restart(struct tcp *t)
 static void begin_epoch(struct tcp *t)
 {
 	struct cc_state *c = &t->ccs;
-	c->epoch_ns = t->s.st->now | 1;
+	c->epoch_ns = t->s.st->now ? t->s.st->now : 1;
 	c->w_est = t->cwnd;
 	c->est_count = 0;
 	if (t->cwnd >= c->w_max) {

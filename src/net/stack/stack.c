@@ -39,10 +39,10 @@ void stack_now(struct net_stack *st)
 bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t burst)
 {
 	uint64_t step = NS_PER_SEC / per_second;
-	uint64_t fresh = (now - b->last_ns) / step;
+	uint64_t fresh = now > b->last_ns ? (now - b->last_ns) / step : 0;
 	if (b->last_ns == 0 || fresh + b->tokens >= burst) {
 		b->tokens = burst;
-		b->last_ns = now | 1;
+		b->last_ns = now ? now : 1;
 	} else {
 		b->tokens += (uint32_t)fresh;
 		b->last_ns += fresh * step;

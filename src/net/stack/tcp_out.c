@@ -70,7 +70,8 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint8_t flags, con
 		h[TCP_FLAGS] |= TCP_URG;
 		put_be16(h + TCP_UP, min_u32(t->snd_up - seq, 0xffff));
 	}
-	mem_copy(h + TCP_HLEN, opts, optlen);
+	if (optlen)
+		mem_copy(h + TCP_HLEN, opts, optlen);
 	put_be16(h + TCP_CSUM, csum_pseudo(&t->s.local.addr, &t->s.remote.addr, PROTO_TCP, p->len));
 	p->flags = PKT_CSUM_PARTIAL;
 	p->csum_start = 0;

@@ -409,7 +409,7 @@ void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 	                    .iss = make_cookie(st, &r.n, r.irs, i),
 	                    .tos = r.tos,
 	                    .ecn = r.ecn_ok};
-	st->tcp->cookie_seen_ns = st->now | 1;
+	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
 	st->stats.tcp_cookie_sent++;
 	send_syn_ack(st, &a);
 }
