@@ -60,6 +60,11 @@ static void host_free(void *ctx, void *p, size_t size)
 
 static const struct net_ops ops = {now_ns, entropy, host_alloc, host_free, NULL, NULL, NULL};
 
+const struct net_ops *rig_ops(void)
+{
+	return &ops;
+}
+
 /* ---- the wire ---- */
 
 static void insert(struct frame **list, struct frame *f)
@@ -549,6 +554,7 @@ void peer_connect(struct peer *p, struct rig *r, const struct peer_opts *o)
 	p->ts_ecr = s.ts_val;
 	p->ws = (uint8_t)(o->ws >= 0 ? o->ws : 0);
 	p->stack_ws = s.ws;
+	rig_run(r, o->rtt_ns);
 	peer_send(p, ACK, NULL, 0);
 	ck_assert_int_eq(net_accept(l, &p->s, NULL), 0);
 	net_close(l);

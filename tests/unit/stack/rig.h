@@ -73,6 +73,7 @@ void rig_run(struct rig *r, uint64_t ns);
 bool rig_until(struct rig *r, uint64_t ns, bool (*cond)(void *), void *ctx);
 void rig_poll(struct rig *r);
 uint32_t rig_rand(uint64_t *state);
+const struct net_ops *rig_ops(void); /* their context is a struct host */
 
 struct net_addr ip(const char *text);
 struct net_endpoint ep(const char *addr, unsigned port);
@@ -141,7 +142,8 @@ struct peer_opts {
 	uint16_t mss;
 	uint32_t wnd;
 	bool ts, sack, ecn;
-	int ws; /* -1: none */
+	int ws;          /* -1: none */
+	uint64_t rtt_ns; /* of the handshake */
 };
 /* The test connects to a listener of the stack's on port 80, which accepts. */
 void peer_connect(struct peer *p, struct rig *r, const struct peer_opts *o);
