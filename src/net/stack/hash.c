@@ -28,10 +28,10 @@ static void sip_rounds(struct sip *s, unsigned n)
 	}
 }
 
-static void sip_word(struct sip *s, uint64_t m)
+static void sip_word(struct sip *s, uint64_t m, unsigned rounds)
 {
 	s->v3 ^= m;
-	sip_rounds(s, 2);
+	sip_rounds(s, rounds);
 	s->v0 ^= m;
 }
 
@@ -43,16 +43,27 @@ static uint64_t get_le64(const uint8_t *p, size_t n)
 	return v;
 }
 
-uint64_t hash_sip(const struct hash_key *key, const void *data, size_t len)
+static uint64_t sip(const struct hash_key *key, const void *data, size_t len, unsigned c,
+                    unsigned d)
 {
 	const uint8_t *p = data;
 	struct sip s = {key->k[0] ^ 0x736f6d6570736575, key->k[1] ^ 0x646f72616e646f6d,
 	                key->k[0] ^ 0x6c7967656e657261, key->k[1] ^ 0x7465646279746573};
 	size_t left = len;
 	for (; left >= 8; left -= 8, p += 8)
-		sip_word(&s, get_le64(p, 8));
-	sip_word(&s, get_le64(p, left) | (uint64_t)len << 56);
+		sip_word(&s, get_le64(p, 8), c);
+	sip_word(&s, get_le64(p, left) | (uint64_t)len << 56, c);
 	s.v2 ^= 0xff;
-	sip_rounds(&s, 4);
+	sip_rounds(&s, d);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t hash_sip(const struct hash_key *key, const void *data, size_t len)
+{
+	return sip(key, data, len, 2, 4);
+}
+
+uint64_t hash_table(const struct hash_key *key, const void *data, size_t len)
+{
+	return sip(key, data, len, 1, 3);
 }

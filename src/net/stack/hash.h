@@ -10,5 +10,7 @@ struct hash_key {
 };
 
 uint64_t hash_sip(const struct hash_key *key, const void *data, size_t len);
+/* SipHash-1-3, for tables: its values are never seen from outside. */
+uint64_t hash_table(const struct hash_key *key, const void *data, size_t len);
 
 #endif

@@ -16,12 +16,11 @@ static void ip6_push(struct pkt *p, const struct ip_tx *tx)
 	mem_copy(h + IP6_DST, tx->dst.b, 16);
 }
 
-/* RFC 6864: only what may be fragmented needs an identification, but zero everywhere would tell
- * how the host is made; so a keyed hash of the addresses and a count. */
-static uint32_t next_id(struct net_stack *st, const struct ip_tx *tx)
+/* RFC 6864: only what may be fragmented needs an identification, and that one must not tell how
+ * much else is sent. Atomic datagrams carry zero, as Linux's do. */
+static uint32_t next_id(struct net_stack *st)
 {
-	uint32_t h = (uint32_t)hash_sip(&st->key_table, &tx->dst, sizeof(tx->dst));
-	return (h + ++st->ip_id_salt) & 0xffff;
+	return stack_random(st) & 0xffff;
 }
 
 static void send_one(struct net_stack *st, struct pkt *p, const struct ip_tx *tx)
@@ -36,8 +35,7 @@ static void send_one(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 		return;
 	}
 	if (addr_is_v4(&tx->dst))
-		(void)ip4_push(p, tx,
-		               tx->df ? next_id(st, tx) << 16 | IP4_DF : next_id(st, tx) << 16);
+		(void)ip4_push(p, tx, tx->df ? IP4_DF : next_id(st) << 16);
 	else
 		ip6_push(p, tx);
 	if_output(nif, p, &tx->next_hop);
@@ -110,7 +108,7 @@ static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 {
 	bool v4 = addr_is_v4(&tx->dst);
 	uint32_t room = (mtu - (v4 ? IP4_HLEN : IP6_HLEN + 8)) & ~7u;
-	uint32_t id = v4 ? next_id(st, tx) : stack_random(st);
+	uint32_t id = v4 ? next_id(st) : stack_random(st);
 	bool ok = pkt_finish_csum(p);
 	for (uint32_t off = 0; ok && off < p->len; off += room) {
 		uint32_t n = min_u32(room, p->len - off);

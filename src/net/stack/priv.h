@@ -137,7 +137,6 @@ struct net_stack {
 	uint32_t pmtu_count;
 	struct reass *reass;
 	uint32_t frag_mem;
-	uint16_t ip_id_salt;
 	struct pkt *loop_head, *loop_tail;
 	struct bucket icmp_bucket, challenge_bucket;
 	uint64_t rng_state[4];

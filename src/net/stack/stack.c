@@ -122,7 +122,6 @@ struct net_stack *net_stack_create(const struct net_cfg *cfg)
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		st->ops->entropy(st->ctx, keys[i], sizeof(*keys[i]));
 	st->ops->entropy(st->ctx, st->rng_state, sizeof(st->rng_state));
-	st->ip_id_salt = (uint16_t)stack_random(st);
 	st->woken_for = TIMER_NEVER;
 	if (tcp_init(st) < 0 || add_loopback(st) < 0) {
 		net_stack_destroy(st);

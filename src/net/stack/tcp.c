@@ -39,22 +39,30 @@ void tcp_exit(struct net_stack *st)
 
 /* ---- the table ---- */
 
+static void put_tuple(uint8_t *out, const struct net_addr *laddr, uint16_t lport,
+                      const struct net_addr *raddr, uint16_t rport)
+{
+	mem_copy(out, laddr->b, 16);
+	mem_copy(out + 16, raddr->b, 16);
+	put_be16(out + 32, lport);
+	put_be16(out + 34, rport);
+}
+
 static uint64_t tuple_hash(const struct hash_key *key, const struct net_addr *laddr, uint16_t lport,
                            const struct net_addr *raddr, uint16_t rport)
 {
 	uint8_t in[36];
-	mem_copy(in, laddr->b, 16);
-	mem_copy(in + 16, raddr->b, 16);
-	put_be16(in + 32, lport);
-	put_be16(in + 34, rport);
+	put_tuple(in, laddr, lport, raddr, rport);
 	return hash_sip(key, in, sizeof(in));
 }
 
 static struct tnode **chain_of(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
                                const struct net_addr *raddr, uint16_t rport)
 {
-	uint64_t h = tuple_hash(&st->key_table, laddr, lport, raddr, rport);
-	return &st->tcp->bucket[(uint32_t)h & st->tcp->mask];
+	uint8_t in[36];
+	put_tuple(in, laddr, lport, raddr, rport);
+	return &st->tcp->bucket[(uint32_t)hash_table(&st->key_table, in, sizeof(in)) &
+	                        st->tcp->mask];
 }
 
 /* Twice as many buckets; without memory for it, chains get longer. */
