@@ -1,0 +1,21 @@
+/* Memory for core and what stands on it. Any context; NULL or 0 when there is none. */
+#ifndef GK_CORE_MEMORY_H
+#define GK_CORE_MEMORY_H
+
+#include "guest-kernel/core/spinlock.h"
+
+struct memory {
+	struct spinlock lock;
+	struct arch_range free[ARCH_RANGES_MAX];
+	unsigned free_count;
+	uint64_t total_bytes, used_bytes;
+	void *lists[10]; /* freed blocks of 32 << i bytes */
+};
+
+bool memory_init(struct memory *m, const struct arch_boot *boot);
+uint64_t frame_get(void); /* one frame, not cleared */
+void frame_put(uint64_t phys);
+void *mem_alloc(size_t bytes); /* zeroed, 16-byte aligned */
+void mem_free(void *p);
+
+#endif
