@@ -5,6 +5,8 @@
 
 #include "guest-kernel/core/panic.h"
 
+#define CPU_PATIENCE_NS (200 * NS_PER_MS)
+
 static const struct arch_handlers handlers = {
         .enter = sched_enter,
         .timer = sched_timer,
@@ -39,7 +41,7 @@ static void cpu_init(struct kernel *k, struct cpu *cpu, uint32_t index)
 	arch_local_set(cpu);
 	sched_adopt_idle(cpu, &cpu->idle);
 	unsigned long flags = spin_lock_irqsave(&k->sched.lock);
-	k->cpus[index] = cpu;
+	__atomic_store_n(&k->cpus[index], cpu, __ATOMIC_RELEASE);
 	k->cpus_online++;
 	spin_unlock_irqrestore(&k->sched.lock, flags);
 }
@@ -95,7 +97,12 @@ static bool start_cpu(struct kernel *k, unsigned index)
 	cpu->kernel = k;
 	cpu->index = index;
 	/* A CPU that does not answer in time may do so later: what it was given stays its own. */
-	return arch_cpu_start(index, stack, cpu_main, cpu, &frames);
+	if (!arch_cpu_start(index, stack, cpu_main, cpu, &frames))
+		return false;
+	uint64_t end = arch_now_ns() + CPU_PATIENCE_NS;
+	while (!__atomic_load_n(&k->cpus[index], __ATOMIC_ACQUIRE) && arch_now_ns() < end)
+		arch_cpu_relax();
+	return __atomic_load_n(&k->cpus[index], __ATOMIC_ACQUIRE) != NULL;
 }
 
 unsigned kernel_start_cpus(struct kernel *k, unsigned max)
