@@ -14,9 +14,9 @@
  *   bool arch_irq_off(void)                        whether they are off
  *   void arch_cpu_relax(void)                      in a loop that waits for another CPU
  *   uint64_t arch_cycles(void)                     grows by about one a cycle
- *   void *arch_local(void), *arch_current(void)    two words of the executing CPU, NULL at first: its
- *                                                  struct cpu, and the task it runs
- *   void arch_local_set(void *), arch_current_set(void *)
+ *   void *arch_local(void), *arch_current(void)    two words of the executing CPU, NULL at first:
+ * its struct cpu, and the task it runs void arch_local_set(void *), arch_current_set(void *)
+ *   ARCH_STACK_BYTES, ARCH_STACK_PAGES             of a task's stack, and the frames taken for it
  *
  * A CPU is known by its index, 0 to the number of CPUs - 1. Interrupts are off on entry to
  * arch_handlers' functions and to kernel_main.
@@ -35,9 +35,6 @@
 #define ARCH_RANGES_MAX  32u
 #define ARCH_CMDLINE_MAX 2048u
 
-/* Every task's stack has this size; the page below it faults. */
-#define ARCH_STACK_BYTES 16384u
-#define ARCH_STACK_PAGES (ARCH_STACK_BYTES / ARCH_PAGE_SIZE)
 #define ARCH_STACKS_MAX  2048u
 
 /* ---- the executing CPU ---------------------------------------------------------------------- */
@@ -82,10 +79,10 @@ void arch_context_fini(struct arch_context *c);
 
 /* Called with interrupts off on the CPU that was interrupted. Set before interrupts are on. */
 struct arch_handlers {
-	void (*enter)(void);   /* the first act of every interrupt */
-	void (*timer)(void);   /* the deadline of arch_timer_set has come */
-	void (*kick)(void);    /* arch_kick from another CPU */
-	void (*leave)(void);   /* the last act of every interrupt: may switch contexts */
+	void (*enter)(void); /* the first act of every interrupt */
+	void (*timer)(void); /* the deadline of arch_timer_set has come */
+	void (*kick)(void);  /* arch_kick from another CPU */
+	void (*leave)(void); /* the last act of every interrupt: may switch contexts */
 };
 void arch_handlers_set(const struct arch_handlers *h);
 
@@ -99,7 +96,8 @@ void arch_timer_set(uint64_t deadline_ns);
 void arch_kick(unsigned cpu);
 /* Stops all other CPUs where they are. For a crash. */
 void arch_stop_others(void);
-/* Entered with interrupts off; waits with them on until one has been handled; they are off again. */
+/* Entered with interrupts off; waits with them on until one has been handled; they are off again.
+ */
 void arch_idle(void);
 
 typedef void (*arch_irq_fn)(void *ctx);
@@ -155,14 +153,14 @@ struct arch_virtio_slot {
 
 /* What the machine consists of; the same from arch_boot on. */
 struct arch_boot {
-	const char *machine; /* "vmm", "QEMU microvm", … */
+	const char *machine;  /* "vmm", "QEMU microvm", … */
 	const char *found_by; /* how the devices were found */
 	char cmdline[ARCH_CMDLINE_MAX];
 	unsigned cpus;
-	uint64_t ram_bytes;                        /* all of it */
-	struct arch_range free[ARCH_RANGES_MAX];   /* page aligned, ascending: for mm */
+	uint64_t ram_bytes;                      /* all of it */
+	struct arch_range free[ARCH_RANGES_MAX]; /* page aligned, ascending: for mm */
 	unsigned free_count;
-	uintptr_t direct_map; /* arch_ram(p) is p + direct_map */
+	uintptr_t direct_map;              /* arch_ram(p) is p + direct_map */
 	struct arch_range ramdisk, policy; /* physical; empty if there is none */
 	struct arch_virtio_slot virtio[ARCH_VIRTIO_MAX];
 	unsigned virtio_count;

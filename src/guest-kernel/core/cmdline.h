@@ -19,8 +19,8 @@ bool cmdline_next(struct cmdline_iter *it, const char **value, size_t *len);
 bool cmdline_get(const char *cmdline, const char *key, char *out, size_t cap);
 
 /*
- * Decimal, or hexadecimal after 0x. Returns how many of the LEN characters belong to the number, 0 if
- * there is none or it exceeds 64 bits. parse_size takes a suffix K, M or G as well.
+ * Decimal, or hexadecimal after 0x. Returns how many of the LEN characters belong to the number, 0
+ * if there is none or it exceeds 64 bits. parse_size takes a suffix K, M or G as well.
  */
 size_t parse_number(const char *text, size_t len, uint64_t *out);
 size_t parse_size(const char *text, size_t len, uint64_t *out);

@@ -1,6 +1,6 @@
 /*
- * Formatting without a C library: %d %i %u %x %X %c %s %p %%, with 0, -, width, precision of %s, and
- * l, ll, z. Anything else is written as it stands.
+ * Formatting without a C library: %d %i %u %x %X %c %s %p %%, with 0, -, width, precision of %s,
+ * and l, ll, z. Anything else is written as it stands.
  */
 #ifndef GK_CORE_FMT_H
 #define GK_CORE_FMT_H

@@ -40,9 +40,10 @@ static void cpu_init(struct kernel *k, struct cpu *cpu, uint32_t index)
 	timers_init(&cpu->timers);
 	arch_local_set(cpu);
 	sched_adopt_idle(cpu, &cpu->idle);
+	/* The scheduler goes through the CPUs: under its lock there is one more. */
 	unsigned long flags = spin_lock_irqsave(&k->sched.lock);
+	(void)__atomic_add_fetch(&k->cpus_online, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&k->cpus[index], cpu, __ATOMIC_RELEASE);
-	k->cpus_online++;
 	spin_unlock_irqrestore(&k->sched.lock, flags);
 }
 

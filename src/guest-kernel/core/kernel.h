@@ -1,6 +1,6 @@
 /*
- * One kernel: all its state hangs off it. On the machine there is one, in a hosted process as many as
- * tests make. And the order of boot.
+ * One kernel: all its state hangs off it. On the machine there is one, in a hosted process as many
+ * as tests make. And the order of boot.
  */
 #ifndef GK_CORE_KERNEL_H
 #define GK_CORE_KERNEL_H
@@ -80,8 +80,8 @@ static inline struct cpu *this_cpu(void)
 void kernel_console_write(struct kernel *k, const char *text, size_t len);
 
 /*
- * Starts K, all zero, on the machine that BOOT describes, with main_fn(main_arg) as its first task on
- * the boot CPU; never returns. Called once, with interrupts off.
+ * Starts K, all zero, on the machine that BOOT describes, with main_fn(main_arg) as its first task
+ * on the boot CPU; never returns. Called once, with interrupts off.
  */
 _Noreturn void kernel_start(struct kernel *k, const struct arch_boot *boot, task_fn main_fn,
                             void *main_arg);

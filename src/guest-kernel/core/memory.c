@@ -25,6 +25,11 @@ bool memory_init(struct memory *m, const struct arch_boot *boot)
 	return m->total_bytes >= GK_MEMORY_MIN;
 }
 
+uint64_t memory_in_use(struct memory *m)
+{
+	return __atomic_load_n(&m->in_use, __ATOMIC_RELAXED);
+}
+
 static uint64_t bump(struct memory *m, uint64_t bytes)
 {
 	for (unsigned i = 0; i < m->free_count; i++) {
@@ -73,9 +78,11 @@ void *mem_alloc(size_t bytes)
 	if (b) {
 		m->lists[c] = b->next;
 	} else {
-		uint64_t at = bump(m, ((uint64_t)CLASS_MIN << c) < 4096 ? 4096 : (uint64_t)CLASS_MIN << c);
+		uint64_t at = bump(m, ((uint64_t)CLASS_MIN << c) < 4096 ? 4096
+		                                                        : (uint64_t)CLASS_MIN << c);
 		b = at ? arch_ram(at) : NULL;
 	}
+	m->in_use += b ? (uint64_t)CLASS_MIN << c : 0;
 	spin_unlock_irqrestore(&m->lock, flags);
 	if (!b)
 		return NULL;
@@ -91,6 +98,7 @@ void mem_free(void *p)
 	struct block *b = (struct block *)p - 1;
 	unsigned long flags = spin_lock_irqsave(&m->lock);
 	uint64_t c = b->class;
+	m->in_use -= (uint64_t)CLASS_MIN << c;
 	b->next = m->lists[c];
 	m->lists[c] = b;
 	spin_unlock_irqrestore(&m->lock, flags);

@@ -8,11 +8,13 @@ struct memory {
 	struct spinlock lock;
 	struct arch_range free[ARCH_RANGES_MAX];
 	unsigned free_count;
-	uint64_t total_bytes, used_bytes;
-	void *lists[10]; /* freed blocks of 32 << i bytes */
+	uint64_t total_bytes, used_bytes, in_use;
+	void *lists[16]; /* freed blocks of 32 << i bytes */
 };
 
 bool memory_init(struct memory *m, const struct arch_boot *boot);
+/* What has been given out and not come back, without stacks and page tables. */
+uint64_t memory_in_use(struct memory *m);
 uint64_t frame_get(void); /* one frame, not cleared */
 void frame_put(uint64_t phys);
 void *mem_alloc(size_t bytes); /* zeroed, 16-byte aligned */

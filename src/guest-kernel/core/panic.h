@@ -29,10 +29,10 @@ _Noreturn void crash_report(const struct crash *c);
 _Noreturn void panic(const char *format, ...) GK_PRINTF(1, 2);
 
 /* An assertion that stays on. */
-#define gk_assert(cond)                                                                            \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			panic("%s:%d: assertion '%s'", __FILE_NAME__, __LINE__, #cond);           \
+#define gk_assert(cond)                                                                 \
+	do {                                                                            \
+		if (!(cond))                                                            \
+			panic("%s:%d: assertion '%s'", __FILE_NAME__, __LINE__, #cond); \
 	} while (0)
 
 #endif

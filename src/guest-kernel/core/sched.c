@@ -80,6 +80,11 @@ void sched_make_ready(struct kernel *k, struct task *t)
 	find_cpu(k, t);
 }
 
+void sched_look_again(struct kernel *k, uint32_t cpu)
+{
+	poke(k->cpus[cpu]);
+}
+
 static struct task *take_next(struct kernel *k, struct cpu *cpu)
 {
 	struct sched *s = &k->sched;

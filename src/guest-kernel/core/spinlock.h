@@ -1,7 +1,7 @@
 /*
  * Ticket locks: fair, with the holder's CPU for assertions. They are held with interrupts off,
- * always: a holder is neither interrupted nor preempted. All bits zero is an open lock. Locks with a
- * name take part in the order check of debug builds (lockcheck.h).
+ * always: a holder is neither interrupted nor preempted. All bits zero is an open lock. Locks with
+ * a name take part in the order check of debug builds (lockcheck.h).
  */
 #ifndef GK_CORE_SPINLOCK_H
 #define GK_CORE_SPINLOCK_H

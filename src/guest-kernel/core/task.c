@@ -83,6 +83,7 @@ static struct task *make_task(const char *name, unsigned prio, task_fn fn, void 
 	t->fn = fn;
 	t->arg = arg;
 	t->prio = (uint8_t)(prio < TASK_PRIORITIES ? prio : TASK_PRIORITIES - 1);
+	t->own_prio = t->prio;
 	t->refs = 2;
 	timer_init(&t->timeout, on_timeout);
 	list_init(&t->joiners);
@@ -229,22 +230,53 @@ void task_sleep(uint64_t ns)
 	task_sleep_until(arch_now_ns() + ns);
 }
 
-void task_set_prio(struct task *t, unsigned prio)
+static void change_prio(struct task *t, unsigned prio)
+{
+	struct kernel *k = t->kernel;
+	bool ready = t->state == TASK_READY;
+	if (t->prio == prio)
+		return;
+	if (ready)
+		sched_dequeue(k, t);
+	t->prio = (uint8_t)prio;
+	if (ready)
+		sched_make_ready(k, t);
+	else if (t->state == TASK_RUNNING)
+		sched_look_again(k, t->cpu);
+}
+
+enum prio_change { PRIO_SET, PRIO_LEND, PRIO_RETURN };
+
+static void set_prio(struct task *t, unsigned prio, enum prio_change how)
 {
 	struct kernel *k = t->kernel;
 	bool was_off = arch_irq_off();
 	unsigned long flags = arch_irq_save();
 	spin_lock(&k->sched.lock);
-	bool ready = t->state == TASK_READY;
-	if (ready)
-		sched_dequeue(k, t);
-	t->prio = (uint8_t)(prio < TASK_PRIORITIES ? prio : TASK_PRIORITIES - 1);
-	if (ready)
-		sched_make_ready(k, t);
-	else if (t->state == TASK_RUNNING)
-		__atomic_store_n(&k->cpus[t->cpu]->resched, true, __ATOMIC_RELAXED);
+	if (how == PRIO_SET)
+		t->own_prio = (uint8_t)prio;
+	if (how == PRIO_RETURN)
+		prio = t->own_prio;
+	if (how != PRIO_LEND || prio < t->prio)
+		change_prio(t, prio);
 	spin_unlock(&k->sched.lock);
 	sched_preempt(flags, was_off);
+}
+
+void task_set_prio(struct task *t, unsigned prio)
+{
+	set_prio(t, prio < TASK_PRIORITIES ? prio : TASK_PRIORITIES - 1, PRIO_SET);
+}
+
+void task_lend_prio(struct task *t, unsigned prio)
+{
+	set_prio(t, prio, PRIO_LEND);
+}
+
+void task_return_prio(struct task *t)
+{
+	if (t->prio != t->own_prio)
+		set_prio(t, 0, PRIO_RETURN);
 }
 
 static void describe(const struct task *t, struct task_info *out)

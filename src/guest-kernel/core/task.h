@@ -1,6 +1,6 @@
 /*
- * Tasks and their scheduler. Eight priorities, 0 the most urgent: on all CPUs together, what runs is
- * always the most urgent of what is ready. Within a priority the one that has run least comes
+ * Tasks and their scheduler. Eight priorities, 0 the most urgent: on all CPUs together, what runs
+ * is always the most urgent of what is ready. Within a priority the one that has run least comes
  * first; a task that was blocked starts level with the others, not with a credit. A slice is 4 ms.
  * One lock and one set of queues serve all CPUs (at most 32): that is what makes the order global.
  */
@@ -34,17 +34,17 @@ struct task {
 	void *arg;
 	char name[TASK_NAME_BYTES];
 	uint32_t id;
-	uint32_t refs; /* the creator's and its own */
-	uint32_t cpu;  /* runs there, or ran there last */
-	uint32_t slot; /* of its stack */
-	uint8_t prio;
-	uint8_t state;  /* enum task_state, under the scheduler's lock */
-	bool token;     /* a wake-up that nobody has waited for yet */
+	uint32_t refs;          /* the creator's and its own */
+	uint32_t cpu;           /* runs there, or ran there last */
+	uint32_t slot;          /* of its stack */
+	uint32_t mutexes;       /* that it holds */
+	uint8_t prio, own_prio; /* as it is now, perhaps lent; its own */
+	uint8_t state;          /* enum task_state, under the scheduler's lock */
+	bool token;             /* a wake-up that nobody has waited for yet */
 	bool idle;
 	uint64_t vruntime_ns, ran_ns, since_ns, switches;
 	struct timer timeout;
-	struct list joiners; /* of struct task_joiner */
-	void *mailbox;
+	struct list joiners;
 };
 
 struct sched {
@@ -78,6 +78,9 @@ void task_yield(void);
 void task_sleep_until(uint64_t deadline_ns);
 void task_sleep(uint64_t ns);
 void task_set_prio(struct task *t, unsigned prio);
+/* For mutexes: T has at least PRIO until task_return_prio. */
+void task_lend_prio(struct task *t, unsigned prio);
+void task_return_prio(struct task *t);
 
 /*
  * Waits for task_wake on the current task; one that came before returns at once. False if

@@ -8,6 +8,8 @@ void sched_enqueue(struct kernel *k, struct task *t);
 void sched_dequeue(struct kernel *k, struct task *t);
 /* Puts T into its queue and sees to it that a CPU takes it. */
 void sched_make_ready(struct kernel *k, struct task *t);
+/* The task that runs on CPU is less urgent than it was. */
+void sched_look_again(struct kernel *k, uint32_t cpu);
 /* To the next task; returns when the one that runs now is resumed, with the lock held. */
 void sched_switch(struct kernel *k);
 /* What every context does first when it comes up: lets the lock go. */

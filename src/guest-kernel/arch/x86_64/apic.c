@@ -1,6 +1,6 @@
 /*
- * The local APIC (Intel SDM 3A, chapter 10): by MSR where the CPU has x2APIC, else by its registers.
- * The timer is in TSC-deadline mode where there is one, else one-shot.
+ * The local APIC (Intel SDM 3A, chapter 10): by MSR where the CPU has x2APIC, else by its
+ * registers. The timer is in TSC-deadline mode where there is one, else one-shot.
  */
 #include "x86.h"
 

@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define X86_FLAGS_IF 0x200ul
+#define ARCH_STACK_BYTES 16384u
+#define ARCH_STACK_PAGES 4u
+#define X86_FLAGS_IF     0x200ul
 
 static inline unsigned arch_cpu(void)
 {

@@ -7,11 +7,11 @@
 #include <string.h>
 #include "x86.h"
 
-#define LOW_END       0x100000ull /* below lies what firmware and VMMs leave */
-#define WAY_UP_END    0x400000ull /* mapped one to one by entry.S */
-#define EARLY_PAGES   32u
-#define MEMMAP_MAX    64u
-#define GIB           (1ull << 30)
+#define LOW_END     0x100000ull /* below lies what firmware and VMMs leave */
+#define WAY_UP_END  0x400000ull /* mapped one to one by entry.S */
+#define EARLY_PAGES 32u
+#define MEMMAP_MAX  64u
+#define GIB         (1ull << 30)
 
 struct arch_boot x86_boot = {.machine = "x86", .found_by = "nothing", .cpus = 1};
 

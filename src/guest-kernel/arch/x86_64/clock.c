@@ -4,7 +4,7 @@
  */
 #include "x86.h"
 
-#define NS_PER_S 1000000000ull
+#define NS_PER_S         1000000000ull
 
 #define CPUID_HYPERVISOR 0x40000000u
 #define CPUID_KVM        0x40000001u
@@ -12,13 +12,13 @@
 #define KVM_CLOCKSOURCE2 (1u << 3)
 #define TSC_STABLE       1u
 
-#define PIT_HZ       1193182u
-#define PIT_CHANNEL2 0x42u
-#define PIT_COMMAND  0x43u
-#define PORT_B       0x61u
-#define PIT_TICKS    2386u /* 2 ms */
-#define RTC_INDEX    0x70u
-#define RTC_DATA     0x71u
+#define PIT_HZ           1193182u
+#define PIT_CHANNEL2     0x42u
+#define PIT_COMMAND      0x43u
+#define PORT_B           0x61u
+#define PIT_TICKS        2386u /* 2 ms */
+#define RTC_INDEX        0x70u
+#define RTC_DATA         0x71u
 
 struct kvm_time {
 	uint32_t version, pad;
@@ -37,7 +37,7 @@ static struct kvm_wall kvm_wall;
 static bool have_kvm;
 static uint64_t tsc_khz = 1000000, tsc_base, system_base, wall_boot_ns;
 static uint64_t tsc_to_ns = 1ull << 32; /* ns a tick, times 2^32 */
-static uint32_t apic_khz = 1000000; /* KVM and QEMU alike */
+static uint32_t apic_khz = 1000000;     /* KVM and QEMU alike */
 static uint64_t last_ns;
 
 static uint64_t scale(uint64_t delta, int shift, uint32_t mul)
@@ -62,7 +62,8 @@ static uint64_t kvm_now(unsigned cpu, uint8_t *flags)
 	return ns;
 }
 
-/* Clocks of several CPUs that KVM does not call stable are held together by the last value given. */
+/* Clocks of several CPUs that KVM does not call stable are held together by the last value given.
+ */
 static uint64_t not_before(uint64_t ns)
 {
 	uint64_t last = __atomic_load_n(&last_ns, __ATOMIC_RELAXED);
@@ -125,7 +126,8 @@ static uint64_t rtc_ns(void)
 	uint32_t month = bcd(8), day = bcd(7);
 	if (month == 0 || month > 12 || day == 0 || day > 31)
 		return 0;
-	uint64_t s = days(2000 + bcd(9), month, day) * 86400 + bcd(4) * 3600u + bcd(2) * 60u + bcd(0);
+	uint64_t s =
+	        days(2000 + bcd(9), month, day) * 86400 + bcd(4) * 3600u + bcd(2) * 60u + bcd(0);
 	return s * NS_PER_S;
 }
 

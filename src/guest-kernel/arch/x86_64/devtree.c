@@ -109,8 +109,8 @@ static void read_cpu(int node)
 {
 	const fdt32_t *reg = cells(node, "reg", 1);
 	if (!reg || x86_boot.cpus == ARCH_CPUS_MAX) {
-		complain(reg ? "the device tree has more than 32 CPUs" :
-		               "a cpu node of the device tree has no good reg");
+		complain(reg ? "the device tree has more than 32 CPUs"
+		             : "a cpu node of the device tree has no good reg");
 		return;
 	}
 	/* The one that runs is CPU 0, whatever its place in the tree. */
@@ -122,12 +122,9 @@ static const struct {
 	const char *compatible;
 	void (*read)(int node);
 } devices[] = {
-        {"virtio,mmio", read_virtio},
-        {"ns16550a", read_serial},
-        {"intel,ce4100-ioapic", read_ioapic},
-        {"vmm,power", read_power},
-        {"vmm,debug-exit", read_debug_exit},
-        {"qemu,pvpanic", read_panic},
+        {"virtio,mmio", read_virtio},         {"ns16550a", read_serial},
+        {"intel,ce4100-ioapic", read_ioapic}, {"vmm,power", read_power},
+        {"vmm,debug-exit", read_debug_exit},  {"qemu,pvpanic", read_panic},
 };
 
 static void read_node(int node)
@@ -153,9 +150,8 @@ static void read_root(void)
 	if (p && len > 0)
 		x86_boot.machine = p;
 	int chosen = fdt_path_offset(tree, "/chosen");
-	p = chosen >= 0 && x86_boot.cmdline[0] == '\0' ?
-	            fdt_getprop(tree, chosen, "bootargs", &len) :
-	            NULL;
+	p = chosen >= 0 && x86_boot.cmdline[0] == '\0' ? fdt_getprop(tree, chosen, "bootargs", &len)
+	                                               : NULL;
 	if (p && len > 0 && (size_t)len < sizeof(x86_boot.cmdline))
 		memcpy(x86_boot.cmdline, p, (size_t)len);
 }

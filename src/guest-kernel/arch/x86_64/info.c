@@ -62,7 +62,8 @@ void arch_cache_llc(struct arch_cache *out)
 		out->known = caches_of(0x8000001du, out);
 }
 
-/* Count; then an offset into the image and one into the names for each, ascending; then the names. */
+/* Count; then an offset into the image and one into the names for each, ascending; then the names.
+ */
 const char *arch_symbol(uintptr_t pc, uintptr_t *offset)
 {
 	if (!gk_symbols || pc < (uintptr_t)gk_image || pc >= (uintptr_t)gk_text_end)

@@ -1,11 +1,11 @@
 /* IOAPICs (Intel 82093AA): each line in use has a vector of its own, all on CPU 0. */
 #include "x86.h"
 
-#define REG_SELECT 0x00u
-#define REG_WINDOW 0x10u
-#define IOAPIC_VER 0x01u
-#define REDIRECT   0x10u
-#define LEVEL      0x8000u
+#define REG_SELECT   0x00u
+#define REG_WINDOW   0x10u
+#define IOAPIC_VER   0x01u
+#define REDIRECT     0x10u
+#define LEVEL        0x8000u
 
 #define IOAPICS_MAX  2u
 #define HANDLERS_MAX 48u

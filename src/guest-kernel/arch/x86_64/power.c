@@ -1,4 +1,5 @@
-/* The ends of the machine: each tries what the machine has, then a way that every VMM understands. */
+/* The ends of the machine: each tries what the machine has, then a way that every VMM understands.
+ */
 #include "x86.h"
 
 #define I8042_COMMAND 0x64u

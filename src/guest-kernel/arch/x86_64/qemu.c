@@ -5,24 +5,24 @@
  */
 #include "x86.h"
 
-#define PORT_SELECT   0x510u
-#define PORT_DATA     0x511u
-#define KEY_SIGNATURE 0x00u
-#define KEY_NB_CPUS   0x05u
+#define PORT_SELECT     0x510u
+#define PORT_DATA       0x511u
+#define KEY_SIGNATURE   0x00u
+#define KEY_NB_CPUS     0x05u
 
-#define WINDOWS      0xfeb00000ull
-#define WINDOW_BYTES 0x200u
-#define WINDOW_COUNT 24u
-#define IOAPIC_1     0xfec00000ull
-#define IOAPIC_2     0xfec10000ull
-#define IOAPIC_PINS  24u
-#define GSI_FIRST    5u /* with one IOAPIC: eight devices at most */
+#define WINDOWS         0xfeb00000ull
+#define WINDOW_BYTES    0x200u
+#define WINDOW_COUNT    24u
+#define IOAPIC_1        0xfec00000ull
+#define IOAPIC_2        0xfec10000ull
+#define IOAPIC_PINS     24u
+#define GSI_FIRST       5u /* with one IOAPIC: eight devices at most */
 
-#define GED_REGS           0xfea00200ull /* sleep control, sleep status, reset */
-#define GED_SLEEP_TO_S5    0x34u
-#define GED_RESET          0x02u
-#define GED_RESET_VALUE    0x42u
-#define VIRTIO_MAGIC       0x74726976u
+#define GED_REGS        0xfea00200ull /* sleep control, sleep status, reset */
+#define GED_SLEEP_TO_S5 0x34u
+#define GED_RESET       0x02u
+#define GED_RESET_VALUE 0x42u
+#define VIRTIO_MAGIC    0x74726976u
 
 static uint32_t read_key(uint16_t key, unsigned bytes)
 {
@@ -49,8 +49,8 @@ static void add_windows(bool two_ioapics)
 	uint32_t count = two_ioapics ? WINDOW_COUNT : 8;
 	for (uint32_t i = 0; i < count && x86_boot.virtio_count < ARCH_VIRTIO_MAX; i++) {
 		uint32_t gsi = two_ioapics ? IOAPIC_PINS + i : GSI_FIRST + i;
-		x86_boot.virtio[x86_boot.virtio_count++] =
-		        (struct arch_virtio_slot){WINDOWS + i * WINDOW_BYTES, WINDOW_BYTES, gsi, false};
+		x86_boot.virtio[x86_boot.virtio_count++] = (struct arch_virtio_slot){
+		        WINDOWS + i * WINDOW_BYTES, WINDOW_BYTES, gsi, false};
 	}
 }
 

@@ -1,18 +1,18 @@
 /* The console: a 16550 (National PC16550D), eight data bits, with its FIFO. */
 #include "x86.h"
 
-#define RBR 0u
-#define THR 0u
-#define IER 1u
-#define FCR 2u
-#define LCR 3u
-#define MCR 4u
-#define LSR 5u
+#define RBR      0u
+#define THR      0u
+#define IER      1u
+#define FCR      2u
+#define LCR      3u
+#define MCR      4u
+#define LSR      5u
 
-#define LSR_DR    0x01u
-#define LSR_THRE  0x20u
-#define FIFO      16u
-#define PATIENCE  100000u /* reads of LSR: then the device is taken for dead, and written anyway */
+#define LSR_DR   0x01u
+#define LSR_THRE 0x20u
+#define FIFO     16u
+#define PATIENCE 100000u /* reads of LSR: then the device is taken for dead, and written anyway */
 
 static struct {
 	uint32_t lock;

@@ -1,7 +1,8 @@
-/* Starting the other CPUs (Intel SDM 3A, 8.4.4): one after the other, through a page below 1 MiB. */
+/* Starting the other CPUs (Intel SDM 3A, 8.4.4): one after the other, through a page below 1 MiB.
+ */
 #include "x86.h"
 
-#define AP_PAGE   0x8000u /* entry.S */
+#define AP_PAGE     0x8000u /* entry.S */
 #define PATIENCE_NS 200000000ull
 
 extern const char gk_ap_start[], gk_ap_end[];

@@ -35,7 +35,8 @@ static const char *const names[] = {
 
 static bool in_stack_hole(uint64_t addr)
 {
-	return addr >= STACK_WINDOW && addr < STACK_WINDOW + (uint64_t)ARCH_STACKS_MAX * STACK_SLOT &&
+	return addr >= STACK_WINDOW &&
+	       addr < STACK_WINDOW + (uint64_t)ARCH_STACKS_MAX * STACK_SLOT &&
 	       addr % STACK_SLOT < STACK_SLOT - ARCH_STACK_BYTES;
 }
 
@@ -88,11 +89,24 @@ static void report(const struct trap_frame *f)
 	        .address = f->vector == 14 || f->vector == 8 ? x86_cr2() : 0,
 	        .has_address = f->vector == 14 || f->vector == 8,
 	        .error = f->error,
-	        .regs = {{"rax", f->rax}, {"rbx", f->rbx}, {"rcx", f->rcx}, {"rdx", f->rdx},
-	                 {"rsi", f->rsi}, {"rdi", f->rdi}, {"rbp", f->rbp}, {"rsp", f->rsp},
-	                 {"r8", f->r8},   {"r9", f->r9},   {"r10", f->r10}, {"r11", f->r11},
-	                 {"r12", f->r12}, {"r13", f->r13}, {"r14", f->r14}, {"r15", f->r15},
-	                 {"rip", f->rip}, {"rflags", f->rflags}},
+	        .regs = {{"rax", f->rax},
+	                 {"rbx", f->rbx},
+	                 {"rcx", f->rcx},
+	                 {"rdx", f->rdx},
+	                 {"rsi", f->rsi},
+	                 {"rdi", f->rdi},
+	                 {"rbp", f->rbp},
+	                 {"rsp", f->rsp},
+	                 {"r8", f->r8},
+	                 {"r9", f->r9},
+	                 {"r10", f->r10},
+	                 {"r11", f->r11},
+	                 {"r12", f->r12},
+	                 {"r13", f->r13},
+	                 {"r14", f->r14},
+	                 {"r15", f->r15},
+	                 {"rip", f->rip},
+	                 {"rflags", f->rflags}},
 	        .reg_count = 18,
 	};
 	c.pcs[0] = f->rip;

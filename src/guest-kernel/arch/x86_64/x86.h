@@ -4,11 +4,11 @@
 
 #include "guest-kernel/arch/arch.h"
 
-#define KERNEL_OFFSET 0xffffffff80000000ull /* virtual - physical, of the image */
-#define DIRECT_MAP    0xffff800000000000ull /* virtual - physical, of RAM */
-#define STACK_WINDOW  0xffffc00000000000ull
-#define STACK_SLOT    0x8000u /* bytes: the upper half is the stack, the lower is not mapped */
-#define MMIO_WINDOW   0xffffe00000000000ull
+#define KERNEL_OFFSET           0xffffffff80000000ull /* virtual - physical, of the image */
+#define DIRECT_MAP              0xffff800000000000ull /* virtual - physical, of RAM */
+#define STACK_WINDOW            0xffffc00000000000ull
+#define STACK_SLOT              0x8000u /* bytes: the upper half is the stack, the lower is not mapped */
+#define MMIO_WINDOW             0xffffe00000000000ull
 
 #define MSR_APIC_BASE           0x1bu
 #define MSR_TSC_DEADLINE        0x6e0u
@@ -17,15 +17,15 @@
 #define MSR_KVM_WALL_CLOCK_NEW  0x4b564d00u
 #define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01u
 
-#define SELECTOR_CODE 0x08u
-#define SELECTOR_TSS  0x18u
+#define SELECTOR_CODE           0x08u
+#define SELECTOR_TSS            0x18u
 
 /* Vectors. Lower ones are exceptions. */
-#define VECTOR_DEVICES 0x30u /* one for each interrupt line in use */
+#define VECTOR_DEVICES     0x30u /* one for each interrupt line in use */
 #define VECTOR_DEVICES_END 0x70u
-#define VECTOR_TIMER    0x70u
-#define VECTOR_KICK     0x71u
-#define VECTOR_SPURIOUS 0x7fu
+#define VECTOR_TIMER       0x70u
+#define VECTOR_KICK        0x71u
+#define VECTOR_SPURIOUS    0x7fu
 
 /* Pushed by trap.S. */
 struct trap_frame {
@@ -167,10 +167,10 @@ void apic_init_cpu(void);
 uint32_t apic_id(void);
 void apic_eoi(void);
 void apic_send(uint32_t id, uint32_t command);
-#define APIC_INIT   0x4500u
-#define APIC_START  0x4600u
-#define APIC_NMI    0x4400u
-#define APIC_FIXED  0x4000u
+#define APIC_INIT  0x4500u
+#define APIC_START 0x4600u
+#define APIC_NMI   0x4400u
+#define APIC_FIXED 0x4000u
 
 /* ioapic.c */
 bool ioapic_add(uint64_t phys, uint32_t first_gsi);
