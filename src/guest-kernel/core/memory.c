@@ -30,6 +30,12 @@ uint64_t memory_in_use(struct memory *m)
 	return __atomic_load_n(&m->in_use, __ATOMIC_RELAXED);
 }
 
+uint64_t memory_free_bytes(void)
+{
+	struct memory *m = &kernel_of_cpu()->memory;
+	return m->total_bytes - m->used_bytes;
+}
+
 static uint64_t bump(struct memory *m, uint64_t bytes)
 {
 	for (unsigned i = 0; i < m->free_count; i++) {
@@ -102,4 +108,27 @@ void mem_free(void *p)
 	b->next = m->lists[c];
 	m->lists[c] = b;
 	spin_unlock_irqrestore(&m->lock, flags);
+}
+
+void *mem_pages(size_t count)
+{
+	struct memory *m = &kernel_of_cpu()->memory;
+	unsigned long flags = spin_lock_irqsave(&m->lock);
+	uint64_t at = bump(m, count * ARCH_PAGE_SIZE);
+	spin_unlock_irqrestore(&m->lock, flags);
+	return at ? arch_ram(at) : NULL;
+}
+
+void mem_pages_free(void *p)
+{
+	(void)p;
+}
+
+void memory_report(struct memory *m, void (*write)(void *ctx, const char *text, size_t len),
+                   void *ctx)
+{
+	char line[80], a[16], b[16];
+	size_t n = fmt(line, sizeof(line), "memory: %s, %s used\n", fmt_bytes(a, m->total_bytes),
+	               fmt_bytes(b, m->used_bytes));
+	write(ctx, line, n);
 }

@@ -109,7 +109,7 @@ struct task *task_start(const char *name, unsigned prio, task_fn fn, void *arg)
 	t->id = k->sched.next_id++;
 	t->cpu = this_cpu()->index;
 	list_append(&k->sched.all, &t->all);
-	k->sched.task_count++;
+	(void)__atomic_add_fetch(&k->sched.task_count, 1, __ATOMIC_RELAXED);
 	sched_make_ready(k, t);
 	spin_unlock(&k->sched.lock);
 	sched_preempt(flags, was_off);
@@ -145,7 +145,7 @@ _Noreturn void task_exit(void)
 	(void)arch_irq_save();
 	spin_lock(&k->sched.lock);
 	list_remove(&t->all);
-	k->sched.task_count--;
+	(void)__atomic_sub_fetch(&k->sched.task_count, 1, __ATOMIC_RELAXED);
 	t->state = TASK_DEAD;
 	struct list *e;
 	while ((e = list_pop(&t->joiners))) {

@@ -34,7 +34,7 @@ static void checked_body(void *arg)
 	struct kernel *k = kernel_of_cpu();
 	if (r->cpus > 1)
 		ck_assert_uint_eq(kernel_start_cpus(k, r->cpus), r->cpus);
-	uint32_t tasks = k->sched.task_count;
+	uint32_t tasks = __atomic_load_n(&k->sched.task_count, __ATOMIC_RELAXED);
 	uint64_t before = in_use();
 	r->body(r->arg);
 	ck_assert(alone(&k->sched, tasks));

@@ -110,6 +110,12 @@ static bool in_ram(uint64_t base, uint64_t len)
 	return false;
 }
 
+/* The first MiB is mapped as a whole: QEMU puts its words into parts that it calls reserved. */
+static bool readable(uint64_t at)
+{
+	return at < LOW_END || in_ram(at, 1);
+}
+
 static void find_free_memory(void)
 {
 	for (unsigned i = 0; i < ram_count; i++)
@@ -169,11 +175,11 @@ static struct arch_range module_named(const struct modules *m, const char *name)
 
 static void read_cmdline(uint64_t paddr)
 {
-	if (paddr == 0 || !in_ram(paddr, 1))
+	if (paddr == 0 || !readable(paddr))
 		return;
 	const char *text = arch_ram(paddr);
 	size_t n = 0;
-	while (n < ARCH_CMDLINE_MAX - 1 && in_ram(paddr + n, 1) && text[n])
+	while (n < ARCH_CMDLINE_MAX - 1 && readable(paddr + n) && text[n])
 		n++;
 	memcpy(x86_boot.cmdline, text, n);
 	x86_boot.cmdline[n] = '\0';

@@ -72,12 +72,22 @@ static void fill_tss(struct percpu *p, uint8_t *const ist[DESC_IST_STACKS])
 	__builtin_memcpy(&p->tss[102], &no_io_map, sizeof(no_io_map));
 }
 
+static __attribute__((no_stack_protector)) uint64_t first_canary(void)
+{
+	uint64_t bits = 0;
+	if (x86_cpuid(1, 0).ecx & (1u << 30))
+		(void)gk_rdrand_safe(&bits);
+	/* The lowest byte is 0: a string that runs over cannot write the rest. */
+	return (bits ^ x86_rdtsc() * 0x9e3779b97f4a7c15ull) << 8;
+}
+
 __attribute__((no_stack_protector)) void desc_init(struct percpu *p, unsigned index,
                                                    uint8_t *const ist[DESC_IST_STACKS])
 {
 	p->self = p;
 	p->index = index;
-	p->canary = x86_rdtsc() * 0x9e3779b97f4a7c15ull;
+	/* The same on all: a task may leave a function on another CPU than it entered it. */
+	p->canary = index == 0 ? first_canary() : x86_percpu[0]->canary;
 	if (index == 0)
 		fill_idt();
 	fill_gdt(p);
