@@ -1,8 +1,7 @@
 /* The kernel's start, its stages, and the console that everything writes to. See kernel.h. */
 #include "guest-kernel/core/kernel.h"
 
-#include <string.h>
-
+#include "guest-kernel/core/cmdline.h"
 #include "guest-kernel/core/panic.h"
 
 #define CPU_PATIENCE_NS (200 * NS_PER_MS)
@@ -49,7 +48,9 @@ static void cpu_init(struct kernel *k, struct cpu *cpu, uint32_t index)
 
 static _Noreturn void halt_with(const char *why)
 {
-	arch_console_write(why, strlen(why));
+	char line[128];
+	size_t n = fmt(line, sizeof(line), "guest-kernel: cannot start: %s\n", why);
+	arch_console_write(line, n < sizeof(line) ? n : sizeof(line) - 1);
 	arch_crash(GK_STATUS_BOOT);
 }
 
@@ -62,13 +63,20 @@ _Noreturn void kernel_start(struct kernel *k, const struct arch_boot *boot, task
 	sched_init(&k->sched);
 	arch_handlers_set(&handlers);
 	kernel_stage(k, "machine");
-	if (!memory_init(&k->memory, boot))
-		halt_with("guest-kernel: too little memory; the least is 16 MiB\n");
+	const char *why;
+	char debug[8];
+	bool slow = cmdline_get(boot->cmdline, "gk.debug", debug, sizeof(debug));
+	if (!memory_init(&k->memory, boot, slow, &why)) {
+		char text[96], size[16];
+		(void)fmt(text, sizeof(text), "%s: %s; it needs 16 MiB", why,
+		          fmt_bytes(size, boot->ram_bytes));
+		halt_with(text);
+	}
 	cpu_init(k, &k->boot_cpu, 0);
 	kernel_stage(k, "memory");
 	struct task *main = task_start("main", PRIO_DEFAULT, main_fn, main_arg);
 	if (!main || !workq_start(&k->workq, "work", PRIO_DRIVER))
-		halt_with("guest-kernel: no memory for the first tasks\n");
+		halt_with("no memory for the first tasks; it needs 16 MiB");
 	task_detach(main);
 	sched_idle_loop();
 }

@@ -1,134 +1,136 @@
-/* Memory before there is an allocator worth the name. See memory.h. */
+/* The kernel's memory. See memory.h. */
 #include "guest-kernel/core/memory.h"
-
-#include <string.h>
 
 #include "guest-kernel/core/kernel.h"
 
-#define CLASS_MIN 32u
-
-struct block {
-	union {
-		struct block *next;
-		uint64_t class;
-	};
-	uint64_t pad;
-};
-
-bool memory_init(struct memory *m, const struct arch_boot *boot)
+/* Straight to the console: the log could be what is broken. */
+static void to_console(void *ctx, const char *text, size_t len)
 {
-	spin_init_named(&m->lock, "memory");
-	memcpy(m->free, boot->free, sizeof(m->free));
-	m->free_count = boot->free_count;
-	for (unsigned i = 0; i < m->free_count; i++)
-		m->total_bytes += m->free[i].len_bytes;
-	return m->total_bytes >= GK_MEMORY_MIN;
+	(void)ctx;
+	arch_console_write(text, len);
 }
 
-uint64_t memory_in_use(struct memory *m)
+static void on_fault(void *ctx, const struct mm_fault *fault)
 {
-	return __atomic_load_n(&m->in_use, __ATOMIC_RELAXED);
+	static const struct mm_sink sink = {to_console, NULL};
+	(void)ctx;
+	mm_fault_print(fault, &sink);
+	for (unsigned i = 0; i < MM_STACK_DEPTH && fault->here.pcs[i]; i++) {
+		uintptr_t offset;
+		const char *name = arch_symbol(fault->here.pcs[i], &offset);
+		if (name)
+			log_error("  in %s + 0x%lx", name, (unsigned long)offset);
+	}
+}
+
+/* mm takes so many ranges: the largest. */
+static unsigned choose(const struct arch_boot *boot, struct mm_range out[MM_RANGES_MAX])
+{
+	bool taken[ARCH_RANGES_MAX] = {false};
+	unsigned n = 0;
+	for (; n < MM_RANGES_MAX && n < boot->free_count; n++) {
+		unsigned best = ARCH_RANGES_MAX;
+		for (unsigned i = 0; i < boot->free_count; i++) {
+			if (!taken[i] && (best == ARCH_RANGES_MAX ||
+			                  boot->free[i].len_bytes > boot->free[best].len_bytes))
+				best = i;
+		}
+		taken[best] = true;
+		out[n] = (struct mm_range){boot->free[best].base, boot->free[best].len_bytes};
+	}
+	return n;
+}
+
+bool memory_init(struct memory *m, const struct arch_boot *boot, bool debug, const char **why)
+{
+	struct mm_range ranges[MM_RANGES_MAX];
+	struct mm_opts opts = {
+	        .ranges = ranges,
+	        .range_count = choose(boot, ranges),
+	        .direct_map = boot->direct_map,
+	        .cpus = boot->cpus,
+	        .debug = debug,
+	        .report = on_fault,
+	};
+	*m = (struct memory){.ram_bytes = boot->ram_bytes};
+	uint64_t total = 0;
+	for (unsigned i = 0; i < opts.range_count; i++)
+		total += ranges[i].len_bytes;
+	*why = "too little memory";
+	if (total >= GK_MEMORY_MIN)
+		m->mm = mm_create(&opts, why);
+	return m->mm != NULL;
+}
+
+struct mm *memory_mm(void)
+{
+	return kernel_of_cpu()->memory.mm;
+}
+
+/* A task may be moved between the index and the cell: the sum is right all the same. */
+static void count(struct memory *m, int by)
+{
+	(void)__atomic_add_fetch(&m->blocks[arch_cpu()], by, __ATOMIC_RELAXED);
+}
+
+uint64_t memory_in_use(const struct memory *m)
+{
+	int64_t sum = 0;
+	for (unsigned i = 0; i < ARCH_CPUS_MAX; i++)
+		sum += __atomic_load_n(&m->blocks[i], __ATOMIC_RELAXED);
+	return (uint64_t)sum;
 }
 
 uint64_t memory_free_bytes(void)
 {
-	struct memory *m = &kernel_of_cpu()->memory;
-	return m->total_bytes - m->used_bytes;
-}
-
-static uint64_t bump(struct memory *m, uint64_t bytes)
-{
-	for (unsigned i = 0; i < m->free_count; i++) {
-		struct arch_range *r = &m->free[i];
-		if (r->len_bytes < bytes)
-			continue;
-		uint64_t at = r->base;
-		r->base += bytes;
-		r->len_bytes -= bytes;
-		m->used_bytes += bytes;
-		return at;
-	}
-	return 0;
+	struct mm_stats s;
+	mm_stats(memory_mm(), &s);
+	return (s.free_pages + s.untouched_pages) * ARCH_PAGE_SIZE;
 }
 
 uint64_t frame_get(void)
 {
-	struct memory *m = &kernel_of_cpu()->memory;
-	unsigned long flags = spin_lock_irqsave(&m->lock);
-	uint64_t f = bump(m, ARCH_PAGE_SIZE);
-	spin_unlock_irqrestore(&m->lock, flags);
-	return f;
+	struct mm *mm = memory_mm();
+	void *p = frames_alloc(mm, 0, NULL);
+	return p ? mm_phys(mm, p) : 0;
 }
 
 void frame_put(uint64_t phys)
 {
-	(void)phys;
-}
-
-static unsigned class_of(size_t bytes)
-{
-	unsigned c = 0;
-	while (((size_t)CLASS_MIN << c) < bytes)
-		c++;
-	return c;
+	struct mm *mm = memory_mm();
+	frames_free(mm, mm_virt(mm, phys));
 }
 
 void *mem_alloc(size_t bytes)
 {
 	struct memory *m = &kernel_of_cpu()->memory;
-	unsigned c = class_of(bytes + sizeof(struct block));
-	if (c >= sizeof(m->lists) / sizeof(m->lists[0]))
-		return NULL;
-	unsigned long flags = spin_lock_irqsave(&m->lock);
-	struct block *b = m->lists[c];
-	if (b) {
-		m->lists[c] = b->next;
-	} else {
-		uint64_t at = bump(m, ((uint64_t)CLASS_MIN << c) < 4096 ? 4096
-		                                                        : (uint64_t)CLASS_MIN << c);
-		b = at ? arch_ram(at) : NULL;
-	}
-	m->in_use += b ? (uint64_t)CLASS_MIN << c : 0;
-	spin_unlock_irqrestore(&m->lock, flags);
-	if (!b)
-		return NULL;
-	b->class = c;
-	return memset(b + 1, 0, bytes);
+	void *p = kzalloc(m->mm, bytes);
+	if (p)
+		count(m, 1);
+	return p;
 }
 
 void mem_free(void *p)
 {
-	if (!p)
-		return;
 	struct memory *m = &kernel_of_cpu()->memory;
-	struct block *b = (struct block *)p - 1;
-	unsigned long flags = spin_lock_irqsave(&m->lock);
-	uint64_t c = b->class;
-	m->in_use -= (uint64_t)CLASS_MIN << c;
-	b->next = m->lists[c];
-	m->lists[c] = b;
-	spin_unlock_irqrestore(&m->lock, flags);
+	if (p)
+		count(m, -1);
+	kfree(m->mm, p);
 }
 
-void *mem_pages(size_t count)
+void *mem_pages(size_t pages)
 {
 	struct memory *m = &kernel_of_cpu()->memory;
-	unsigned long flags = spin_lock_irqsave(&m->lock);
-	uint64_t at = bump(m, count * ARCH_PAGE_SIZE);
-	spin_unlock_irqrestore(&m->lock, flags);
-	return at ? arch_ram(at) : NULL;
+	void *p = frames_alloc_pages(m->mm, pages, NULL);
+	if (p)
+		count(m, 1);
+	return p;
 }
 
 void mem_pages_free(void *p)
 {
-	(void)p;
-}
-
-void memory_report(struct memory *m, void (*write)(void *ctx, const char *text, size_t len),
-                   void *ctx)
-{
-	char line[80], a[16], b[16];
-	size_t n = fmt(line, sizeof(line), "memory: %s, %s used\n", fmt_bytes(a, m->total_bytes),
-	               fmt_bytes(b, m->used_bytes));
-	write(ctx, line, n);
+	struct memory *m = &kernel_of_cpu()->memory;
+	if (p)
+		count(m, -1);
+	frames_free(m->mm, p);
 }

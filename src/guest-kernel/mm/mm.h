@@ -40,7 +40,7 @@ struct mm_range {
 	uint64_t base, len_bytes; /* physical; what is not whole pages at the ends is left out */
 };
 
-/* Called on the CPU that found it, interrupts off, no lock held. Must not allocate or free. */
+/* Called on the CPU that found it, interrupts off, mm's locks perhaps held: must not call mm. */
 typedef void (*mm_report_fn)(void *ctx, const struct mm_fault *fault);
 
 struct mm_opts {

@@ -33,7 +33,15 @@ static bool cmd_mem(struct shell *sh, unsigned argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	memory_report(&sh->sys->kernel->memory, to_console, sh);
+	mm_meminfo(memory_mm(), &(struct mm_sink){to_console, sh});
+	return true;
+}
+
+static bool cmd_slabs(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	mm_slabinfo(memory_mm(), &(struct mm_sink){to_console, sh});
 	return true;
 }
 
@@ -353,7 +361,8 @@ static bool cmd_crash(struct shell *sh, unsigned argc, char **argv)
 
 const struct command shell_commands[] = {
         {"help", "", "this list", cmd_help},
-        {"mem", "", "memory: frames, caches, who holds how much", cmd_mem},
+        {"mem", "", "memory: frames, colours, owners", cmd_mem},
+        {"slabs", "", "caches and pools", cmd_slabs},
         {"ps", "", "tasks, with their times", cmd_ps},
         {"cpus", "", "processors, interrupts, switches", cmd_cpus},
         {"dmesg", "", "the log", cmd_dmesg},

@@ -15,16 +15,18 @@
 #define ARCH_STACK_BYTES 262144u
 #define ARCH_STACK_PAGES 4u
 
-struct hosted_cpu;
+/* Of a thread that runs a kernel. */
+struct arch_hosted_hooks {
+	void (*deliver)(void); /* interrupts are on: runs what is pending */
+	void (*relax)(void);
+};
 
 extern _Thread_local unsigned arch_hosted_cpu;
 extern _Thread_local bool arch_hosted_irq_off;
-extern _Thread_local struct hosted_cpu *arch_hosted_me; /* NULL: no kernel runs on this thread */
+extern _Thread_local const struct arch_hosted_hooks *arch_hosted_hooks; /* NULL: no kernel */
 
 /* Makes the calling thread CPU. */
 void arch_hosted_pin(unsigned cpu);
-/* Runs what is pending. */
-void arch_hosted_deliver(void);
 
 static inline unsigned arch_cpu(void)
 {
@@ -49,8 +51,8 @@ static inline void arch_irq_on(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 	arch_hosted_irq_off = false;
-	if (__builtin_expect(arch_hosted_me != NULL, 0))
-		arch_hosted_deliver();
+	if (__builtin_expect(arch_hosted_hooks != NULL, 0))
+		arch_hosted_hooks->deliver();
 }
 
 static inline void arch_irq_restore(unsigned long was_off)

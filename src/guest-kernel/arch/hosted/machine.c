@@ -1,6 +1,5 @@
 /* The hosted machine: its life, CPUs, interrupts and clock. See hosted.h. */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,27 +10,18 @@
 
 #define MEMORY_DEFAULT (32ull << 20)
 #define STEP_NS        50u /* of the virtual clock: what a look at it takes */
-#define SPINS_TO_YIELD 64u
 
-_Thread_local unsigned arch_hosted_cpu;
-_Thread_local bool arch_hosted_irq_off;
-_Thread_local struct hosted_cpu *arch_hosted_me;
-static _Thread_local unsigned spins;
+static _Thread_local struct hosted_cpu *this_thread;
 
 /* Calls, so that after a switch to another thread nobody uses an address from before. */
 __attribute__((noinline)) struct hosted_cpu *hosted_me(void)
 {
-	return arch_hosted_me;
+	return this_thread;
 }
 
 static __attribute__((noinline)) void set_irq_off(bool off)
 {
 	arch_hosted_irq_off = off;
-}
-
-void arch_hosted_pin(unsigned cpu)
-{
-	arch_hosted_cpu = cpu;
 }
 
 void *arch_local(void)
@@ -152,7 +142,7 @@ static bool take_one(struct hosted_cpu *c)
 	return true;
 }
 
-void arch_hosted_deliver(void)
+static void deliver(void)
 {
 	do {
 		if (stopping(hosted_me()->machine))
@@ -160,21 +150,13 @@ void arch_hosted_deliver(void)
 	} while (take_one(hosted_me()));
 }
 
-void arch_cpu_relax(void)
+static void relax(void)
 {
-	const struct hosted_cpu *me = hosted_me();
-	if (me && stopping(me->machine))
+	if (stopping(hosted_me()->machine))
 		hosted_leave();
-	if (++spins % SPINS_TO_YIELD == 0)
-		(void)sched_yield();
-	else
-		__builtin_ia32_pause();
 }
 
-uint64_t arch_cycles(void)
-{
-	return __builtin_ia32_rdtsc();
-}
+static const struct arch_hosted_hooks hooks = {deliver, relax};
 
 void arch_handlers_set(const struct arch_handlers *h)
 {
@@ -279,14 +261,16 @@ static void cpu_run(struct hosted_cpu *c)
 	(void)pthread_getattr_np(pthread_self(), &attr);
 	(void)pthread_attr_getstack(&attr, &low, &bytes);
 	(void)pthread_attr_destroy(&attr);
-	arch_hosted_me = c;
+	this_thread = c;
+	arch_hosted_hooks = &hooks;
 	arch_hosted_cpu = c->index;
 	arch_hosted_irq_off = true;
 	arch_context_adopt(&c->host);
 	c->host.stack_low = (uintptr_t)low;
 	c->host.stack_bytes = bytes;
 	arch_context_switch(&c->host, &c->first);
-	arch_hosted_me = NULL;
+	arch_hosted_hooks = NULL;
+	this_thread = NULL;
 	arch_hosted_irq_off = false;
 	arch_hosted_cpu = 0;
 }
