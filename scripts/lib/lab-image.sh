@@ -96,6 +96,7 @@ image_build() {
 			image_program "$work/outer" "$(PATH=$PATH:/sbin command -v e2fsck)"
 			;;
 		two_vms) cp "$LAB_TWO_VMS" "$work/outer/bin/two_vms" ;;
+		guest_kernel) cp "$LAB_GUEST_KERNEL" "$work/outer/bin/guest-kernel.elf" ;;
 		guests) cp "$LAB_GUESTS"/it_guests "$LAB_GUESTS"/*.elf "$work/outer/lab/" ;;
 		*) die "$case_file: unknown need $need" ;;
 		esac

@@ -57,6 +57,8 @@ case_obstacle() {
 	for need in $CASE_NEEDS; do
 		[ "$need" != two_vms ] || [ -x "$LAB_TWO_VMS" ] ||
 			echo "no static two_vms example at $LAB_TWO_VMS (set LAB_TWO_VMS)"
+		[ "$need" != guest_kernel ] || [ -r "$LAB_GUEST_KERNEL" ] ||
+			echo "no guest kernel at $LAB_GUEST_KERNEL (set LAB_GUEST_KERNEL)"
 		[ "$need" != guests ] || [ -x "$LAB_GUESTS/it_guests" ] ||
 			echo "no static it_guests in $LAB_GUESTS (set LAB_GUESTS)"
 	done

@@ -100,8 +100,11 @@ bool virtq_add(struct virtq *q, const struct virtq_seg *segs, unsigned count, vo
 	struct vring_avail *avail = virtq_avail(q);
 	avail->ring[q->avail_idx % q->size] = head;
 	q->avail_idx++;
-	/* The entry before the index: pairs with the device's read of the index. */
-	__atomic_store_n(&avail->idx, q->avail_idx, __ATOMIC_RELEASE);
+	/*
+	 * The entry before the index, which pairs with the device's read of it; and the index
+	 * before virtq_kick's look at what the device wants (virtio 1.2, 2.7.13.4.1).
+	 */
+	__atomic_store_n(&avail->idx, q->avail_idx, __ATOMIC_SEQ_CST);
 	q->in_flight++;
 	q->requests++;
 	return true;
@@ -109,15 +112,13 @@ bool virtq_add(struct virtq *q, const struct virtq_seg *segs, unsigned count, vo
 
 void virtq_kick(struct virtq *q)
 {
-	/* The index before the look at what the device wants (virtio 1.2, 2.7.13.4.1). */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	bool want;
 	if (virtio_has(q->dev, VIRTIO_F_EVENT_IDX)) {
-		uint16_t event = __atomic_load_n(avail_event(q), __ATOMIC_RELAXED);
+		uint16_t event = __atomic_load_n(avail_event(q), __ATOMIC_SEQ_CST);
 		want = (uint16_t)(q->avail_idx - event - 1) <
 		       (uint16_t)(q->avail_idx - q->kicked_idx);
 	} else {
-		want = !(__atomic_load_n(&virtq_used(q)->flags, __ATOMIC_RELAXED) & 1);
+		want = !(__atomic_load_n(&virtq_used(q)->flags, __ATOMIC_SEQ_CST) & 1);
 	}
 	bool fresh = q->avail_idx != q->kicked_idx;
 	q->kicked_idx = q->avail_idx;
@@ -182,11 +183,10 @@ void virtq_quiet(struct virtq *q)
 
 bool virtq_listen(struct virtq *q)
 {
-	if (!virtio_has(q->dev, VIRTIO_F_EVENT_IDX))
-		virtq_avail(q)->flags = 0;
-	else
-		__atomic_store_n(used_event(q), q->used_seen, __ATOMIC_RELAXED);
 	/* The wish before the look: pairs with the device's, index before wish. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return __atomic_load_n(&virtq_used(q)->idx, __ATOMIC_RELAXED) == q->used_seen;
+	if (!virtio_has(q->dev, VIRTIO_F_EVENT_IDX))
+		__atomic_store_n(&virtq_avail(q)->flags, 0, __ATOMIC_SEQ_CST);
+	else
+		__atomic_store_n(used_event(q), q->used_seen, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&virtq_used(q)->idx, __ATOMIC_SEQ_CST) == q->used_seen;
 }
