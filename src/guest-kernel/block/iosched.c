@@ -133,19 +133,28 @@ static void on_done(struct request *r)
 	spin_unlock_irqrestore(&q->lock, flags);
 }
 
+/* The lock is held. True: somebody has asked meanwhile, and the caller stays inside. */
+static bool leave(struct iosched *q)
+{
+	q->dispatching = q->again;
+	q->again = false;
+	return q->dispatching;
+}
+
 /* The next batch, filled; NULL: nothing to do, or too much in flight. */
-static struct batch *next_batch(struct iosched *q)
+static struct batch *next_batch(struct iosched *q, bool *go_on)
 {
 	unsigned long flags = spin_lock_irqsave(&q->lock);
 	bool work = !list_empty(&q->fifo[0]) || !list_empty(&q->fifo[1]);
-	struct list *e = work ? list_pop(&q->idle) : NULL;
-	struct batch *b = e ? LIST_OF(e, struct batch, request.link) : NULL;
-	if (b)
+	struct batch *b = q->held_back;
+	struct list *e = work && !b ? list_pop(&q->idle) : NULL;
+	q->held_back = NULL;
+	if (e) {
+		b = LIST_OF(e, struct batch, request.link);
 		fill(q, b);
-	if (!b) {
-		q->dispatching = q->again;
-		q->again = false;
 	}
+	if (!b)
+		*go_on = leave(q);
 	spin_unlock_irqrestore(&q->lock, flags);
 	return b;
 }
@@ -160,24 +169,36 @@ static bool enter(struct iosched *q)
 	return mine;
 }
 
+/* The ring is full: B is the first to go when there is room. True: there may be room already. */
+static bool hold_back(struct iosched *q, struct batch *b)
+{
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	q->held_back = b;
+	bool go_on = leave(q);
+	spin_unlock_irqrestore(&q->lock, flags);
+	return go_on;
+}
+
+/* True: somebody has asked meanwhile. */
+static bool dispatch(struct iosched *q)
+{
+	struct batch *b;
+	bool go_on;
+	while ((b = next_batch(q, &go_on))) {
+		b->request.done = on_done;
+		b->request.ctx = b;
+		if (!blk_submit(q->disk, &b->request))
+			return hold_back(q, b);
+	}
+	return go_on;
+}
+
 /* One at a time: whoever comes meanwhile has it done by the one inside. */
 void iosched_run(struct iosched *q)
 {
-	bool dispatching = enter(q);
-	while (dispatching) {
-		struct batch *b;
-		while ((b = next_batch(q))) {
-			b->request.done = on_done;
-			b->request.ctx = b;
-			/* The ring has room for all batches that there are. */
-			if (!blk_submit(q->disk, &b->request)) {
-				b->request.status = REQUEST_FAILED;
-				on_done(&b->request);
-			}
-		}
+	bool inside = enter(q);
+	while (inside) {
+		inside = dispatch(q);
 		blk_kick(q->disk);
-		unsigned long flags = spin_lock_irqsave(&q->lock);
-		dispatching = q->dispatching;
-		spin_unlock_irqrestore(&q->lock, flags);
 	}
 }

@@ -36,8 +36,9 @@ struct iosched {
 	struct list sorted[2], fifo[2]; /* by direction: read, write */
 	struct list idle;               /* batches */
 	struct batch *batches;
-	uint64_t head_sector; /* where the last request ended */
-	unsigned passed_over; /* how often writes have waited for reads */
+	struct batch *held_back; /* the ring was full */
+	uint64_t head_sector;    /* where the last request ended */
+	unsigned passed_over;    /* how often writes have waited for reads */
 	bool dispatching, again;
 	uint64_t submitted, merged, expired;
 };

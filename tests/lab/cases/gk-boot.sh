@@ -6,8 +6,8 @@ CASE_NEEDS=guest_kernel
 CASE_ONLY_VMM=1
 CASE_TIMEOUT=150
 
-GK_RUN=     # commands on the kernel's command line
-GK_OPTIONS= # of vmm
+GK_RUN=''     # commands on the kernel's command line
+GK_OPTIONS='' # of vmm
 
 vm_exec_vmm() {
 	[ "$GK_RUN" ] || exec vmm run
@@ -31,7 +31,7 @@ check_fill() {
 }
 
 crash() {
-	GK_OPTIONS= GK_RUN="crash $1"
+	GK_OPTIONS='' GK_RUN="crash $1"
 	vm_start 30
 	vm_expect "$2" 10
 	vm_expect_end 7

@@ -186,7 +186,7 @@ uint64_t clock_tsc_at(uint64_t now_ns); /* TSC value at that time, about */
 extern struct percpu *x86_percpu[ARCH_CPUS_MAX];
 extern uint32_t x86_apic_ids[ARCH_CPUS_MAX];
 
-/* serial.c, power.c: where the machine has them */
+/* serial.c, power.c: where the machine has what; a port of 0: nowhere */
 struct x86_ports {
 	uint16_t serial;
 	uint32_t serial_gsi;
@@ -203,9 +203,6 @@ struct machine_source {
 	uint64_t fdt_bytes;
 };
 void machine_find(const struct machine_source *src);
-
-/* devtree.c: true if the tree was whole; else x86_boot.complaint says what is wrong */
-bool devtree_read(const void *blob, uint64_t bytes);
 
 /* qemu.c: fw_cfg of QEMU's machines */
 bool qemu_present(void);
