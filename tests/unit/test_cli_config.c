@@ -1,10 +1,13 @@
 /* The command line and the JSON file of `vmm run`; values as people write them; the escape key. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "suite.h"
 #include "vmm/cli/config.h"
 #include "vmm/cli/parse.h"
+#include "vmm/cli/shipped.h"
 #include "vmm/cli/term.h"
 
 static struct run_config config;
@@ -328,6 +331,33 @@ START_TEST(escape_key)
 }
 END_TEST
 
+static void touch(const char *path)
+{
+	FILE *f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	(void)fclose(f);
+}
+
+/* Beside the program, or where it is installed; where it is neither, both places are named. */
+START_TEST(the_shipped_kernel_is_found)
+{
+	char dir[] = "/tmp/vmm-shipped-XXXXXX", exe[64], beside[80];
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	(void)snprintf(exe, sizeof(exe), "%s/vmm", dir);
+	(void)snprintf(beside, sizeof(beside), "%s/guest-kernel.elf", dir);
+	ck_assert(!shipped_kernel(&config, exe, &problem));
+	ck_assert_str_eq(problem.field, "IMAGE");
+	ck_assert_ptr_nonnull(strstr(problem.text, beside));
+	ck_assert_ptr_nonnull(strstr(problem.text, "libexec/vmm/guest-kernel.elf"));
+	ck_assert_ptr_null(config.boot.kernel);
+	touch(beside);
+	ck_assert(shipped_kernel(&config, exe, &problem));
+	ck_assert_str_eq(config.boot.kernel, beside);
+	ck_assert_int_eq(unlink(beside), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("cli_config");
@@ -347,5 +377,6 @@ int main(void)
 	                    sizeof(bad_json) / sizeof(bad_json[0]));
 	tcase_add_test(tc, later_options_win);
 	tcase_add_test(tc, escape_key);
+	tcase_add_test(tc, the_shipped_kernel_is_found);
 	return suite_run("cli_config", tc);
 }

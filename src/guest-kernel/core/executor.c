@@ -26,6 +26,7 @@ void job_wake(struct job *job)
 	else if (job->state == JOB_RUNNING)
 		job->state = JOB_AGAIN;
 	spin_unlock_irqrestore(&ex->lock, flags);
+	task_preempt_point();
 }
 
 static uint64_t on_timer(struct timer *t)
@@ -53,6 +54,7 @@ void executor_spawn(struct executor *ex, struct job *job, job_fn poll)
 	ex->jobs++;
 	enqueue(ex, job);
 	spin_unlock_irqrestore(&ex->lock, flags);
+	task_preempt_point();
 }
 
 /* The next job, running; NULL: there is none, and WORKER counts as asleep. */

@@ -39,6 +39,7 @@ void mailbox_close(struct mailbox *mb)
 	waitq_wake_all(&mb->senders);
 	waitq_wake_all(&mb->receivers);
 	spin_unlock_irqrestore(&mb->lock, flags);
+	task_preempt_point();
 }
 
 void mailbox_destroy(struct mailbox *mb)

@@ -56,7 +56,7 @@ static void say_trace(const uintptr_t *pcs, size_t count)
 static void say_registers(const struct crash *c)
 {
 	for (unsigned i = 0; i < c->reg_count; i++)
-		say("%6s %016lx%s", c->regs[i].name, (unsigned long)c->regs[i].value,
+		say("  %6s %016lx%s", c->regs[i].name, (unsigned long)c->regs[i].value,
 		    i % 3 == 2 || i + 1 == c->reg_count ? "\n" : "");
 }
 

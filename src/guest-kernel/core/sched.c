@@ -191,12 +191,16 @@ void sched_yield_locked(struct kernel *k)
 void sched_preempt(unsigned long flags, bool was_off)
 {
 	struct cpu *cpu = this_cpu();
-	bool want = __atomic_load_n(&cpu->resched, __ATOMIC_RELAXED) && !cpu->in_irq;
-	if (want && was_off)
-		arch_kick(cpu->index); /* comes as soon as the caller turns interrupts on */
-	else if (want)
+	/* Where interrupts were off the caller, or the next interrupt, looks again. */
+	if (!was_off && !cpu->in_irq && __atomic_load_n(&cpu->resched, __ATOMIC_RELAXED))
 		resched(cpu->kernel);
 	arch_irq_restore(flags);
+}
+
+void task_preempt_point(void)
+{
+	bool was_off = arch_irq_off();
+	sched_preempt(arch_irq_save(), was_off);
 }
 
 void sched_enter(void)

@@ -88,8 +88,14 @@ void task_return_prio(struct task *t);
  * it waits for.
  */
 bool task_park(uint64_t deadline_ns);
-/* Any context. T must be alive. */
+/*
+ * Any context. T must be alive. If it is more urgent than the caller it runs at once; where the
+ * caller has interrupts off (a spin lock is held), when it calls task_preempt_point or at the next
+ * interrupt.
+ */
 void task_wake(struct task *t);
+/* After a spin lock under which tasks were woken. Nothing where interrupts are off. */
+void task_preempt_point(void);
 
 /* ---- for the kernel's start and the interrupts ---- */
 

@@ -28,8 +28,10 @@ bool waitq_wait(struct waitq *q, struct spinlock *lock, bool (*ready)(void *ctx)
 		else if (list_empty(&w.link))
 			list_append(&q->waiters, &w.link);
 		spin_unlock_irqrestore(lock, flags);
-		if (now || late)
+		if (now || late) {
+			task_preempt_point(); /* READY may have woken somebody */
 			return now;
+		}
 		(void)task_park(deadline_ns);
 	}
 }
@@ -138,4 +140,5 @@ void mutex_unlock(struct mutex *m)
 	spin_unlock_irqrestore(&m->lock, flags);
 	if (--t->mutexes == 0)
 		task_return_prio(t);
+	task_preempt_point();
 }

@@ -84,20 +84,20 @@ static __attribute__((no_stack_protector)) uint64_t first_canary(void)
 __attribute__((no_stack_protector)) void desc_init(struct percpu *p, unsigned index,
                                                    uint8_t *const ist[DESC_IST_STACKS])
 {
+	struct table_pointer table = {sizeof(idt) - 1, (uintptr_t)idt};
 	p->self = p;
 	p->index = index;
-	/* The same on all: a task may leave a function on another CPU than it entered it. */
-	p->canary = index == 0 ? first_canary() : x86_percpu[0]->canary;
 	if (index == 0)
 		fill_idt();
 	fill_gdt(p);
 	fill_tss(p, ist);
 	struct table_pointer gdt = {sizeof(p->gdt) - 1, (uintptr_t)p->gdt};
-	struct table_pointer table = {sizeof(idt) - 1, (uintptr_t)idt};
 	__asm__ volatile("lgdt %0" : : "m"(gdt));
 	__asm__ volatile("lidt %0" : : "m"(table));
 	__asm__ volatile("ltr %w0" : : "r"(SELECTOR_TSS));
 	x86_wrmsr(MSR_FS_BASE, (uintptr_t)p);
+	/* The same on all: a task may leave a function on another CPU than it entered it. */
+	p->canary = index == 0 ? first_canary() : x86_percpu[0]->canary;
 }
 
 void arch_idle(void)
