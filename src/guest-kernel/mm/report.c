@@ -23,7 +23,7 @@ void mm_stats(struct mm *mm, struct mm_stats *out)
 	}
 	out->free_pages = mm->free_pages;
 	for (unsigned i = 0; i < mm->cpus; i++)
-		out->cached_pages += page_cache_count(&mm->page_cache[i]);
+		out->cached_pages += frames_cached(&mm->page_cache[i]);
 	spin_unlock_irqrestore(&mm->frames_lock, flags);
 }
 
