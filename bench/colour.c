@@ -115,9 +115,9 @@ int main(int argc, char **argv)
 	        .sets = (uint32_t)(kib * 1024 / ways / LINE),
 	        .known = true,
 	};
+	static void *pages[PAGES / 4];
 	struct mm *mm = start(&llc, strcmp(argv[4], "on") == 0);
-	void **pages = calloc(n, sizeof(*pages));
-	if (!mm || !pages)
+	if (!mm)
 		return EXIT_FAILURE;
 	age(mm);
 	for (size_t i = 0; i < n; i++) {
@@ -136,6 +136,5 @@ int main(int argc, char **argv)
 	             "%.2f ns a line at best\n",
 	             frames_colours(mm), n, crowd(mm, pages, n, llc.sets), kib * 1024 / ways / PAGE,
 	             ways, (double)best / (double)(n * (PAGE / LINE)));
-	free(pages);
 	return EXIT_SUCCESS;
 }
