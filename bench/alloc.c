@@ -4,7 +4,7 @@
  * process of its own, in turn; the least of all rounds counts, for the machine is not quiet. An
  * allocator that is not installed is left out.
  *
- *   bench_alloc [ROUNDS]
+ *   bench_alloc [ROUNDS [WORKLOAD]]      only workloads whose names contain WORKLOAD
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -378,6 +378,7 @@ int main(int argc, char **argv)
 	             trace.peak_bytes / 1024, trace.turn_bytes / 1024);
 	print_header();
 	for (size_t i = 0; i < WORKLOADS; i++)
-		run(&workloads[i], rounds);
+		if (argc < 3 || strstr(workloads[i].name, argv[2]))
+			run(&workloads[i], rounds);
 	return EXIT_SUCCESS;
 }

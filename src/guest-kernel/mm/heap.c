@@ -83,6 +83,13 @@ static __attribute__((noinline)) struct slab_cache *make_class(struct heap *h, u
 	return c;
 }
 
+/* For heap_destroy: the kernel's own heap stays, and need not count. */
+static void count_large(struct heap *h, size_t change)
+{
+	if (h != &h->mm->heap)
+		atomic_fetch_add_explicit(&h->large, change, memory_order_relaxed);
+}
+
 static __attribute__((noinline)) void *alloc_large(struct heap *h, size_t size)
 {
 	if (size > HEAP_MAX)
@@ -90,7 +97,7 @@ static __attribute__((noinline)) void *alloc_large(struct heap *h, size_t size)
 	void *p = frames_alloc_pages(h->mm, (size + PAGE - 1) / PAGE, h->owner);
 	if (p) {
 		frame_of(h->mm, p)->heap = h;
-		atomic_fetch_add_explicit(&h->large, 1, memory_order_relaxed);
+		count_large(h, 1);
 	}
 	return p;
 }
@@ -139,7 +146,7 @@ static __attribute__((noinline)) void free_large(struct mm *mm, struct frame *f,
 	struct heap *h =
 	        f && frame_state(f) == FRAME_USED && (uintptr_t)p % PAGE == 0 ? f->heap : NULL;
 	if (h)
-		atomic_fetch_sub_explicit(&h->large, 1, memory_order_relaxed);
+		count_large(h, (size_t)-1);
 	frames_free(mm, p);
 }
 
