@@ -15,8 +15,9 @@ extern "C" {
 typedef enum vmm_chardev_kind {
 	VMM_CHARDEV_NULL = 0, /* output is dropped, there is no input */
 	VMM_CHARDEV_FD = 1,   /* in_fd and out_fd (either may be -1), duplicated */
-	VMM_CHARDEV_FILE = 2, /* output to PATH, made if missing and truncated; no input */
-	VMM_CHARDEV_PTY = 3,  /* a new pseudo-terminal; its name by vmm_*_pty */
+	VMM_CHARDEV_FILE =
+	        2,           /* output to PATH, made if missing; cut when the VM starts; no input */
+	VMM_CHARDEV_PTY = 3, /* a new pseudo-terminal; its name by vmm_*_pty */
 	VMM_CHARDEV_UNIX = 4, /* listen on the Unix socket PATH; one client at a time */
 } vmm_chardev_kind_t;
 

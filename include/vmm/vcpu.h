@@ -56,6 +56,34 @@ typedef struct vmm_regs {
 	uint64_t cr0, cr2, cr3, cr4, efer;
 } vmm_regs_t;
 
+/* Where a vCPU begins in 64-bit user mode (CPL 3), flat segments, interrupts as they are. */
+typedef struct vmm_user_entry {
+	size_t struct_size;
+	uint64_t rip;
+	uint64_t rsp;
+	uint64_t page_tables; /* guest-physical, for CR3; pages must have their user bit */
+	uint32_t iopl;        /* 0 .. 3: 3 lets it use ports */
+} vmm_user_entry_t;
+
+/*
+ * Let vCPU CPU begin there instead of at the kernel's entry. Nothing takes it out of CPL 3 unless
+ * the guest has tables for that: for guests without a kernel, and for hosts whose KVM emulates CPL
+ * 0 (pagetable-based) but runs CPL 3 at full speed. Between build and start. VMM_E_INVAL: CPU,
+ * struct_size, iopl; VMM_E_STATE; VMM_E_KVM.
+ */
+VMM_API VMM_WARN_UNUSED vmm_err_t vmm_vcpu_set_user_entry(vmm_vm_t *vm, uint32_t cpu,
+                                                          const vmm_user_entry_t *entry);
+
+/* The rate of the guest's TSC in kHz; 0: KVM does not tell, or not built. */
+VMM_API uint32_t vmm_vm_tsc_khz(const vmm_vm_t *vm);
+
+/*
+ * Let the guest's TSC show the host's, so that times taken on both sides can be compared. Between
+ * build and start; a reset undoes it. VMM_E_STATE; VMM_E_UNSUPPORTED: KVM lacks KVM_VCPU_TSC_OFFSET
+ * (Linux 5.16), or scales the TSC.
+ */
+VMM_API VMM_WARN_UNUSED vmm_err_t vmm_vm_tsc_align(vmm_vm_t *vm);
+
 /* Only while the vCPU does not run (paused, halted, or between steps). VMM_E_STATE, VMM_E_KVM. */
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_vcpu_regs(vmm_vm_t *vm, uint32_t cpu, vmm_regs_t *regs);
 

@@ -3,6 +3,7 @@
 # for the outer machine, which carries the inner one, the kernels and the VMM.
 
 LAB_OUTER_MODULES='irqbypass kvm kvm-amd tun virtio_net'
+LAB_VFIO_MODULES='virtio_pci vfio vfio_virqfd vfio_iommu_type1 vfio-pci-core vfio-pci'
 LAB_INNER_MODULES='virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio_rng
 	virtio_balloon button evdev pvpanic_mmio'
 
@@ -36,6 +37,7 @@ image_base() {
 		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 	done
 	cp "$LAB_STATE"/tools/* "$root/bin/"
+	cp "$LAB_SRC/both.sh" "$root/lab/"
 	for file in $(kernel_modules "$@"); do
 		cp "$LAB_MODULES/$file" "$root/lib/modules/"
 		basename "$file" >>"$root/lab/modules"
@@ -78,10 +80,11 @@ image_inner() {
 # Builds the outer image of a case: image_build CASEFILE OUTPUT. The case's declarations
 # (CASE_*) are set. The VMMs to carry are in LAB_VMMS.
 image_build() {
-	local case_file=$1 out=$2 work vmm need
+	local case_file=$1 out=$2 work vmm need file
 	work=$(mktemp -d "$LAB_RUN/image.XXXXXX")
 	# shellcheck disable=SC2086
-	image_base "$work/outer" $LAB_OUTER_MODULES ${CASE_OUTER_MODULES-}
+	image_base "$work/outer" $LAB_OUTER_MODULES ${CASE_OUTER_MODULES-} \
+		${CASE_OUTER_DEVICES:+$LAB_VFIO_MODULES}
 	install -m 755 "$LAB_SRC/outer/init" "$work/outer/init"
 	cp "$LAB_SRC/outer/lib.sh" "$work/outer/lab/"
 	cp "$case_file" "$work/outer/lab/case.sh"
@@ -97,6 +100,19 @@ image_build() {
 			;;
 		two_vms) cp "$LAB_TWO_VMS" "$work/outer/bin/two_vms" ;;
 		guest_kernel) cp "$LAB_GUEST_KERNEL" "$work/outer/bin/guest-kernel.elf" ;;
+		bench) cp "$LAB_BENCH"/bench_* "$work/outer/bin/" ;;
+		suites)
+			for file in tests/integration/it_life tests/integration/it_image \
+				examples/step_loop examples/custom_device examples/two_vms bench/bench_cycles; do
+				image_program "$work/outer" "$LAB_SUITES/$file"
+				# Not where it was: the outer machine may hide that place.
+				mv "$work/outer$LAB_SUITES/$file" "$work/outer/bin/"
+			done
+			;;
+		cli)
+			cp "$LAB_ROOT/tests/integration/run_cli" "$work/outer/lab/"
+			image_program "$work/outer" /bin/bash
+			;;
 		guests) cp "$LAB_GUESTS"/it_guests "$LAB_GUESTS"/*.elf "$work/outer/lab/" ;;
 		*) die "$case_file: unknown need $need" ;;
 		esac

@@ -22,7 +22,11 @@
 static bool poll_now(int fd, short events, int timeout_ms)
 {
 	struct pollfd p = {.fd = fd, .events = events};
-	return poll(&p, 1, timeout_ms) > 0;
+	int n;
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
 }
 
 /* write() to a pipe whose reader left must not end the embedder's process, whose signal handling is
@@ -74,10 +78,20 @@ static void output_failed(struct chardev *cd, int err)
 	cd->connected = false;
 }
 
+/* A file is this VM's from now on. Lock held. */
+static void begin(struct chardev *cd)
+{
+	if (cd->untouched && ftruncate(cd->out.source.fd, 0) < 0)
+		log_say(cd->log, VMM_LOG_WARN, "%s: cannot empty '%s': %s", cd->field, cd->path,
+		        strerror(errno));
+	cd->untouched = false;
+}
+
 /* As much as goes without blocking. Lock held. */
 static size_t put(struct chardev *cd, const uint8_t *data, size_t len)
 {
 	size_t done = 0;
+	begin(cd);
 	while (done < len && cd->connected) {
 		ssize_t n = write_once(&cd->out, data + done, len - done);
 		if (n > 0) {
@@ -331,6 +345,15 @@ static void output_ready(void *ctx, uint32_t events)
 	run_flush(cd);
 }
 
+/* The loop runs: the VM was started. */
+static void run_begin(void *ctx)
+{
+	struct chardev *cd = ctx;
+	(void)pthread_mutex_lock(&cd->lock);
+	begin(cd);
+	(void)pthread_mutex_unlock(&cd->lock);
+}
+
 static void connect_now(struct chardev *cd)
 {
 	(void)pthread_mutex_lock(&cd->lock);
@@ -390,6 +413,7 @@ vmm_err_t chardev_create(const vmm_chardev_opts_t *opts, const char *field, stru
 	cd->timer = (struct loop_timer){.expired = timer_expired, .ctx = cd};
 	cd->input_task = (struct loop_task){.run = run_input, .ctx = cd};
 	cd->flush_task = (struct loop_task){.run = run_flush, .ctx = cd};
+	cd->begin_task = (struct loop_task){.run = run_begin, .ctx = cd};
 	vmm_err_t err = chardev_open(cd, opts, ei);
 	if (err) {
 		chardev_destroy(cd);
@@ -406,6 +430,8 @@ vmm_err_t chardev_attach(struct chardev *cd, const struct chardev_ops *ops, void
 	cd->ctx = ctx;
 	if (cd->kind == VMM_CHARDEV_UNIX)
 		return loop_add(cd->loop, &cd->listener, EPOLLIN, ei);
+	if (cd->untouched)
+		loop_post(cd->loop, &cd->begin_task);
 	if (cd->kind == VMM_CHARDEV_PTY)
 		look_later(cd);
 	else
@@ -423,10 +449,13 @@ void chardev_destroy(struct chardev *cd)
 	loop_timer_cancel(cd->loop, &cd->timer);
 	loop_unpost(cd->loop, &cd->input_task);
 	loop_unpost(cd->loop, &cd->flush_task);
+	loop_unpost(cd->loop, &cd->begin_task);
 	loop_del(cd->loop, &cd->in.source);
 	loop_del(cd->loop, &cd->out.source);
 	loop_del(cd->loop, &cd->listener);
-	chardev_unlink_socket(cd);
+	/* A socket goes with its listener, a file stays unless the VM never ran. */
+	if (cd->kind == VMM_CHARDEV_UNIX || cd->untouched)
+		chardev_unlink_made(cd);
 	if (cd->listener.fd >= 0)
 		(void)close(cd->listener.fd);
 	chardev_end_close(&cd->in);

@@ -41,7 +41,8 @@ struct chardev_ops {
 
 /*
  * Open what OPTS says; FIELD names it in errors. Errors as for vmm_console_add (console.h).
- * chardev_destroy removes the socket that this call made, if it is still there. LOOP, LOG and
+ * chardev_destroy removes the socket that this call made, if it is still there, and the file, if
+ * the loop never ran; a file that existed keeps its contents until then. LOOP, LOG and
  * OPS outlive the chardev; nothing is called back before the loop runs.
  */
 VMM_WARN_UNUSED vmm_err_t chardev_create(const vmm_chardev_opts_t *opts, const char *field,

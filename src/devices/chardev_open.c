@@ -73,11 +73,28 @@ static vmm_err_t open_fds(struct chardev *cd, const vmm_chardev_opts_t *opts, vm
 	return err ? err : take_fd(cd, &cd->out, opts->out_fd, O_WRONLY, ei);
 }
 
+/* So that it can be told, when it is to be removed, from what others have put in its place. */
+static void remember_made(struct chardev *cd)
+{
+	struct stat st;
+	if (lstat(cd->path, &st) < 0)
+		return;
+	cd->made = true;
+	cd->made_dev = st.st_dev;
+	cd->made_ino = st.st_ino;
+}
+
+/* A VM that cannot be built must not cost a file its contents: it is cut when the VM runs. */
 static vmm_err_t open_file(struct chardev *cd, vmm_err_info_t *ei)
 {
 	/* Non-blocking for the sake of FIFOs and terminals; O_NOCTTY because those may be named. */
-	int fd = open(cd->path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-	              0666);
+	const int flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = open(cd->path, flags);
+	if (fd < 0 && errno == ENOENT) {
+		fd = open(cd->path, flags | O_CREAT, 0666);
+		if (fd >= 0)
+			remember_made(cd);
+	}
 	if (fd < 0 && errno == ENXIO)
 		return err_set(ei, VMM_E_BUSY, cd->path,
 		               "is a FIFO that nobody reads, or a socket: open the reader first");
@@ -92,6 +109,7 @@ static vmm_err_t open_file(struct chardev *cd, vmm_err_info_t *ei)
 	cd->out.source.fd = fd;
 	cd->out.pipe = S_ISFIFO(st.st_mode);
 	cd->out.mode = S_ISREG(st.st_mode) ? CHARDEV_DIRECT : CHARDEV_NONBLOCK;
+	cd->untouched = S_ISREG(st.st_mode);
 	return VMM_OK;
 }
 
@@ -177,12 +195,7 @@ static vmm_err_t bind_socket(struct chardev *cd, vmm_err_info_t *ei)
 			return address_in_use(cd, &sa, ei);
 		return err_sys(ei, errno, cd->path, "cannot make a socket there");
 	}
-	struct stat st;
-	if (lstat(cd->path, &st) == 0) {
-		cd->made = true;
-		cd->made_dev = st.st_dev;
-		cd->made_ino = st.st_ino;
-	}
+	remember_made(cd);
 	if (listen(cd->listener.fd, 1) < 0)
 		return err_sys(ei, errno, cd->path, "cannot listen on the socket");
 	return VMM_OK;
@@ -196,7 +209,7 @@ static vmm_err_t open_unix(struct chardev *cd, vmm_err_info_t *ei)
 	return bind_socket(cd, ei);
 }
 
-void chardev_unlink_socket(struct chardev *cd)
+void chardev_unlink_made(struct chardev *cd)
 {
 	struct stat st;
 	if (cd->made && lstat(cd->path, &st) == 0 && st.st_dev == cd->made_dev &&

@@ -36,6 +36,7 @@ struct chardev {
 	struct loop_timer timer;     /* PTY: look whether somebody came; file: read on */
 	struct loop_task input_task; /* input_room */
 	struct loop_task flush_task; /* output has to wait for EPOLLOUT */
+	struct loop_task begin_task; /* FILE: the VM runs */
 	bool paused;                 /* the consumer is full */
 	size_t input_len;
 	uint8_t input[CHARDEV_INPUT_MAX];
@@ -45,15 +46,16 @@ struct chardev {
 	bool connected;
 	bool room_wanted; /* chardev_write took too little */
 	bool stuck;       /* chardev_write_wait waited in vain */
+	bool untouched;   /* FILE: its old contents are still there */
 	uint64_t dropped;
 	size_t pending_head;
 	size_t pending_len;
 	uint8_t pending[CHARDEV_PENDING_MAX]; /* a circle */
 
-	char *path; /* UNIX: the socket; PTY: the slave */
+	char *path; /* UNIX: the socket; PTY: the slave; FILE: the file */
 	dev_t made_dev;
 	ino_t made_ino;
-	bool made;
+	bool made; /* PATH did not exist before */
 };
 
 /* chardev_open.c */
@@ -63,6 +65,7 @@ VMM_WARN_UNUSED vmm_err_t chardev_open(struct chardev *cd, const vmm_chardev_opt
 void chardev_end_close(struct chardev_end *end);
 /* A second descriptor for the output of a connection whose input is IN_FD. */
 VMM_WARN_UNUSED bool chardev_connect_ends(struct chardev *cd, int in_fd);
-void chardev_unlink_socket(struct chardev *cd);
+/* Remove what opening has made at cd->path, if it is still there. */
+void chardev_unlink_made(struct chardev *cd);
 
 #endif

@@ -60,24 +60,18 @@ void serial_port_destroy(struct serial_port *p)
 	free(p);
 }
 
-vmm_err_t serial_port_attach(struct serial_port *p, struct bus *bus, vmm_err_info_t *ei)
+vmm_err_t serial_port_attach(struct serial_port *p, struct bus *bus, struct irq_chip *chip,
+                             vmm_err_info_t *ei)
 {
-	vmm_err_t err = irq_line_open(&p->uart.irq, MACHINE_GSI_COM1, ei);
-	if (!err)
-		err = bus_add(bus, BUS_PIO, MACHINE_PORT_COM1, SERIAL_PORTS, &serial_bus_ops,
-		              &p->uart, "serial", ei);
-	return err;
+	irq_line_on_chip(&p->uart.irq, MACHINE_GSI_COM1, chip);
+	return bus_add(bus, BUS_PIO, MACHINE_PORT_COM1, SERIAL_PORTS, &serial_bus_ops, &p->uart,
+	               "serial", ei);
 }
 
 void serial_port_reset(struct serial_port *p)
 {
 	serial_reset(&p->uart);
 	chardev_input_room(p->chardev);
-}
-
-const struct irq_line *serial_port_irq(const struct serial_port *p)
-{
-	return &p->uart.irq;
 }
 
 const char *serial_port_pty(const struct serial_port *p)

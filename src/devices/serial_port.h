@@ -16,9 +16,8 @@ VMM_WARN_UNUSED vmm_err_t serial_port_create(const vmm_chardev_opts_t *chardev, 
                                              vmm_err_info_t *ei);
 void serial_port_destroy(struct serial_port *p);
 VMM_WARN_UNUSED vmm_err_t serial_port_attach(struct serial_port *p, struct bus *bus,
-                                             vmm_err_info_t *ei);
+                                             struct irq_chip *chip, vmm_err_info_t *ei);
 void serial_port_reset(struct serial_port *p);
-const struct irq_line *serial_port_irq(const struct serial_port *p);
 const char *serial_port_pty(const struct serial_port *p);
 
 #endif

@@ -44,6 +44,13 @@ struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *table, uint32_t function,
 	return NULL;
 }
 
+/* 36 where the leaf is missing: Intel SDM vol. 3, 4.1.4. */
+unsigned cpuid_phys_bits(struct kvm_cpuid2 *table)
+{
+	const struct kvm_cpuid_entry2 *e = cpuid_find(table, LEAF_AMD_SIZES, 0);
+	return e ? e->eax & 0xff : 36;
+}
+
 /* How many bits of the APIC id number the cores. */
 static uint32_t id_bits(uint32_t cpus)
 {

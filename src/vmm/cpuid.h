@@ -23,6 +23,9 @@ VMM_WARN_UNUSED vmm_err_t cpuid_make(const struct kvm_cpuid2 *supported,
                                      const struct cpuid_shape *shape, struct kvm_cpuid2 **out,
                                      vmm_err_info_t *ei);
 
+/* How many bits a guest's physical addresses have. */
+unsigned cpuid_phys_bits(struct kvm_cpuid2 *table);
+
 /* The entry of FUNCTION (and INDEX, where the leaf has sub-leaves), or NULL. */
 struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *table, uint32_t function, uint32_t index);
 

@@ -23,29 +23,72 @@ static void unclaimed(struct vcpu *v, const char *what, uint64_t addr, unsigned 
 	          write ? "write" : "read", size, what, addr);
 }
 
+/* Loads and stores of known sizes: a copy of a variable one is a call of the C library. */
 static uint64_t load(const uint8_t *p, unsigned size)
 {
-	uint64_t value = 0;
-	memcpy(&value, p, size);
-	return value;
+	uint16_t v16;
+	uint32_t v32;
+	uint64_t v64;
+	switch (size) {
+	case 1:
+		return *p;
+	case 2:
+		memcpy(&v16, p, sizeof(v16));
+		return v16;
+	case 4:
+		memcpy(&v32, p, sizeof(v32));
+		return v32;
+	default:
+		memcpy(&v64, p, sizeof(v64));
+		return v64;
+	}
+}
+
+static void store(uint8_t *p, unsigned size, uint64_t value)
+{
+	switch (size) {
+	case 1:
+		*p = (uint8_t)value;
+		break;
+	case 2:
+		memcpy(p, &value, 2);
+		break;
+	case 4:
+		memcpy(p, &value, 4);
+		break;
+	default:
+		memcpy(p, &value, 8);
+		break;
+	}
+}
+
+static inline bool access_once(const struct bus *bus, enum bus_space space, uint64_t addr,
+                               uint8_t *data, unsigned size, bool write)
+{
+	if (write)
+		return bus_write(bus, space, addr, size, load(data, size));
+	uint64_t value;
+	bool found = bus_read(bus, space, addr, size, &value);
+	store(data, size, value);
+	return found;
 }
 
 /* One access of any length up to 8: those that are no power of two go byte by byte. */
 static bool access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
                        unsigned size, bool write)
 {
-	if (size & (size - 1)) {
-		bool all = true;
-		for (unsigned i = 0; i < size; i++)
-			all &= access_bus(bus, space, addr + i, data + i, 1, write);
-		return all;
-	}
-	if (write)
-		return bus_write(bus, space, addr, size, load(data, size));
-	uint64_t value;
-	bool found = bus_read(bus, space, addr, size, &value);
-	memcpy(data, &value, size);
-	return found;
+	if (!(size & (size - 1)))
+		return access_once(bus, space, addr, data, size, write);
+	bool all = true;
+	for (unsigned i = 0; i < size; i++)
+		all &= access_once(bus, space, addr + i, data + i, 1, write);
+	return all;
+}
+
+bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+                     unsigned size, bool write)
+{
+	return access_bus(bus, space, addr, data, size, write);
 }
 
 static void handle_pio(struct vcpu *v)
@@ -153,6 +196,20 @@ void exit_describe_failure(struct vcpu *v, vmm_event_t *event)
 	}
 }
 
+/* The embedder's registers only: KVM asks for no others. */
+static void handle_msr(struct vcpu *v, bool write)
+{
+	struct kvm_run *run = v->run;
+	const struct user_msrs *m = vm_find_msr(v->vm, run->msr.index);
+	bool good = false;
+	uint64_t value = run->msr.data;
+	if (m)
+		good = write ? m->write(m->ctx, run->msr.index, value)
+		             : m->read(m->ctx, run->msr.index, &value);
+	run->msr.data = value;
+	run->msr.error = !good;
+}
+
 static void handle_system_event(struct vcpu *v)
 {
 	switch (v->run->system_event.type) {
@@ -171,6 +228,8 @@ static void handle_system_event(struct vcpu *v)
 void exit_dispatch(struct vcpu *v)
 {
 	uint32_t reason = v->run->exit_reason;
+	if (v->vm->coalesced)
+		vm_take_coalesced(v->vm);
 	count(&v->stats.exits[reason < VMM_EXIT_REASONS ? reason : VMM_EXIT_REASONS - 1]);
 	switch (reason) {
 	case KVM_EXIT_IO:
@@ -181,6 +240,10 @@ void exit_dispatch(struct vcpu *v)
 		break;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		break;
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		handle_msr(v, reason == KVM_EXIT_X86_WRMSR);
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
 		handle_system_event(v);

@@ -21,6 +21,7 @@ struct gmem {
 	int fd;       /* the file behind it, or -1: anonymous */
 	uint8_t *map; /* all of RAM, contiguous on the host side */
 	uint64_t size_bytes;
+	bool pinned;
 	unsigned region_count;
 	struct gmem_region regions[GMEM_REGIONS_MAX];
 };
@@ -86,11 +87,24 @@ static void *map_anonymous(uint64_t bytes)
 	return p + before;
 }
 
+/*
+ * Not at its start, also where the host gives them unasked: a few pages there carry what the boot
+ * code puts down, and zeroing 2 MiB for them would be the longest step of a small guest's start.
+ */
+static void advise_huge_pages(const struct gmem *gm)
+{
+	uint64_t small = gm->size_bytes < HUGE_PAGE_SIZE ? gm->size_bytes : HUGE_PAGE_SIZE;
+	(void)madvise(gm->map, small, MADV_NOHUGEPAGE);
+	if (gm->size_bytes > small)
+		(void)madvise(gm->map + small, gm->size_bytes - small, MADV_HUGEPAGE);
+}
+
 static vmm_err_t map_backing(struct gmem *gm, const struct gmem_opts *opts, vmm_err_info_t *ei)
 {
+	/* Huge pages are reserved: where there are too few of them, this fails, not the guest. */
+	int flags = MAP_SHARED | (opts->huge_pages ? 0 : MAP_NORESERVE);
 	void *p = gm->fd < 0 ? map_anonymous(gm->size_bytes)
-	                     : mmap(NULL, gm->size_bytes, PROT_READ | PROT_WRITE,
-	                            MAP_SHARED | MAP_NORESERVE, gm->fd, 0);
+	                     : mmap(NULL, gm->size_bytes, PROT_READ | PROT_WRITE, flags, gm->fd, 0);
 	if (p == MAP_FAILED) {
 		int err = errno;
 		if (opts->huge_pages)
@@ -106,11 +120,8 @@ static vmm_err_t map_backing(struct gmem *gm, const struct gmem_opts *opts, vmm_
 	 * of the embedder. */
 	(void)madvise(p, gm->size_bytes, MADV_DONTDUMP);
 	(void)madvise(p, gm->size_bytes, MADV_DONTFORK);
-	/* Not at its start: a few pages there carry what the boot code puts down, and zeroing 2 MiB
-	 * for them would be the longest step of a small guest's start. */
-	if (!opts->huge_pages && gm->size_bytes > HUGE_PAGE_SIZE)
-		(void)madvise(gm->map + HUGE_PAGE_SIZE, gm->size_bytes - HUGE_PAGE_SIZE,
-		              MADV_HUGEPAGE);
+	if (!opts->huge_pages)
+		advise_huge_pages(gm);
 	if (opts->prefault && madvise(p, gm->size_bytes, MADV_POPULATE_WRITE) < 0)
 		return err_sys_as(ei, VMM_E_NOMEM, errno, "memory", "cannot prefault %llu MiB",
 		                  (unsigned long long)(gm->size_bytes >> 20));
@@ -281,9 +292,14 @@ static bool discard(const struct gmem *gm, uint64_t offset, uint64_t len)
 bool gmem_discard(const struct gmem *gm, struct gpa addr, uint64_t len)
 {
 	uint8_t *p = gmem_at(gm, addr, len);
-	if (!p || ((addr.addr | len) & (MACHINE_PAGE_SIZE - 1)))
+	if (!p || gm->pinned || ((addr.addr | len) & (MACHINE_PAGE_SIZE - 1)))
 		return false;
 	return discard(gm, (uint64_t)(p - gm->map), len);
+}
+
+void gmem_set_pinned(struct gmem *gm, bool on)
+{
+	gm->pinned = on;
 }
 
 bool gmem_discard_all(const struct gmem *gm)

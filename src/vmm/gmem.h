@@ -70,11 +70,17 @@ VMM_WARN_UNUSED vmm_err_t gmem_load_fd(const struct gmem *gm, struct gpa addr, i
 
 /*
  * Give LEN bytes at ADDR back to the host; they read as zero afterwards. Both page aligned.
- * False if the range is not RAM or the host refuses.
+ * False if the range is not RAM, it is pinned, or the host refuses.
  */
 bool gmem_discard(const struct gmem *gm, struct gpa addr, uint64_t len);
 
-/* Everything back to the host, as at power-on. */
+/*
+ * While ON, devices have the pages themselves: gmem_discard gives nothing back (it would give the
+ * guest other pages than theirs). No thread uses guest memory when it changes.
+ */
+void gmem_set_pinned(struct gmem *gm, bool on);
+
+/* Everything back to the host, as at power-on. Nothing is pinned. */
 bool gmem_discard_all(const struct gmem *gm);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "errset.h"
+#include "sized.h"
 #include "gmem.h"
 #include "kvm.h"
 
@@ -74,10 +75,15 @@ static void explain_no_kvm(vmm_host_check_t *c, const char *path, const vmm_err_
 		               : "the CPU shows neither vmx nor svm: enable virtualisation in "
 		                 "the firmware, or nesting in the outer hypervisor");
 	} else if (ei->code == VMM_E_PERM && stat(path, &st) == 0) {
-		(void)snprintf(
-		        c->fix, sizeof(c->fix),
-		        "usermod -aG kvm $USER and log in again (%s has mode %o, group id %u)",
-		        path, (unsigned)(st.st_mode & 07777), (unsigned)st.st_gid);
+		/* A group that may use it helps only if it is not root's. */
+		bool group = (st.st_mode & 060) == 060 && st.st_gid != 0;
+		char first[120] = "";
+		if (!group)
+			(void)snprintf(first, sizeof(first), "chgrp kvm %s; chmod 0660 %s; ", path,
+			               path);
+		(void)snprintf(c->fix, sizeof(c->fix),
+		               "%susermod -aG kvm $USER and log in again (mode %o, group id %u)",
+		               first, (unsigned)(st.st_mode & 07777), (unsigned)st.st_gid);
 	}
 }
 
@@ -203,7 +209,7 @@ static void check_uring(vmm_host_info_t *info)
 
 vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)
 {
-	if (!info || info->struct_size != sizeof(*info))
+	if (!sized_info(info, sizeof(*info), NULL))
 		return VMM_E_INVAL;
 	*info = (vmm_host_info_t){.struct_size = sizeof(*info)};
 	check_kvm(info, kvm_path ? kvm_path : "/dev/kvm");

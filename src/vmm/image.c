@@ -11,6 +11,7 @@
 #include "boot/fit.h"
 #include "boot/part.h"
 #include "errset.h"
+#include "sized.h"
 
 static vmm_err_t open_image(const char *path, struct boot_part *part, vmm_err_info_t *ei)
 {
@@ -46,8 +47,8 @@ static vmm_err_t load(const char *path, struct boot_part *part, struct fit **fit
 
 vmm_err_t vmm_image_inspect(const char *path, vmm_image_info_t *info, vmm_err_info_t *ei)
 {
-	if (!info || info->struct_size != sizeof(*info))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*info));
+	if (!sized_info(info, sizeof(*info), ei))
+		return VMM_E_INVAL;
 	struct boot_part part = {.fd = -1};
 	struct fit *fit = NULL;
 	vmm_err_t err = load(path, &part, &fit, ei);

@@ -16,6 +16,7 @@
 #include "boot/fit.h"
 #include "boot/part.h"
 #include "errset.h"
+#include "sized.h"
 #include "image_tree.h"
 #include "machine.h"
 
@@ -338,8 +339,8 @@ static void release(struct build *b)
 
 vmm_err_t vmm_image_build(const vmm_image_build_opts_t *opts, vmm_err_info_t *ei)
 {
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	struct build *b = calloc(1, sizeof(*b));
 	if (!b)
 		return err_set(ei, VMM_E_NOMEM, "image", "out of memory");

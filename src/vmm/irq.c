@@ -40,6 +40,15 @@ static void chip_pulse(struct irq_chip *chip, uint32_t gsi)
 	(void)pthread_mutex_unlock(&chip->lock);
 }
 
+void irq_chip_set_level(struct irq_chip *chip, uint32_t gsi, bool level)
+{
+	struct kvm_irq_level pin = {.irq = gsi, .level = level};
+	(void)pthread_mutex_lock(&chip->lock);
+	if (chip->vm_fd >= 0)
+		(void)ioctl(chip->vm_fd, KVM_IRQ_LINE, &pin);
+	(void)pthread_mutex_unlock(&chip->lock);
+}
+
 vmm_err_t irq_line_open(struct irq_line *line, uint32_t gsi, vmm_err_info_t *ei)
 {
 	line->gsi = gsi;
@@ -48,6 +57,11 @@ vmm_err_t irq_line_open(struct irq_line *line, uint32_t gsi, vmm_err_info_t *ei)
 	if (line->fd < 0)
 		return err_sys(ei, errno, "interrupt", "cannot make an eventfd for GSI %u", gsi);
 	return VMM_OK;
+}
+
+void irq_line_on_chip(struct irq_line *line, uint32_t gsi, struct irq_chip *chip)
+{
+	*line = (struct irq_line){.fd = -1, .gsi = gsi, .chip = chip};
 }
 
 void irq_line_close(struct irq_line *line)

@@ -46,6 +46,7 @@ static vmm_err_t check_required(int fd, vmm_err_info_t *ei)
 	        {KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
 	        {KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
 	        {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
+	        {KVM_CAP_IOEVENTFD_ANY_LENGTH, "KVM_CAP_IOEVENTFD_ANY_LENGTH"},
 	        {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
 	        {KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE"},
 	        {KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
@@ -80,7 +81,13 @@ static vmm_err_t read_caps(int fd, struct kvm_caps *caps, vmm_err_info_t *ei)
 	        .run_bytes = (uint32_t)run_bytes,
 	        .tsc_deadline = extension(fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 	        .tsc_khz = extension(fd, KVM_CAP_GET_TSC_KHZ) > 0,
+	        .immediate_exit = extension(fd, KVM_CAP_IMMEDIATE_EXIT) > 0,
 	        .kvmclock_ctrl = extension(fd, KVM_CAP_KVMCLOCK_CTRL) > 0,
+	        .msr_exits = extension(fd, KVM_CAP_X86_USER_SPACE_MSR) > 0 &&
+	                     extension(fd, KVM_CAP_X86_MSR_FILTER) > 0,
+	        .stats = extension(fd, KVM_CAP_BINARY_STATS_FD) > 0,
+	        .coalesced_bytes =
+	                (uint32_t)extension(fd, KVM_CAP_COALESCED_MMIO) * MACHINE_PAGE_SIZE,
 	        .hardware = has_hardware_virtualization(),
 	};
 	return VMM_OK;
@@ -131,12 +138,13 @@ vmm_err_t kvm_open(const char *path, int fd, int *kvm_fd, struct kvm_caps *caps,
 	return err;
 }
 
-static vmm_err_t map_memory(int vm_fd, const struct gmem *gm, vmm_err_info_t *ei)
+static vmm_err_t map_memory(int vm_fd, const struct gmem *gm, uint32_t flags, vmm_err_info_t *ei)
 {
 	for (unsigned i = 0; i < gmem_region_count(gm); i++) {
 		const struct gmem_region *r = gmem_region_at(gm, i);
 		struct kvm_userspace_memory_region slot = {
 		        .slot = i,
+		        .flags = flags,
 		        .guest_phys_addr = r->base,
 		        .memory_size = r->len_bytes,
 		        .userspace_addr = (uintptr_t)r->host,
@@ -157,7 +165,7 @@ vmm_err_t kvm_vm_create(int kvm_fd, const struct gmem *gm, int *vm_fd, vmm_err_i
 	if (*vm_fd < 0)
 		return failed(ei, "KVM_CREATE_VM");
 	/* Slots before the irqchip: afterwards each waits several ms for an SRCU grace period. */
-	vmm_err_t err = map_memory(*vm_fd, gm, ei);
+	vmm_err_t err = map_memory(*vm_fd, gm, 0, ei);
 	if (err)
 		return err;
 	/* Needed on VT-x without unrestricted guest, harmless elsewhere; SVM hosts refuse neither.
@@ -180,17 +188,130 @@ vmm_err_t kvm_irqfd(int vm_fd, int event_fd, uint32_t gsi, vmm_err_info_t *ei)
 	return call(vm_fd, KVM_IRQFD, &arg, "KVM_IRQFD", ei);
 }
 
+vmm_err_t kvm_ioeventfd(int vm_fd, int event_fd, const struct kvm_doorbell *d, vmm_err_info_t *ei)
+{
+	struct kvm_ioeventfd arg = {
+	        .datamatch = d->data,
+	        .addr = d->addr,
+	        .len = d->len,
+	        .fd = event_fd,
+	        .flags = (d->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0u) |
+	                 (d->pio ? KVM_IOEVENTFD_FLAG_PIO : 0u),
+	};
+	return call(vm_fd, KVM_IOEVENTFD, &arg, "KVM_IOEVENTFD", ei);
+}
+
 vmm_err_t kvm_ioeventfd_mmio(int vm_fd, int event_fd, uint64_t addr, uint32_t datamatch,
                              vmm_err_info_t *ei)
 {
-	struct kvm_ioeventfd arg = {
-	        .datamatch = datamatch,
-	        .addr = addr,
-	        .len = 4,
-	        .fd = event_fd,
-	        .flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	const struct kvm_doorbell d = {.addr = addr, .len = 4, .match = true, .data = datamatch};
+	return kvm_ioeventfd(vm_fd, event_fd, &d, ei);
+}
+
+vmm_err_t kvm_coalesce_mmio(int vm_fd, uint64_t addr, uint64_t len, vmm_err_info_t *ei)
+{
+	const struct kvm_coalesced_mmio_zone zone = {.addr = addr, .size = (uint32_t)len};
+	return call(vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone, "KVM_REGISTER_COALESCED_MMIO", ei);
+}
+
+vmm_err_t kvm_filter_msrs(int vm_fd, const struct kvm_msr_span *spans, unsigned count,
+                          vmm_err_info_t *ei)
+{
+	struct kvm_enable_cap cap = {
+	        .cap = KVM_CAP_X86_USER_SPACE_MSR,
+	        .args = {KVM_MSR_EXIT_REASON_FILTER},
 	};
-	return call(vm_fd, KVM_IOEVENTFD, &arg, "KVM_IOEVENTFD", ei);
+	vmm_err_t err = call(vm_fd, KVM_ENABLE_CAP, &cap, "KVM_CAP_X86_USER_SPACE_MSR", ei);
+	if (err)
+		return err;
+	/* A bit of zero denies the register to KVM, which sends it to us. */
+	uint8_t deny[KVM_MSR_SPANS_MAX][64] = {{0}};
+	struct kvm_msr_filter filter = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
+	for (unsigned i = 0; i < count; i++)
+		filter.ranges[i] = (struct kvm_msr_filter_range){
+		        .flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+		        .nmsrs = spans[i].count,
+		        .base = spans[i].first,
+		        .bitmap = deny[i],
+		};
+	return call(vm_fd, KVM_X86_SET_MSR_FILTER, &filter, "KVM_X86_SET_MSR_FILTER", ei);
+}
+
+vmm_err_t kvm_dirty_log_set(int vm_fd, const struct gmem *gm, bool on, vmm_err_info_t *ei)
+{
+	return map_memory(vm_fd, gm, on ? KVM_MEM_LOG_DIRTY_PAGES : 0, ei);
+}
+
+vmm_err_t kvm_dirty_log_read(int vm_fd, unsigned slot, uint64_t *bitmap, vmm_err_info_t *ei)
+{
+	struct kvm_dirty_log arg = {.slot = slot, .dirty_bitmap = bitmap};
+	return call(vm_fd, KVM_GET_DIRTY_LOG, &arg, "KVM_GET_DIRTY_LOG", ei);
+}
+
+bool kvm_ioeventfd_any(int vm_fd, int event_fd, uint64_t addr, bool on)
+{
+	struct kvm_ioeventfd arg = {
+	        .addr = addr,
+	        .fd = event_fd,
+	        .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+	return ioctl(vm_fd, KVM_IOEVENTFD, &arg) == 0;
+}
+
+bool kvm_irqfd_set(int vm_fd, int event_fd, uint32_t gsi, bool on)
+{
+	struct kvm_irqfd arg = {
+	        .fd = (uint32_t)event_fd,
+	        .gsi = gsi,
+	        .flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+	return ioctl(vm_fd, KVM_IRQFD, &arg) == 0;
+}
+
+bool kvm_irqfd_level(int vm_fd, int event_fd, int resample_fd, uint32_t gsi, bool on)
+{
+	struct kvm_irqfd arg = {
+	        .fd = (uint32_t)event_fd,
+	        .gsi = gsi,
+	        .flags = on ? KVM_IRQFD_FLAG_RESAMPLE : KVM_IRQFD_FLAG_DEASSIGN,
+	        .resamplefd = on ? (uint32_t)resample_fd : 0,
+	};
+	return ioctl(vm_fd, KVM_IRQFD, &arg) == 0;
+}
+
+bool kvm_set_gsi_routing(int vm_fd, const struct kvm_irq_routing *table)
+{
+	return ioctl(vm_fd, KVM_SET_GSI_ROUTING, table) == 0;
+}
+
+bool kvm_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, void *host, uint64_t len_bytes)
+{
+	struct kvm_userspace_memory_region region = {
+	        .slot = slot,
+	        .guest_phys_addr = gpa,
+	        .memory_size = len_bytes,
+	        .userspace_addr = (uintptr_t)host,
+	};
+	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) == 0;
+}
+
+vmm_err_t kvm_vfio_create(int vm_fd, int *device_fd, vmm_err_info_t *ei)
+{
+	struct kvm_create_device arg = {.type = KVM_DEV_TYPE_VFIO};
+	vmm_err_t err = call(vm_fd, KVM_CREATE_DEVICE, &arg, "KVM_CREATE_DEVICE of VFIO", ei);
+	*device_fd = err ? -1 : (int)arg.fd;
+	return err;
+}
+
+vmm_err_t kvm_vfio_add_group(int device_fd, int group_fd, vmm_err_info_t *ei)
+{
+	int32_t fd = group_fd;
+	struct kvm_device_attr arg = {
+	        .group = KVM_DEV_VFIO_GROUP,
+	        .attr = KVM_DEV_VFIO_GROUP_ADD,
+	        .addr = (uintptr_t)&fd,
+	};
+	return call(device_fd, KVM_SET_DEVICE_ATTR, &arg, "KVM_DEV_VFIO_GROUP_ADD", ei);
 }
 
 vmm_err_t kvm_signal_msi(int vm_fd, uint64_t addr, uint32_t data, vmm_err_info_t *ei)
@@ -314,6 +435,24 @@ bool kvm_translate(int vcpu_fd, uint64_t linear, uint64_t *gpa)
 		return false;
 	*gpa = t.physical_address;
 	return true;
+}
+
+vmm_err_t kvm_set_tsc_offset(int vcpu_fd, uint64_t offset, vmm_err_info_t *ei)
+{
+	const struct kvm_device_attr attr = {
+	        .group = KVM_VCPU_TSC_CTRL,
+	        .attr = KVM_VCPU_TSC_OFFSET,
+	        .addr = (uintptr_t)&offset,
+	};
+	if (ioctl(vcpu_fd, KVM_HAS_DEVICE_ATTR, &attr) < 0)
+		return err_set(ei, VMM_E_UNSUPPORTED, "/dev/kvm",
+		               "this host's KVM lacks KVM_VCPU_TSC_OFFSET");
+	return call(vcpu_fd, KVM_SET_DEVICE_ATTR, &attr, "KVM_VCPU_TSC_OFFSET", ei);
+}
+
+int kvm_stats_fd(int fd)
+{
+	return ioctl(fd, KVM_GET_STATS_FD, NULL);
 }
 
 uint32_t kvm_tsc_khz(int vcpu_fd)

@@ -20,8 +20,13 @@ struct kvm_caps {
 	uint32_t run_bytes; /* size of a vCPU's shared page area */
 	bool tsc_deadline;
 	bool tsc_khz; /* KVM_GET_TSC_KHZ */
+	bool immediate_exit;
 	bool kvmclock_ctrl;
-	bool hardware; /* VT-x or SVM shows in CPUID; else a pagetable-based host */
+	bool msr_exits; /* MSR filter and exits to user space */
+	bool stats;     /* KVM_GET_STATS_FD */
+	uint32_t
+	        coalesced_bytes; /* where in a vCPU's area the ring of coalesced MMIO is; 0: none */
+	bool hardware;           /* VT-x or SVM shows in CPUID; else a pagetable-based host */
 };
 
 /* Open PATH (or duplicate FD, if not negative), check the API version and what we need. */
@@ -35,6 +40,46 @@ VMM_WARN_UNUSED vmm_err_t kvm_irqfd(int vm_fd, int event_fd, uint32_t gsi, vmm_e
 /* A 4-byte write of DATAMATCH to the MMIO address signals EVENT_FD instead of exiting. */
 VMM_WARN_UNUSED vmm_err_t kvm_ioeventfd_mmio(int vm_fd, int event_fd, uint64_t addr,
                                              uint32_t datamatch, vmm_err_info_t *ei);
+/* A write of any length to the MMIO address signals EVENT_FD, or does not any more. */
+bool kvm_ioeventfd_any(int vm_fd, int event_fd, uint64_t addr, bool on);
+/* As kvm_irqfd, and back; for what the guest changes while it runs. */
+bool kvm_irqfd_set(int vm_fd, int event_fd, uint32_t gsi, bool on);
+/*
+ * A level: EVENT_FD raises the pin, the guest's end of interrupt lowers it and signals RESAMPLE_FD
+ * (api.rst, KVM_IRQFD_FLAG_RESAMPLE).
+ */
+bool kvm_irqfd_level(int vm_fd, int event_fd, int resample_fd, uint32_t gsi, bool on);
+bool kvm_set_gsi_routing(int vm_fd, const struct kvm_irq_routing *table);
+/* Host memory as a slot of the guest; length 0 takes it away. */
+bool kvm_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, void *host, uint64_t len_bytes);
+/* KVM_DEV_TYPE_VFIO: *DEVICE_FD, by which KVM learns of groups whose devices the guest drives. */
+VMM_WARN_UNUSED vmm_err_t kvm_vfio_create(int vm_fd, int *device_fd, vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_vfio_add_group(int device_fd, int group_fd, vmm_err_info_t *ei);
+/* A write of LEN bytes to a port or MMIO address signals EVENT_FD; of any value if not MATCH. */
+struct kvm_doorbell {
+	bool pio;
+	uint64_t addr;
+	uint32_t len;
+	bool match;
+	uint64_t data;
+};
+VMM_WARN_UNUSED vmm_err_t kvm_ioeventfd(int vm_fd, int event_fd, const struct kvm_doorbell *d,
+                                        vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_coalesce_mmio(int vm_fd, uint64_t addr, uint64_t len,
+                                            vmm_err_info_t *ei);
+/* MSRs of COUNT ranges leave to user space instead of being answered by KVM. */
+struct kvm_msr_span {
+	uint32_t first;
+	uint32_t count;
+};
+#define KVM_MSR_SPANS_MAX 8u
+VMM_WARN_UNUSED vmm_err_t kvm_filter_msrs(int vm_fd, const struct kvm_msr_span *spans,
+                                          unsigned count, vmm_err_info_t *ei);
+/* Dirty logging of the slots that kvm_vm_create made. */
+VMM_WARN_UNUSED vmm_err_t kvm_dirty_log_set(int vm_fd, const struct gmem *gm, bool on,
+                                            vmm_err_info_t *ei);
+VMM_WARN_UNUSED vmm_err_t kvm_dirty_log_read(int vm_fd, unsigned slot, uint64_t *bitmap,
+                                             vmm_err_info_t *ei);
 VMM_WARN_UNUSED vmm_err_t kvm_signal_msi(int vm_fd, uint64_t addr, uint32_t data,
                                          vmm_err_info_t *ei);
 
@@ -61,6 +106,10 @@ VMM_WARN_UNUSED vmm_err_t kvm_set_signal_mask(int vcpu_fd, const sigset_t *mask,
                                               vmm_err_info_t *ei);
 /* The guest-physical address of a linear one; false if it is not mapped. */
 bool kvm_translate(int vcpu_fd, uint64_t linear, uint64_t *gpa);
+/* The guest's TSC runs OFFSET ticks ahead of the host's. */
+VMM_WARN_UNUSED vmm_err_t kvm_set_tsc_offset(int vcpu_fd, uint64_t offset, vmm_err_info_t *ei);
+/* A descriptor of KVM's binary statistics of a VM or vCPU, or -1 with errno. */
+int kvm_stats_fd(int fd);
 /* TSC frequency of a vCPU in kHz, or 0 if unknown. */
 uint32_t kvm_tsc_khz(int vcpu_fd);
 /* Tell the guest's clock that the vCPU was paused (KVM_KVMCLOCK_CTRL). Best effort. */

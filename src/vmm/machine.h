@@ -34,6 +34,10 @@
 #define MACHINE_VIRTIO_MAX       32u
 #define MACHINE_USER_MMIO        0xd1000000ull /* 16 MiB for devices of the embedder */
 #define MACHINE_USER_MMIO_END    0xd2000000ull
+#define MACHINE_PCI_MEM32        0xc0000000ull /* window of 32-bit BARs */
+#define MACHINE_PCI_MEM32_END    0xd0000000ull
+#define MACHINE_PCI_ECAM         0xe0000000ull /* config space of bus 0, the only one */
+#define MACHINE_PCI_ECAM_SIZE    0x100000ull
 #define MACHINE_IOAPIC           0xfec00000ull
 #define MACHINE_LAPIC            0xfee00000ull
 #define MACHINE_IDENTITY_MAP     0xfeffc000ull /* KVM on VT-x: one page */
@@ -45,6 +49,10 @@
 #define MACHINE_PORT_PVPANIC       0x505u /* one byte; ACPI QEMU0001 */
 #define MACHINE_PORT_RTC           0x70u  /* and 0x71 */
 #define MACHINE_PORT_COM1          0x3f8u /* eight */
+#define MACHINE_PORT_PCI_ADDRESS   0xcf8u
+#define MACHINE_PORT_PCI_DATA      0xcfcu
+#define MACHINE_PORT_PCI_IO        0xc000u /* window of I/O BARs, to the end of the space */
+#define MACHINE_PORT_PCI_IO_END    0x10000u
 #define MACHINE_PORT_DEBUG_EXIT    0xf4u  /* one byte: ends the VM with that code */
 #define MACHINE_PORT_ACPI          0x600u /* sleep control, sleep status, reset */
 #define MACHINE_ACPI_SLEEP_CONTROL 0u
@@ -58,8 +66,11 @@
 /* Interrupts: GSIs of the IOAPIC (24 pins), edge triggered, active high. */
 #define MACHINE_GSI_COM1         4u
 #define MACHINE_GSI_RTC          8u
-#define MACHINE_GSI_POWER_BUTTON 9u /* ACPI generic event device */
+#define MACHINE_GSI_POWER_BUTTON 9u  /* ACPI generic event device */
+#define MACHINE_GSI_PCI          20u /* and the next three: INTx; level triggered */
 #define MACHINE_IOAPIC_PINS      24u
+#define MACHINE_PCI_SLOTS        32u
+#define MACHINE_PCI_PINS         4u
 
 struct machine_virtio {
 	uint64_t base;
@@ -73,15 +84,30 @@ struct machine {
 	bool serial;
 	bool rtc;
 	bool i8042;
-	bool acpi; /* ACPI tables; else devices by command line or device tree */
-	uint32_t virtio_count;
+	bool acpi;             /* ACPI tables; else devices by command line or device tree */
+	uint32_t virtio_count; /* of those on mmio */
 	struct machine_virtio virtio[MACHINE_VIRTIO_MAX];
+	bool pci;
+	uint64_t pci_mem64; /* window of 64-bit BARs, above RAM */
+	uint64_t pci_mem64_bytes;
 };
 
 /*
- * The GSI of virtio device I. Fourteen pins that nothing else uses, shared in turn by further
+ * The GSI of virtio-mmio device I. Ten pins that nothing else uses, shared in turn by further
  * devices: the interrupts are edge triggered and each device has its own status register.
  */
 uint32_t machine_virtio_gsi(uint32_t i);
+
+/* Whether GSI is one of those pins: they are for the embedder's devices as well. */
+bool machine_gsi_is_for_devices(uint32_t gsi);
+
+/* The GSI of pin PIN (0: INTA) of the PCI device in SLOT. */
+uint32_t machine_pci_gsi(uint32_t slot, uint32_t pin);
+
+/*
+ * Where the window of 64-bit BARs goes: above RAM, below the end of a guest's physical addresses,
+ * which have PHYS_BITS bits. Its length is 0 if nothing is left.
+ */
+void machine_set_pci_mem64(struct machine *m, unsigned phys_bits);
 
 #endif

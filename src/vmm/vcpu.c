@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "cpuid.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 
 #define MSR_IA32_MISC_ENABLE    0x1a0u
@@ -29,7 +30,8 @@
 #define SEL_DATA  0x18u
 #define GDT_LIMIT 0x1fu
 
-void vcpu_take_kick(const struct vcpu *v)
+/* Take the kick signal that is pending on this thread, if one is. */
+static void take_kick(const struct vcpu *v)
 {
 	sigset_t set;
 	(void)sigemptyset(&set);
@@ -38,10 +40,38 @@ void vcpu_take_kick(const struct vcpu *v)
 	(void)sigtimedwait(&set, NULL, &none);
 }
 
+/* Whether kicks come by immediate_exit and a handled signal; else by a signal that is blocked. */
+static bool kick_handled(const vmm_vm_t *vm)
+{
+	return vm->caps.immediate_exit && (vm->opts.flags & VMM_VM_KICK_HANDLED) &&
+	       !(vm->opts.flags & VMM_VM_STEP);
+}
+
 void vcpu_kick(struct vcpu *v)
 {
+	/* The signal ends a KVM_RUN; one that comes too early for that has the next one end. */
+	if (kick_handled(v->vm) && v->run)
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (v->has_thread || atomic_load(&v->stepping))
 		(void)pthread_kill(v->thread, v->vm->kick_signal);
+}
+
+/* After a KVM_RUN that a signal ended, before the next look at the gate. */
+static void acknowledge_kick(struct vcpu *v)
+{
+	/* In this order with the gate's load in vcpu_main: who closes the gate kicks after that. */
+	if (kick_handled(v->vm))
+		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	else
+		take_kick(v);
+}
+
+static void unblock_kick(const struct vcpu *v)
+{
+	sigset_t set;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, v->vm->kick_signal);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei)
@@ -66,7 +96,7 @@ vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei)
 		err = kvm_set_msr(v->fd, MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING, ei);
 	if (!err)
 		err = kvm_set_msr(v->fd, MSR_MTRR_DEF_TYPE, MTRR_ENABLED_WRITE_BACK, ei);
-	if (err)
+	if (err || kick_handled(vm))
 		return err;
 	/* KVM_RUN may be interrupted by the kick signal and by nothing else. */
 	sigset_t mask;
@@ -145,6 +175,77 @@ vmm_err_t vcpu_set_entry(struct vcpu *v, const struct boot_entry *entry, vmm_err
 	return err;
 }
 
+/* Selectors of a flat 64-bit user mode; nothing loads them from a table until the guest does. */
+#define SEL_USER_DATA 0x23u
+#define SEL_USER_CODE 0x2bu
+
+static void enter_user64(struct kvm_sregs *s, uint64_t page_tables)
+{
+	s->cs = flat_segment(SEL_USER_CODE, 11);
+	s->cs.l = 1;
+	s->cs.dpl = 3;
+	struct kvm_segment data = flat_segment(SEL_USER_DATA, 3);
+	data.db = 1;
+	data.dpl = 3;
+	s->ds = s->es = s->fs = s->gs = s->ss = data;
+	s->tr = flat_segment(0, 11);
+	s->tr.s = 0;
+	s->tr.g = 0;
+	s->tr.limit = 0x67;
+	s->cr3 = page_tables;
+	s->cr4 = CR4_PAE;
+	s->cr0 = CR0_PE | CR0_ET | CR0_PG;
+	s->efer = EFER_LME | EFER_LMA;
+}
+
+#define RFLAGS_FIXED      2u
+#define RFLAGS_IOPL_SHIFT 12u
+
+vmm_err_t vmm_vcpu_set_user_entry(vmm_vm_t *vm, uint32_t cpu, const vmm_user_entry_t *entry)
+{
+	vmm_err_info_t *ei = &vm->error;
+	if (!sized_opts(entry, sizeof(*entry), ei))
+		return VMM_E_INVAL;
+	if (vm->state != VM_BUILT)
+		return err_set(ei, VMM_E_STATE, "vm", "must be built, and not started");
+	if (cpu >= vm->vcpu_count)
+		return err_set(ei, VMM_E_INVAL, "cpu", "no vCPU %u; the VM has %u", cpu,
+		               vm->vcpu_count);
+	if (entry->iopl > 3)
+		return err_set(ei, VMM_E_INVAL, "iopl", "%u: must be 0 to 3", entry->iopl);
+	struct kvm_sregs sregs;
+	vmm_err_t err = kvm_get_sregs(vm->vcpus[cpu].fd, &sregs, ei);
+	if (err)
+		return err;
+	enter_user64(&sregs, entry->page_tables);
+	const struct kvm_regs regs = {
+	        .rip = entry->rip,
+	        .rsp = entry->rsp,
+	        .rflags = RFLAGS_FIXED | (uint64_t)entry->iopl << RFLAGS_IOPL_SHIFT,
+	};
+	err = kvm_set_sregs(vm->vcpus[cpu].fd, &sregs, ei);
+	if (!err)
+		err = kvm_set_regs(vm->vcpus[cpu].fd, &regs, ei);
+	return err;
+}
+
+uint32_t vmm_vm_tsc_khz(const vmm_vm_t *vm)
+{
+	if (vm->vcpu_count == 0 || vm->vcpus[0].fd < 0 || !vm->caps.tsc_khz)
+		return 0;
+	return kvm_tsc_khz(vm->vcpus[0].fd);
+}
+
+vmm_err_t vmm_vm_tsc_align(vmm_vm_t *vm)
+{
+	if (vm->state != VM_BUILT)
+		return err_set(&vm->error, VMM_E_STATE, "vm", "must be built, and not started");
+	vmm_err_t err = VMM_OK;
+	for (uint32_t i = 0; !err && i < vm->vcpu_count; i++)
+		err = kvm_set_tsc_offset(vm->vcpus[i].fd, 0, &vm->error);
+	return err;
+}
+
 /* KVM_RUN failed with something other than a signal: this vCPU, and so the VM, is finished. */
 static void run_failed(struct vcpu *v, int errnum)
 {
@@ -167,13 +268,23 @@ void *vcpu_main(void *arg)
 {
 	struct vcpu *v = arg;
 	vmm_vm_t *vm = v->vm;
+	struct profile *profile = v->profile;
 	bool timed = false;
 	name_thread(v);
+	if (kick_handled(vm))
+		unblock_kick(v);
 	for (;;) {
-		if (atomic_load_explicit(&vm->gate, memory_order_acquire) != GATE_OPEN &&
-		    !vm_gate_wait(vm))
-			return NULL;
+		if (atomic_load_explicit(&vm->gate, memory_order_acquire) != GATE_OPEN) {
+			if (profile)
+				profile_rest(profile);
+			if (!vm_gate_wait(vm))
+				return NULL;
+		}
+		if (profile)
+			profile_enter(profile);
 		int err = kvm_run_once(v->fd);
+		if (profile)
+			profile_leave(profile, v->run, err);
 		if (!timed) {
 			timed = true;
 			atomic_store(&v->stats.first_exit_ns, clock_now_ns());
@@ -181,7 +292,7 @@ void *vcpu_main(void *arg)
 		if (err == 0)
 			exit_dispatch(v);
 		else if (err == EINTR)
-			vcpu_take_kick(v);
+			acknowledge_kick(v);
 		else if (err != EAGAIN) /* EAGAIN: an AP before its SIPI */
 			run_failed(v, err);
 	}
@@ -251,7 +362,7 @@ vmm_err_t vmm_vcpu_step(vmm_vm_t *vm, uint32_t cpu, vmm_exit_t *exit)
 	atomic_store(&v->stepping, false);
 	*exit = (vmm_exit_t){.vcpu = cpu};
 	if (err == EINTR || err == EAGAIN) {
-		vcpu_take_kick(v);
+		take_kick(v);
 		atomic_store(&v->kick_wanted, false);
 		exit->kind = VMM_EXIT_INTERRUPTED;
 		exit->reason = KVM_EXIT_INTR;
@@ -268,7 +379,7 @@ vmm_err_t vmm_vcpu_step(vmm_vm_t *vm, uint32_t cpu, vmm_exit_t *exit)
 
 void vmm_vcpu_kick(vmm_vm_t *vm, uint32_t cpu)
 {
-	if (cpu >= vm->vcpu_count)
+	if (cpu >= vm->vcpu_count || !(vm->opts.flags & VMM_VM_STEP))
 		return;
 	atomic_store(&vm->vcpus[cpu].kick_wanted, true);
 	vcpu_kick(&vm->vcpus[cpu]);

@@ -11,22 +11,26 @@
 
 #include "clock.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_boot.h"
 #include "vm_priv.h"
 
 #define VM_FLAGS_ALL                                                                             \
 	(VMM_VM_HUGE_PAGES | VMM_VM_PREFAULT | VMM_VM_NO_REBOOT | VMM_VM_STEP | VMM_VM_NO_ACPI | \
-	 VMM_VM_MEMFD)
+	 VMM_VM_MEMFD | VMM_VM_KICK_HANDLED | VMM_VM_PROFILE)
 
 static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
 {
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	if (opts->cpus == 0 || opts->cpus > VMM_CPUS_MAX)
 		return err_set(ei, VMM_E_INVAL, "cpus", "%u: must be 1 to %u", opts->cpus,
 		               VMM_CPUS_MAX);
 	if (opts->flags & ~VM_FLAGS_ALL)
 		return err_set(ei, VMM_E_INVAL, "flags", "0x%x has unknown bits", opts->flags);
+	if (opts->transport != VMM_TRANSPORT_MMIO && opts->transport != VMM_TRANSPORT_PCI)
+		return err_set(ei, VMM_E_INVAL, "transport", "%d is none of vmm_transport_t",
+		               (int)opts->transport);
 	int signo = opts->kick_signal;
 	if (signo != 0 && (signo < SIGRTMIN || signo > SIGRTMAX))
 		return err_set(ei, VMM_E_INVAL, "kick_signal", "%d: must be %d to %d, or 0", signo,
@@ -71,12 +75,16 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	vm->created_ns = clock_now_ns();
 	vm->kvm_fd = vm->vm_fd = vm->event_fd = -1;
 	vm->kvm_fd_given = vm->memory_fd_given = -1;
-	vm->power_button.fd = -1;
+	vm->power_button.fd = -1; /* until it is built */
 	(void)pthread_mutex_init(&vm->life_lock, NULL);
 	(void)pthread_cond_init(&vm->life_cond, NULL);
 	(void)pthread_mutex_init(&vm->event_lock, NULL);
+	(void)pthread_mutex_init(&vm->coalesced_lock, NULL);
 	irq_chip_init(&vm->irq_chip);
+	msi_routes_init(&vm->msi_routes);
+	vm_vfio_init(&vm->vfio);
 	platform_init(&vm->platform, vm_request, vm);
+	vm->reset_task = (struct loop_task){.run = vm_reset_task, .ctx = vm};
 	err = take_opts(vm, opts, ei);
 	if (!err)
 		err = loop_create(&vm->loop, ei);
@@ -102,15 +110,21 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	vm_kvm_down(vm);
 	for (uint32_t i = 0; i < vm->virtio_count; i++)
 		vm->virtio[i]->ops->destroy(vm->virtio[i]);
+	if (vm->pci)
+		pci_bus_fini(vm->pci);
+	free(vm->pci);
+	vm_vfio_fini(&vm->vfio);
 	if (vm->serial)
 		serial_port_destroy(vm->serial);
 	for (uint32_t i = 0; i < vm->user_irq_count; i++)
 		irq_line_close(&vm->user_irq[i].line);
-	irq_line_close(&vm->power_button);
+	vm_close_user(vm);
 	platform_fini(&vm->platform);
 	vm_boot_close(vm->boot_files);
 	loop_destroy(vm->loop);
 	gmem_destroy(vm->gm);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		profile_destroy(vm->vcpus[i].profile);
 	free(vm->vcpus);
 	free(vm->cpuid);
 	close_fd(vm->kvm_fd);
@@ -120,7 +134,9 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	(void)pthread_mutex_destroy(&vm->life_lock);
 	(void)pthread_cond_destroy(&vm->life_cond);
 	(void)pthread_mutex_destroy(&vm->event_lock);
+	(void)pthread_mutex_destroy(&vm->coalesced_lock);
 	irq_chip_fini(&vm->irq_chip);
+	msi_routes_fini(&vm->msi_routes);
 	free(vm->name);
 	free(vm->kvm_path);
 	free(vm);
@@ -168,53 +184,6 @@ vmm_err_t vm_add_virtio(vmm_vm_t *vm, struct vdev *vd)
 	return VMM_OK;
 }
 
-vmm_err_t vmm_bus_device_add(vmm_vm_t *vm, const vmm_bus_device_opts_t *opts)
-{
-	vmm_err_info_t *ei = &vm->error;
-	vmm_err_t err = vm_configurable(vm, "bus device");
-	if (err)
-		return err;
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
-	if (!opts->read || !opts->write)
-		return err_set(ei, VMM_E_INVAL, "bus device", "read or write is missing");
-	if (vm->user_count == VM_USER_DEVICES_MAX)
-		return err_set(ei, VMM_E_LIMIT, "bus device", "more than %u of them",
-		               VM_USER_DEVICES_MAX);
-	struct user_device *d = &vm->user[vm->user_count];
-	(void)snprintf(d->name, sizeof(d->name), "%s", opts->name ? opts->name : "device");
-	d->ops = (struct bus_ops){opts->read, opts->write};
-	d->ctx = opts->ctx;
-	d->reset = opts->reset;
-	d->space = opts->space == VMM_SPACE_PIO ? BUS_PIO : BUS_MMIO;
-	d->base = opts->base;
-	d->len_bytes = opts->len_bytes;
-	err = bus_add(&vm->bus, d->space, d->base, d->len_bytes, &d->ops, d->ctx, d->name, ei);
-	if (!err)
-		vm->user_count++;
-	return err;
-}
-
-vmm_err_t vmm_irq_add(vmm_vm_t *vm, uint32_t gsi, vmm_irq_t **irq)
-{
-	vmm_err_info_t *ei = &vm->error;
-	vmm_err_t err = vm_configurable(vm, "irq");
-	if (err)
-		return err;
-	if (gsi >= MACHINE_IOAPIC_PINS)
-		return err_set(ei, VMM_E_INVAL, "gsi", "%u: the IOAPIC has pins 0 to %u", gsi,
-		               MACHINE_IOAPIC_PINS - 1);
-	if (vm->user_irq_count == VM_USER_IRQS_MAX)
-		return err_set(ei, VMM_E_LIMIT, "irq", "more than %u lines", VM_USER_IRQS_MAX);
-	struct vmm_irq *line = &vm->user_irq[vm->user_irq_count];
-	err = irq_line_open(&line->line, gsi, ei);
-	if (err)
-		return err;
-	vm->user_irq_count++;
-	*irq = line;
-	return VMM_OK;
-}
-
 void vmm_irq_pulse(vmm_irq_t *irq)
 {
 	irq_pulse(&irq->line);
@@ -233,32 +202,10 @@ vmm_err_t vmm_msi_send(vmm_vm_t *vm, uint64_t address, uint32_t data)
 	return err;
 }
 
-static vmm_err_t memory_error(vmm_vm_t *vm, uint64_t gpa, size_t len)
-{
-	return err_set(&vm->error, VMM_E_INVAL, "gpa",
-	               "0x%llx + %zu is not all RAM, or the VM is not built",
-	               (unsigned long long)gpa, len);
-}
-
-vmm_err_t vmm_memory_read(vmm_vm_t *vm, uint64_t gpa, void *dst, size_t len)
-{
-	if (!vm->gm || !gmem_read(vm->gm, (struct gpa){gpa}, dst, len))
-		return memory_error(vm, gpa, len);
-	return VMM_OK;
-}
-
-vmm_err_t vmm_memory_write(vmm_vm_t *vm, uint64_t gpa, const void *src, size_t len)
-{
-	if (!vm->gm || !gmem_write(vm->gm, (struct gpa){gpa}, src, len))
-		return memory_error(vm, gpa, len);
-	return VMM_OK;
-}
-
 vmm_err_t vmm_vm_stats(vmm_vm_t *vm, vmm_stats_t *stats)
 {
-	if (stats->struct_size != sizeof(*stats))
-		return err_set(&vm->error, VMM_E_INVAL, "struct_size", "must be %zu",
-		               sizeof(*stats));
+	if (!sized_info(stats, sizeof(*stats), &vm->error))
+		return VMM_E_INVAL;
 	*stats = (vmm_stats_t){
 	        .struct_size = sizeof(*stats),
 	        .created_ns = vm->created_ns,

@@ -1,6 +1,7 @@
 /* The memory balloon of a VM. */
 #include "devices/virtio/balloon.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 #include "vmm/balloon.h"
 
@@ -8,8 +9,8 @@
 
 static vmm_err_t check_opts(const vmm_vm_t *vm, const vmm_balloon_opts_t *o, vmm_err_info_t *ei)
 {
-	if (!o || o->struct_size != sizeof(*o))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*o));
+	if (!sized_opts(o, sizeof(*o), ei))
+		return VMM_E_INVAL;
 	if (o->flags & ~BALLOON_FLAGS_ALL)
 		return err_set(ei, VMM_E_INVAL, "flags", "0x%x has unknown bits", o->flags);
 	if (o->target_bytes >= vm->opts.memory_bytes || o->target_bytes % MACHINE_PAGE_SIZE)
@@ -47,7 +48,7 @@ vmm_err_t vmm_balloon_set_target(vmm_balloon_t *balloon, uint64_t target_bytes)
 
 vmm_err_t vmm_balloon_stats(vmm_balloon_t *balloon, vmm_balloon_stats_t *stats)
 {
-	if (!stats || stats->struct_size != sizeof(*stats))
+	if (!sized_info(stats, sizeof(*stats), NULL))
 		return VMM_E_INVAL;
 	balloon_stats((struct vdev *)balloon, stats);
 	return VMM_OK;

@@ -11,6 +11,7 @@
 #include "boot/fit.h"
 #include "boot/part.h"
 #include "errset.h"
+#include "sized.h"
 
 struct file {
 	char *path;
@@ -49,8 +50,8 @@ static bool given(const char *path, int fd)
 
 vmm_err_t vm_boot_take(const vmm_boot_opts_t *opts, struct boot_files **out, vmm_err_info_t *ei)
 {
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	bool image = given(opts->image, opts->image_fd);
 	bool kernel = given(opts->kernel, opts->kernel_fd);
 	if (image == kernel)

@@ -6,14 +6,23 @@
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
+#include "cpuid.h"
+#include "devices/pci/host_bridge.h"
 #include "errset.h"
 #include "vm_boot.h"
 #include "vm_priv.h"
 
 static vmm_err_t check_cpus(vmm_vm_t *vm)
 {
+	long host = sysconf(_SC_NPROCESSORS_ONLN);
+	if (host > 0 && vm->opts.cpus > (unsigned long)host)
+		log_say(&vm->log, VMM_LOG_WARN,
+		        "cpus: %u is more than the host has (%ld): they take turns, and spin locks "
+		        "wait for whole turns",
+		        vm->opts.cpus, host);
 	if (vm->opts.cpus <= vm->caps.max_vcpus)
 		return VMM_OK;
 	return err_set(&vm->error, VMM_E_LIMIT, "cpus", "%u: KVM on this host allows %u",
@@ -43,19 +52,43 @@ static vmm_err_t open_boot(vmm_vm_t *vm)
 	return err;
 }
 
+/* A PCI bus, for those machines that have something to put on it: finding none is quicker. */
+static vmm_err_t make_pci(vmm_vm_t *vm)
+{
+	vmm_err_info_t *ei = &vm->error;
+	struct machine *m = &vm->machine;
+	m->pci = vm->opts.transport == VMM_TRANSPORT_PCI || vm->vfio.count > 0;
+	if (!m->pci)
+		return VMM_OK;
+	machine_set_pci_mem64(m, cpuid_phys_bits(vm->cpuid));
+	vm->pci = malloc(sizeof(*vm->pci));
+	if (!vm->pci)
+		return err_set(ei, VMM_E_NOMEM, "pci", "out of memory");
+	pci_bus_init(vm->pci, &vm->irq_chip);
+	return host_bridge_add(vm->pci, ei);
+}
+
+static vmm_err_t add_virtio_to_pci(vmm_vm_t *vm, uint32_t i)
+{
+	vmm_err_info_t *ei = &vm->error;
+	struct vdev *vd = vm->virtio[i];
+	vmm_err_t err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vpci_transport, ei);
+	return err ? err : vpci_add(vm->pci, &vm->msi_routes, vd, &vm->vpci[i], ei);
+}
+
 static vmm_err_t add_virtio_to_bus(vmm_vm_t *vm, uint32_t i)
 {
 	vmm_err_info_t *ei = &vm->error;
 	struct vdev *vd = vm->virtio[i];
+	if (vm->opts.transport == VMM_TRANSPORT_PCI)
+		return add_virtio_to_pci(vm, i);
 	struct machine_virtio *where = &vm->machine.virtio[i];
 	where->base = MACHINE_VIRTIO_MMIO + (uint64_t)i * MACHINE_VIRTIO_MMIO_SIZE;
 	where->gsi = machine_virtio_gsi(i);
-	vm->mmio[i] = (struct vmmio){.vd = vd};
+	vm->mmio[i] = (struct vregs){.vd = vd};
 	vd->one_line = true;
-	vmm_err_t err = irq_line_open(&vd->irq, where->gsi, ei);
-	vd->irq.chip = &vm->irq_chip;
-	if (!err)
-		err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vmmio_transport, ei);
+	irq_line_on_chip(&vd->irq, where->gsi, &vm->irq_chip);
+	vmm_err_t err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vmmio_transport, ei);
 	if (!err)
 		err = bus_add(&vm->bus, BUS_MMIO, where->base, MACHINE_VIRTIO_MMIO_SIZE,
 		              &vmmio_bus_ops, &vm->mmio[i], vd->id, ei);
@@ -74,15 +107,20 @@ static vmm_err_t assemble(vmm_vm_t *vm)
 	        .rtc = true,
 	        .i8042 = false, /* only its reset line exists; a driver must not probe it */
 	        .acpi = !(vm->opts.flags & VMM_VM_NO_ACPI),
-	        .virtio_count = vm->virtio_count,
+	        .virtio_count = vm->opts.transport == VMM_TRANSPORT_MMIO ? vm->virtio_count : 0,
 	};
+	irq_line_on_chip(&vm->power_button, MACHINE_GSI_POWER_BUTTON, &vm->irq_chip);
 	vmm_err_t err = platform_add_to_bus(&vm->platform, &vm->bus, ei);
 	if (!err)
-		err = irq_line_open(&vm->power_button, MACHINE_GSI_POWER_BUTTON, ei);
+		err = make_pci(vm);
 	if (!err && vm->serial)
-		err = serial_port_attach(vm->serial, &vm->bus, ei);
+		err = serial_port_attach(vm->serial, &vm->bus, &vm->irq_chip, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
 		err = add_virtio_to_bus(vm, i);
+	if (!err)
+		err = vm_vfio_open(vm, ei);
+	if (!err && vm->pci)
+		err = pci_bus_attach(vm->pci, m, &vm->bus, ei);
 	bus_freeze(&vm->bus);
 	return err;
 }
@@ -90,6 +128,10 @@ static vmm_err_t assemble(vmm_vm_t *vm)
 static vmm_err_t connect_virtio(vmm_vm_t *vm, uint32_t i, vmm_err_info_t *ei)
 {
 	const struct vdev *vd = vm->virtio[i];
+	if (vm->vpci[i]) {
+		vpci_set_vm(vm->vpci[i], vm->vm_fd);
+		return VMM_OK;
+	}
 	uint64_t notify = vm->machine.virtio[i].base + VIRTIO_MMIO_QUEUE_NOTIFY;
 	vmm_err_t err = VMM_OK;
 	for (uint32_t q = 0; !err && q < vd->queue_count; q++)
@@ -99,13 +141,13 @@ static vmm_err_t connect_virtio(vmm_vm_t *vm, uint32_t i, vmm_err_info_t *ei)
 
 static vmm_err_t connect_interrupts(vmm_vm_t *vm, vmm_err_info_t *ei)
 {
-	vmm_err_t err = kvm_irqfd(vm->vm_fd, vm->power_button.fd, vm->power_button.gsi, ei);
-	if (!err && vm->serial)
-		err = kvm_irqfd(vm->vm_fd, serial_port_irq(vm->serial)->fd, MACHINE_GSI_COM1, ei);
+	vmm_err_t err = VMM_OK;
 	for (uint32_t i = 0; !err && i < vm->user_irq_count; i++)
 		err = kvm_irqfd(vm->vm_fd, vm->user_irq[i].line.fd, vm->user_irq[i].line.gsi, ei);
 	for (uint32_t i = 0; !err && i < vm->virtio_count; i++)
 		err = connect_virtio(vm, i, ei);
+	if (!err)
+		err = vm_connect_user(vm, ei);
 	return err;
 }
 
@@ -119,6 +161,10 @@ vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
 	if (!err)
 		irq_chip_set_vm(&vm->irq_chip, vm->vm_fd);
 	if (!err)
+		msi_routes_set_vm(&vm->msi_routes, vm->vm_fd);
+	if (!err)
+		err = vm_vfio_connect(vm, ei);
+	if (!err)
 		err = boot_load(&vm->plan, &vm->machine, vm->gm, &vm->entry, ei);
 	if (!err)
 		err = vcpu_set_entry(&vm->vcpus[0], &vm->entry, ei);
@@ -127,7 +173,11 @@ vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
 
 void vm_kvm_down(vmm_vm_t *vm)
 {
+	vm_vfio_disconnect(vm);
 	irq_chip_set_vm(&vm->irq_chip, -1);
+	msi_routes_set_vm(&vm->msi_routes, -1);
+	vm->coalesced = NULL; /* it lies in the first vCPU's area */
+	vm->dirty_logging = false;
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 		kvm_vcpu_close(v->fd, v->run, vm->caps.run_bytes);
@@ -149,6 +199,11 @@ static vmm_err_t make_vcpus(vmm_vm_t *vm)
 		vm->vcpus[i].vm = vm;
 		vm->vcpus[i].id = i;
 		vm->vcpus[i].fd = -1;
+		if (!(vm->opts.flags & VMM_VM_PROFILE))
+			continue;
+		vm->vcpus[i].profile = profile_create();
+		if (!vm->vcpus[i].profile)
+			return err_set(&vm->error, VMM_E_NOMEM, "profile", "out of memory");
 	}
 	return VMM_OK;
 }
@@ -157,7 +212,8 @@ vmm_err_t vmm_vm_build(vmm_vm_t *vm)
 {
 	vmm_err_info_t *ei = &vm->error;
 	if (vm->state != VM_CREATED)
-		return err_set(ei, VMM_E_STATE, "vm", "the VM was built already");
+		return err_set(ei, VMM_E_STATE, "vm",
+		               "only a VM that was created and not stopped can be built, and once");
 	/* Whatever comes, it is built once: a failed build can only be destroyed. */
 	vm->state = VM_STOPPED;
 	vmm_err_t err = kvm_open(vm->kvm_path, vm->kvm_fd_given, &vm->kvm_fd, &vm->caps, ei);
@@ -168,9 +224,11 @@ vmm_err_t vmm_vm_build(vmm_vm_t *vm)
 	if (!err)
 		err = make_memory(vm);
 	if (!err)
+		err = kvm_supported_cpuid(vm->kvm_fd, &vm->cpuid, ei);
+	if (!err)
 		err = assemble(vm);
 	if (!err)
-		err = kvm_supported_cpuid(vm->kvm_fd, &vm->cpuid, ei);
+		err = vm_vfio_map(vm, ei);
 	vm->loaded_ns = clock_now_ns();
 	if (!err)
 		err = make_vcpus(vm);

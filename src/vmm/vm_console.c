@@ -3,6 +3,7 @@
 
 #include "devices/virtio/console.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 #include "vmm/console.h"
 
@@ -41,8 +42,8 @@ static vmm_err_t check_port(const vmm_console_port_opts_t *p, uint32_t i, vmm_er
 
 static vmm_err_t check_console(const vmm_console_opts_t *o, vmm_err_info_t *ei)
 {
-	if (!o || o->struct_size != sizeof(*o))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*o));
+	if (!sized_opts(o, sizeof(*o), ei))
+		return VMM_E_INVAL;
 	if (!o->ports || o->port_count == 0 || o->port_count > VMM_CONSOLE_PORTS_MAX)
 		return err_set(ei, VMM_E_INVAL, "console", "%u ports: must be 1 to %u",
 		               o->ports ? o->port_count : 0, VMM_CONSOLE_PORTS_MAX);

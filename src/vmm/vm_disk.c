@@ -4,6 +4,7 @@
 
 #include "devices/virtio/blk.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 #include "vmm/disk.h"
 
@@ -29,8 +30,8 @@ static vmm_err_t check_serial(const char *serial, vmm_err_info_t *ei)
 
 static vmm_err_t check_opts(const vmm_disk_opts_t *o, vmm_err_info_t *ei)
 {
-	if (!o || o->struct_size != sizeof(*o))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*o));
+	if (!sized_opts(o, sizeof(*o), ei))
+		return VMM_E_INVAL;
 	if (!o->path == (o->fd < 0))
 		return err_set(ei, VMM_E_INVAL, "path",
 		               "a disk needs a path or an open descriptor, not %s",

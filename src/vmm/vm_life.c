@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "errset.h"
+#include "thread.h"
 #include "vm_priv.h"
 
 static void kick_all(vmm_vm_t *vm)
@@ -75,11 +76,14 @@ static void reset_devices(vmm_vm_t *vm)
 {
 	for (uint32_t i = 0; i < vm->virtio_count; i++) {
 		struct vdev *vd = vm->virtio[i];
+		if (vm->vpci[i])
+			continue; /* by its bus */
 		(void)pthread_mutex_lock(&vd->lock);
-		vdev_reset(vd);
-		vm->mmio[i] = (struct vmmio){.vd = vd};
+		vregs_set_status(&vm->mmio[i], 0);
 		(void)pthread_mutex_unlock(&vd->lock);
 	}
+	if (vm->pci)
+		pci_bus_reset(vm->pci);
 	if (vm->serial)
 		serial_port_reset(vm->serial);
 	for (uint32_t i = 0; i < vm->user_count; i++)
@@ -92,13 +96,15 @@ static vmm_err_t reset_machine(vmm_vm_t *vm, vmm_err_info_t *ei)
 {
 	reset_devices(vm);
 	vm_kvm_down(vm);
+	vm_vfio_unmap(vm);
 	if (!gmem_discard_all(vm->gm))
 		return err_sys(ei, errno, "memory", "cannot clear guest memory");
-	return vm_kvm_up(vm, ei);
+	vmm_err_t err = vm_vfio_map(vm, ei);
+	return err ? err : vm_kvm_up(vm, ei);
 }
 
 /* Runs on the loop: the vCPU that asked for the reset waits at the gate meanwhile. */
-static void reset_task(void *ctx)
+void vm_reset_task(void *ctx)
 {
 	vmm_vm_t *vm = ctx;
 	(void)pthread_mutex_lock(&vm->life_lock);
@@ -130,12 +136,15 @@ static void reset_task(void *ctx)
 static void want_reset(vmm_vm_t *vm)
 {
 	(void)pthread_mutex_lock(&vm->life_lock);
-	vm->reset_wanted = true;
+	/* Before its start a machine is as after a reset, and after its end it stays. */
+	vm->reset_wanted = vm->state == VM_RUNNING || vm->state == VM_PAUSED;
 	/* No instruction after the one that asked: its vCPU meets a closed gate. */
 	if (vm->state == VM_RUNNING)
 		atomic_store(&vm->gate, GATE_CLOSED);
+	bool wanted = vm->reset_wanted;
 	(void)pthread_mutex_unlock(&vm->life_lock);
-	loop_post(vm->loop, &vm->reset_task);
+	if (wanted)
+		loop_post(vm->loop, &vm->reset_task);
 }
 
 void vm_request(void *ctx, enum platform_request what, uint32_t code)
@@ -185,18 +194,15 @@ static void *loop_main(void *ctx)
 static vmm_err_t spawn(vmm_vm_t *vm, pthread_t *thread, void *(*main_fn)(void *), void *arg,
                        const char *name)
 {
-	int err = pthread_create(thread, NULL, main_fn, arg);
+	int err = thread_start(thread, main_fn, arg);
 	if (err)
 		return err_sys(&vm->error, err, "thread", "cannot start %s's thread", name);
 	return VMM_OK;
 }
 
-static vmm_err_t spawn_all(vmm_vm_t *vm)
+static vmm_err_t spawn_vcpus(vmm_vm_t *vm)
 {
-	vmm_err_t err = spawn(vm, &vm->loop_thread, loop_main, vm, "the event loop");
-	vm->has_loop_thread = !err;
-	if (vm->opts.flags & VMM_VM_STEP)
-		return err;
+	vmm_err_t err = VMM_OK;
 	for (uint32_t i = 0; !err && i < vm->vcpu_count; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 		err = spawn(vm, &v->thread, vcpu_main, v, "a vCPU");
@@ -205,11 +211,22 @@ static vmm_err_t spawn_all(vmm_vm_t *vm)
 	return err;
 }
 
+/* The guest need not wait for the event loop: what it asks for stays asked for. */
+static vmm_err_t spawn_all(vmm_vm_t *vm)
+{
+	vmm_err_t err = vm->opts.flags & VMM_VM_STEP ? VMM_OK : spawn_vcpus(vm);
+	if (err)
+		return err;
+	release_vcpus(vm);
+	err = spawn(vm, &vm->loop_thread, loop_main, vm, "the event loop");
+	vm->has_loop_thread = !err;
+	return err;
+}
+
 vmm_err_t vmm_vm_start(vmm_vm_t *vm)
 {
 	if (vm->state != VM_BUILT)
 		return err_set(&vm->error, VMM_E_STATE, "vm", "only a built VM can be started");
-	vm->reset_task = (struct loop_task){.run = reset_task, .ctx = vm};
 	vm->started_ns = clock_now_ns();
 	/* Threads inherit the mask: none of the process's signals is for them. */
 	sigset_t all;
@@ -221,8 +238,6 @@ vmm_err_t vmm_vm_start(vmm_vm_t *vm)
 	vm->state = VM_RUNNING;
 	atomic_store(&vm->gate, GATE_CLOSED);
 	vmm_err_t err = spawn_all(vm);
-	if (!err)
-		release_vcpus(vm);
 	(void)pthread_mutex_unlock(&vm->life_lock);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err)
@@ -265,6 +280,7 @@ vmm_err_t vmm_vm_resume(vmm_vm_t *vm)
 
 void vmm_vm_stop(vmm_vm_t *vm)
 {
+	profile_stopping(vm);
 	(void)pthread_mutex_lock(&vm->life_lock);
 	vm->state = VM_STOPPED;
 	atomic_store(&vm->gate, GATE_EXIT);

@@ -3,6 +3,7 @@
 
 #include "devices/virtio/net.h"
 #include "errset.h"
+#include "sized.h"
 #include "net/backend/tap.h"
 #include "vm_priv.h"
 #include "vmm/net.h"
@@ -47,8 +48,8 @@ static vmm_err_t check_mac(const vmm_net_opts_t *o, vmm_err_info_t *ei)
 
 static vmm_err_t check_opts(const vmm_net_opts_t *o, vmm_err_info_t *ei)
 {
-	if (!o || o->struct_size != sizeof(*o))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*o));
+	if (!sized_opts(o, sizeof(*o), ei))
+		return VMM_E_INVAL;
 	if (o->flags & ~NET_FLAGS_ALL)
 		return err_set(ei, VMM_E_INVAL, "flags", "0x%x has unknown bits", o->flags);
 	if (o->mtu && o->mtu < NET_MTU_MIN)

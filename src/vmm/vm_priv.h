@@ -2,8 +2,9 @@
  * Inside a VM: the state behind vmm_vm_t and what its parts call of each other.
  *
  * Threads: one per vCPU, one event loop, and those of the embedder.
- * Locks, outermost first: life_lock (state, gate, parked), then a device's lock, then event_lock or
- * irq_chip.lock. life_lock is never held while a thread is joined or a vCPU's exit is handled.
+ * Locks, outermost first: life_lock (state, gate, parked), then the PCI bus's, then a device's
+ * lock, then event_lock, irq_chip.lock or msi_routes.lock. life_lock is never held while a thread
+ * is joined or a vCPU's exit is handled.
  */
 #ifndef SRC_VMM_VM_PRIV_H
 #define SRC_VMM_VM_PRIV_H
@@ -15,15 +16,20 @@
 
 #include "boot/boot.h"
 #include "bus.h"
+#include "devices/pci/bus.h"
 #include "devices/platform.h"
 #include "devices/serial_port.h"
 #include "devices/virtio/mmio.h"
+#include "devices/virtio/pci.h"
+#include "exit_profile.h"
 #include "gmem.h"
 #include "irq.h"
 #include "kvm.h"
 #include "logger.h"
 #include "loop.h"
 #include "machine.h"
+#include "msi.h"
+#include "vm_vfio.h"
 #include "vmm/device.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -31,6 +37,7 @@
 #define VM_EVENTS_MAX       32u
 #define VM_USER_DEVICES_MAX 32u
 #define VM_USER_IRQS_MAX    16u
+#define VM_DOORBELLS_MAX    16u
 
 enum vm_state {
 	VM_CREATED,
@@ -66,6 +73,8 @@ struct vcpu {
 	_Atomic bool kick_wanted;
 	bool mask_set;
 	struct vcpu_stats stats;
+	struct profile *profile; /* or NULL: not asked for */
+	uint64_t guest_ns;       /* accounted to the guest when its thread left, or 0 */
 };
 
 struct vmm_irq {
@@ -80,6 +89,19 @@ struct user_device {
 	enum bus_space space;
 	uint64_t base;
 	uint64_t len_bytes;
+	bool coalesced;
+};
+
+struct user_doorbell {
+	struct kvm_doorbell where;
+	int fd;
+};
+
+struct user_msrs {
+	struct kvm_msr_span span;
+	bool (*read)(void *ctx, uint32_t msr, uint64_t *value);
+	bool (*write)(void *ctx, uint32_t msr, uint64_t value);
+	void *ctx;
 };
 
 struct vmm_vm {
@@ -116,11 +138,23 @@ struct vmm_vm {
 	struct irq_line power_button;
 	uint32_t virtio_count;
 	struct vdev *virtio[MACHINE_VIRTIO_MAX];
-	struct vmmio mmio[MACHINE_VIRTIO_MAX];
+	struct vregs mmio[MACHINE_VIRTIO_MAX]; /* of those on mmio */
+	struct vpci *vpci[MACHINE_VIRTIO_MAX]; /* of those on PCI */
+	struct msi_routes msi_routes;
+	struct pci_bus *pci; /* NULL: there is none */
+	struct vm_vfio vfio;
 	uint32_t user_count;
 	struct user_device user[VM_USER_DEVICES_MAX];
 	uint32_t user_irq_count;
 	struct vmm_irq user_irq[VM_USER_IRQS_MAX];
+	uint32_t doorbell_count;
+	struct user_doorbell doorbell[VM_DOORBELLS_MAX];
+	uint32_t msr_count;
+	struct user_msrs msr[KVM_MSR_SPANS_MAX];
+	/* KVM's ring of coalesced writes, one for the VM, or NULL: no device has it. */
+	struct kvm_coalesced_mmio_ring *coalesced;
+	pthread_mutex_t coalesced_lock; /* the ring's tail; outside of a device's lock */
+	bool dirty_logging;
 
 	/* Life. */
 	pthread_mutex_t life_lock;
@@ -145,6 +179,7 @@ struct vmm_vm {
 	uint64_t loaded_ns;
 	uint64_t built_ns;
 	uint64_t started_ns;
+	uint64_t stopped_ticks; /* when the vCPUs were told to leave, with a profile */
 };
 
 /* vm.c: the VM must be in state CREATED, or the error is set. */
@@ -155,6 +190,14 @@ VMM_WARN_UNUSED vmm_err_t vm_add_virtio(vmm_vm_t *vm, struct vdev *vd);
 /* vm_build.c: everything that KVM knows of this VM, made and taken down; a reset does both. */
 VMM_WARN_UNUSED vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei);
 void vm_kvm_down(vmm_vm_t *vm);
+
+/* vm_user.c: the embedder's doorbells, registers and coalesced ranges. */
+VMM_WARN_UNUSED vmm_err_t vm_connect_user(vmm_vm_t *vm, vmm_err_info_t *ei);
+void vm_close_user(vmm_vm_t *vm);
+/* Writes that KVM kept back reach their device, before what came after them. On a vCPU thread. */
+void vm_take_coalesced(vmm_vm_t *vm);
+/* The registers that hold MSR, or NULL. */
+const struct user_msrs *vm_find_msr(const vmm_vm_t *vm, uint32_t msr);
 
 /* vm_event.c */
 void vm_post_event(vmm_vm_t *vm, const vmm_event_t *event);
@@ -168,6 +211,8 @@ bool vm_gate_wait(vmm_vm_t *vm);
 void vm_halt(vmm_vm_t *vm, const vmm_event_t *event);
 /* Platform devices ask for something that concerns the whole machine. On a vCPU thread. */
 void vm_request(void *vm, enum platform_request what, uint32_t code);
+/* On the loop: the reset that vm_request asked for. */
+void vm_reset_task(void *vm);
 
 /* vcpu.c */
 VMM_WARN_UNUSED vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei);
@@ -175,10 +220,14 @@ VMM_WARN_UNUSED vmm_err_t vcpu_set_entry(struct vcpu *v, const struct boot_entry
                                          vmm_err_info_t *ei);
 void *vcpu_main(void *vcpu);
 void vcpu_kick(struct vcpu *v);
-/* Take the kick signal that is pending on this thread, if one is. */
-void vcpu_take_kick(const struct vcpu *v);
 
-/* exit.c: handle the exit that the vCPU's run page describes. */
+/* exit_profile.c: keep what goes away with the vCPUs' threads. */
+void profile_stopping(vmm_vm_t *vm);
+
+/* exit.c: an access of any length up to 8: those that are no power of two go byte by byte. */
+bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+                     unsigned size, bool write);
+/* Handle the exit that the vCPU's run page describes. */
 void exit_dispatch(struct vcpu *v);
 /* An event that tells why KVM cannot go on with V. */
 void exit_describe_failure(struct vcpu *v, vmm_event_t *event);

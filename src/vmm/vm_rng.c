@@ -1,6 +1,7 @@
 /* The entropy source of a VM. */
 #include "devices/virtio/rng.h"
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 #include "vmm/rng.h"
 
@@ -10,8 +11,8 @@ vmm_err_t vmm_rng_add(vmm_vm_t *vm, const vmm_rng_opts_t *opts)
 	vmm_err_t err = vm_configurable(vm, "rng");
 	if (err)
 		return err;
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	for (uint32_t i = 0; i < vm->virtio_count; i++)
 		if (rng_is(vm->virtio[i]))
 			return err_set(ei, VMM_E_LIMIT, "rng", "there is one already");

@@ -198,7 +198,8 @@ static void add_devices(struct guest_host *h)
 	guest_host_need(h, "vmm_irq_add", vmm_irq_add(h->vm, TESTDEV_GSI, &h->irq));
 }
 
-void guest_host_open(struct guest_host *h, const char *name, const char *path, uint32_t cpus)
+void guest_host_open(struct guest_host *h, const char *name, const char *path, uint32_t cpus,
+                     vmm_transport_t transport)
 {
 	*h = (struct guest_host){.name = name, .boots = 1};
 	(void)pthread_mutex_init(&h->lock, NULL);
@@ -208,6 +209,7 @@ void guest_host_open(struct guest_host *h, const char *name, const char *path, u
 	vmm_vm_opts_t opts = VMM_VM_OPTS_INIT;
 	opts.memory_bytes = 64ull << 20;
 	opts.cpus = cpus;
+	opts.transport = transport;
 	opts.log = on_log;
 	opts.log_ctx = h;
 	guest_host_need(h, "vmm_vm_create", vmm_vm_create(&opts, &h->vm, NULL));

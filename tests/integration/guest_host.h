@@ -57,7 +57,8 @@ struct guest_host {
 };
 
 /* A VM for the guest file PATH with CPUS vCPUs, not built yet. Ends the program if it cannot be. */
-void guest_host_open(struct guest_host *h, const char *name, const char *path, uint32_t cpus);
+void guest_host_open(struct guest_host *h, const char *name, const char *path, uint32_t cpus,
+                     vmm_transport_t transport);
 /* Build, start, wait for a final event or SECONDS, take the statistics. */
 void guest_host_run(struct guest_host *h, unsigned seconds);
 void guest_host_close(struct guest_host *h);

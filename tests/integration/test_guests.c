@@ -35,7 +35,8 @@ struct guest_case {
 	const char *name;
 	uint32_t cpus; /* 0: 1 */
 	unsigned seconds;
-	vmm_event_kind_t end; /* 0: debug exit with code 0, and at least one PASS */
+	vmm_transport_t transport; /* of virtio devices */
+	vmm_event_kind_t end;      /* 0: debug exit with code 0, and at least one PASS */
 	/* Add devices. False: it cannot run here, having said why. */
 	bool (*prepare)(struct guest_host *h);
 	/* What the host saw. */
@@ -264,6 +265,11 @@ static void judge_net(struct guest_host *h)
 	(void)close(h->packet_fd);
 }
 
+static void judge_pci(struct guest_host *h)
+{
+	at_least(h, "broken rules are counted", h->stats.guest_errors, 20);
+}
+
 static void judge_pio(struct guest_host *h)
 {
 	/* 6 counted accesses, 2 register tests, 1 write, a thousand round trips. */
@@ -349,6 +355,11 @@ static const struct guest_case cases[] = {
          .prepare = prepare_console,
          .judge = judge_console},
         {.name = "virtio-rng", .seconds = 100, .prepare = prepare_rng, .judge = judge_rng},
+        {.name = "virtio-pci",
+         .seconds = 100,
+         .transport = VMM_TRANSPORT_PCI,
+         .prepare = prepare_rng,
+         .judge = judge_pci},
         {.name = "virtio-net", .seconds = 100, .prepare = prepare_net, .judge = judge_net},
 };
 
@@ -385,7 +396,7 @@ static bool ended_well(const struct guest_case *c, const vmm_event_t *e, unsigne
 static int run(const struct guest_case *c, const char *path)
 {
 	static struct guest_host h;
-	guest_host_open(&h, c->name, path, c->cpus ? c->cpus : 1);
+	guest_host_open(&h, c->name, path, c->cpus ? c->cpus : 1, c->transport);
 	if (c->prepare && !c->prepare(&h)) {
 		guest_host_close(&h);
 		return 77;

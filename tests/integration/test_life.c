@@ -4,6 +4,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -56,6 +59,17 @@ static vmm_event_t wait_event(vmm_vm_t *vm)
 	return event;
 }
 
+/* Looped tests have their vCPUs kicked in both ways. */
+static uint32_t kick_flag(int i)
+{
+	return i ? VMM_VM_KICK_HANDLED : 0;
+}
+
+static void on_kick(int signo)
+{
+	(void)signo;
+}
+
 static void sleep_ms(long ms)
 {
 	const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -105,12 +119,12 @@ END_TEST
 START_TEST(stop_at_any_time)
 {
 	for (int i = 0; i < 5; i++) {
-		vmm_vm_t *vm = launch(code_spin, sizeof(code_spin), 3, 0);
+		vmm_vm_t *vm = launch(code_spin, sizeof(code_spin), 3, kick_flag(_i));
 		sleep_ms(i * 3);
 		vmm_vm_stop(vm);
 		vmm_vm_stop(vm);
 		vmm_vm_destroy(vm);
-		vm = launch(code_hlt, sizeof(code_hlt), 2, 0);
+		vm = launch(code_hlt, sizeof(code_hlt), 2, kick_flag(_i));
 		sleep_ms(i);
 		if (i & 1)
 			ck_assert_int_eq(vmm_vm_pause(vm), VMM_OK);
@@ -171,7 +185,7 @@ static void wait_beats(_Atomic unsigned *beats, unsigned n)
 START_TEST(pause_holds_and_resume_goes_on)
 {
 	_Atomic unsigned beats = 0;
-	vmm_vm_t *vm = launch_beating(code_beat, sizeof(code_beat), &beats, 0);
+	vmm_vm_t *vm = launch_beating(code_beat, sizeof(code_beat), &beats, kick_flag(_i));
 	vmm_regs_t regs;
 	ck_assert_int_eq(vmm_vm_resume(vm), VMM_E_STATE);
 	ck_assert_int_eq(vmm_vcpu_regs(vm, 0, &regs), VMM_E_STATE);
@@ -196,7 +210,7 @@ END_TEST
 START_TEST(reset_restarts_in_place)
 {
 	_Atomic unsigned beats = 0;
-	vmm_vm_t *vm = launch_beating(code_reset, sizeof(code_reset), &beats, 0);
+	vmm_vm_t *vm = launch_beating(code_reset, sizeof(code_reset), &beats, kick_flag(_i));
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(wait_event(vm).kind, VMM_EVENT_RESET);
 	ck_assert_int_eq(vmm_vm_pause(vm), VMM_OK);
@@ -210,7 +224,7 @@ START_TEST(reset_restarts_in_place)
 
 	/* Memory is as at power-on after a reset from outside. */
 	beats = 0;
-	vm = launch_beating(code_beat, sizeof(code_beat), &beats, 0);
+	vm = launch_beating(code_beat, sizeof(code_beat), &beats, kick_flag(_i));
 	wait_beats(&beats, 5);
 	uint32_t mark = 0xdeadbeef;
 	ck_assert_int_eq(vmm_memory_write(vm, 0x400000, &mark, 4), VMM_OK);
@@ -220,6 +234,118 @@ START_TEST(reset_restarts_in_place)
 	ck_assert_uint_eq(mark, 0);
 	unsigned now = beats;
 	wait_beats(&beats, now + 3);
+	vmm_vm_destroy(vm);
+}
+END_TEST
+
+/* Each call out of its turn is refused, or does nothing; none of them breaks what follows. */
+START_TEST(wrong_order)
+{
+	_Atomic unsigned beats = 0;
+	vmm_vm_opts_t opts = VMM_VM_OPTS_INIT;
+	vmm_vm_t *vm = make(code_beat, sizeof(code_beat), opts);
+	vmm_exit_t exit;
+	vmm_regs_t regs;
+	uint32_t word = 0;
+	vmm_vm_reset(vm);
+	vmm_vm_power_button(vm);
+	ck_assert_int_eq(vmm_vm_start(vm), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vm_pause(vm), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vm_resume(vm), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vcpu_step(vm, 0, &exit), VMM_E_STATE);
+	ck_assert_int_ne(vmm_vcpu_regs(vm, 0, &regs), VMM_OK);
+	ck_assert_int_eq(vmm_memory_read(vm, 0, &word, sizeof(word)), VMM_E_INVAL);
+	ck_assert_int_eq(vmm_vm_memory_fd(vm), -1);
+	vmm_vm_stop(vm);
+	ck_assert_int_eq(vmm_vm_build(vm), VMM_E_STATE);
+	vmm_vm_destroy(vm);
+
+	vm = launch_beating(code_beat, sizeof(code_beat), &beats, VMM_VM_STEP);
+	vmm_boot_opts_t boot = VMM_BOOT_OPTS_INIT;
+	boot.kernel = "/dev/null";
+	ck_assert_int_eq(vmm_boot_set(vm, &boot), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vm_build(vm), VMM_E_STATE);
+	vmm_vm_destroy(vm);
+
+	/* A reset before the start is none: the machine is fresh. */
+	vm = make(code_hlt, sizeof(code_hlt), opts);
+	build(vm);
+	vmm_vm_reset(vm);
+	vmm_vm_power_button(vm);
+	ck_assert_int_eq(vmm_vm_start(vm), VMM_OK);
+	ck_assert_int_eq(vmm_vm_start(vm), VMM_E_STATE);
+	sleep_ms(50);
+	vmm_event_t event;
+	ck_assert(!vmm_vm_next_event(vm, &event));
+	vmm_vm_reset(vm);
+	ck_assert_int_eq(wait_event(vm).kind, VMM_EVENT_RESET);
+	vmm_vm_stop(vm);
+	vmm_vm_reset(vm);
+	ck_assert_int_eq(vmm_vm_resume(vm), VMM_E_STATE);
+	ck_assert_int_eq(vmm_vm_start(vm), VMM_E_STATE);
+	vmm_vm_destroy(vm);
+	vmm_vm_destroy(NULL);
+}
+END_TEST
+
+struct meddler {
+	vmm_vm_t *vm;
+	unsigned kind;
+	atomic_bool *over;
+};
+
+static void *meddle(void *arg)
+{
+	const struct meddler *m = arg;
+	vmm_stats_t stats = {.struct_size = sizeof(stats)};
+	vmm_event_t event;
+	while (!atomic_load(m->over)) {
+		switch (m->kind) {
+		case 0:
+			if (vmm_vm_pause(m->vm) == VMM_OK)
+				(void)!vmm_vm_resume(m->vm);
+			break;
+		case 1:
+			vmm_vm_reset(m->vm);
+			sleep_ms(40);
+			break;
+		default:
+			vmm_vm_power_button(m->vm);
+			(void)!vmm_vm_stats(m->vm, &stats);
+			(void)vmm_vm_next_event(m->vm, &event);
+			break;
+		}
+	}
+	return NULL;
+}
+
+/* What any thread may call, from three of them at once: the guest lives on; and a stop ends it. */
+START_TEST(other_threads)
+{
+	_Atomic unsigned beats = 0;
+	vmm_vm_t *vm = launch_beating(code_beat, sizeof(code_beat), &beats, kick_flag(_i));
+	for (int round = 0; round < 2; round++) {
+		atomic_bool over = false;
+		struct meddler meddler[3];
+		pthread_t thread[3];
+		wait_beats(&beats, 1);
+		for (unsigned i = 0; i < 3; i++) {
+			meddler[i] = (struct meddler){vm, i, &over};
+			ck_assert_int_eq(pthread_create(&thread[i], NULL, meddle, &meddler[i]), 0);
+		}
+		sleep_ms(300);
+		if (round == 1)
+			vmm_vm_stop(vm);
+		unsigned stopped_at = beats;
+		sleep_ms(50);
+		if (round == 1)
+			ck_assert_uint_eq(beats, stopped_at);
+		atomic_store(&over, true);
+		for (unsigned i = 0; i < 3; i++)
+			ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+		if (round == 0)
+			wait_beats(&beats, beats + 3);
+	}
 	vmm_vm_destroy(vm);
 }
 END_TEST
@@ -324,6 +450,16 @@ START_TEST(bad_options)
 	ck_assert_int_eq(vmm_vm_create(&opts, &vm, &ei), VMM_E_INVAL);
 	ck_assert_str_eq(ei.field, "struct_size");
 	opts = (vmm_vm_opts_t)VMM_VM_OPTS_INIT;
+	opts.flags = 1u << 31;
+	ck_assert_int_eq(vmm_vm_create(&opts, &vm, &ei), VMM_E_INVAL);
+	ck_assert_str_eq(ei.field, "flags");
+	opts.flags = 0;
+	vm = make(code_hlt, sizeof(code_hlt), opts);
+	vmm_irq_t *irq;
+	ck_assert_int_eq(vmm_irq_add(vm, 4, &irq), VMM_E_INVAL); /* COM1's */
+	ck_assert_int_eq(vmm_irq_add(vm, 24, &irq), VMM_E_INVAL);
+	ck_assert_int_eq(vmm_irq_add(vm, 5, &irq), VMM_OK);
+	vmm_vm_destroy(vm);
 	opts.kvm_path = "/nonexistent/kvm";
 	vm = make(code_hlt, sizeof(code_hlt), opts);
 	ck_assert_int_eq(vmm_vm_build(vm), VMM_E_NOENT);
@@ -342,13 +478,18 @@ int main(void)
 		(void)printf("SKIP life: /dev/kvm is missing or not permitted\n");
 		return 77;
 	}
+	const struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART};
+	if (sigaction(SIGRTMIN + 1, &action, NULL) != 0)
+		return EXIT_FAILURE;
 	TCase *tc = tcase_create("life");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, debug_exit_ends_it);
 	tcase_add_test(tc, power_off_and_triple_fault);
-	tcase_add_test(tc, stop_at_any_time);
-	tcase_add_test(tc, pause_holds_and_resume_goes_on);
-	tcase_add_test(tc, reset_restarts_in_place);
+	tcase_add_loop_test(tc, stop_at_any_time, 0, 2);
+	tcase_add_loop_test(tc, pause_holds_and_resume_goes_on, 0, 2);
+	tcase_add_loop_test(tc, reset_restarts_in_place, 0, 2);
+	tcase_add_test(tc, wrong_order);
+	tcase_add_loop_test(tc, other_threads, 0, 2);
 	tcase_add_test(tc, no_reboot_ends_it);
 	tcase_add_test(tc, stepping);
 	tcase_add_test(tc, many_at_once);

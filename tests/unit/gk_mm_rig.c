@@ -82,7 +82,6 @@ void rig_end(struct rig *r)
 			ck_assert_uint_eq(slab_cache_destroy(mm->heap.caches[i]), 0);
 	ck_assert_ptr_null(mm->caches);
 	ck_assert_ptr_null(mm->pools);
-	ck_assert_uint_eq(mm->heap.large, 0);
 	for (unsigned i = 1; i < MM_OWNERS_MAX; i++)
 		ck_assert_uint_eq(mm->owners[i].pages, 0);
 	struct mm_stats s;

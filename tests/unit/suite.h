@@ -19,8 +19,12 @@ static inline bool suite_has(const char *tool, const char *test)
 	return false;
 }
 
+/* A hang ends after this long. Check's own 4 s are too few for a sanitizer on a busy machine. */
+#define SUITE_TIMEOUT_S 60
+
 static inline int suite_run(const char *name, TCase *tc)
 {
+	tcase_set_timeout(tc, SUITE_TIMEOUT_S);
 	Suite *s = suite_create(name);
 	suite_add_tcase(s, tc);
 	SRunner *sr = srunner_create(s);

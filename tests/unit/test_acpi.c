@@ -143,6 +143,28 @@ START_TEST(dsdt_names_the_devices)
 }
 END_TEST
 
+START_TEST(pci_is_described)
+{
+	struct machine m = machine_of(0);
+	m.pci = true;
+	m.ram_bytes = 256u << 20;
+	machine_set_pci_mem64(&m, 40);
+	memset(area, 0, sizeof(area));
+	ck_assert(acpi_write(area, sizeof(area), ADDR, &m));
+	const uint8_t *xsdt = table_at(u64_at(area + 24), "XSDT");
+	ck_assert_uint_eq(u32_at(xsdt + 4), 36 + 3 * 8);
+	const uint8_t *mcfg = table_at(u64_at(xsdt + 52), "MCFG");
+	ck_assert_uint_eq(u32_at(mcfg + 4), 60);
+	ck_assert_uint_eq(u64_at(mcfg + 44), MACHINE_PCI_ECAM);
+	ck_assert_uint_eq(mcfg[54], 0);
+	ck_assert_uint_eq(mcfg[55], 0);
+	const uint8_t *fadt = table_at(u64_at(xsdt + 36), "FACP");
+	const uint8_t *dsdt = table_at(u64_at(fadt + 140), "DSDT");
+	ck_assert(contains(dsdt, "PCI0"));
+	ck_assert(contains(dsdt, "_PRT"));
+}
+END_TEST
+
 START_TEST(too_little_room_is_noticed)
 {
 	struct machine m = machine_of(32);
@@ -189,7 +211,14 @@ START_TEST(iasl_reads_it_back)
 	static char text[1 << 18];
 	struct machine m = machine_of(16);
 	m.i8042 = true;
-	struct tables t = make(&m);
+	m.pci = true;
+	m.ram_bytes = 256u << 20;
+	machine_set_pci_mem64(&m, 40);
+	memset(area, 0, sizeof(area));
+	ck_assert(acpi_write(area, sizeof(area), ADDR, &m));
+	const uint8_t *xsdt = table_at(u64_at(area + 24), "XSDT");
+	struct tables t = {.fadt = table_at(u64_at(xsdt + 36), "FACP")};
+	t.dsdt = table_at(u64_at(t.fadt + 140), "DSDT");
 	disassemble(&t, text, sizeof(text));
 	static const char *const expected[] = {
 	        "Name (_HID, \"LNRO0005\")",
@@ -205,6 +234,14 @@ START_TEST(iasl_reads_it_back)
 	        "Notify (\\_SB.PWRB, 0x80)",
 	        "Name (\\_S5, Package",
 	        "Method (_EVT, 1, NotSerialized)",
+	        "Name (_HID, EisaId (\"PNP0A08\")",
+	        "WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,",
+	        "WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,",
+	        "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, "
+	        "ReadWrite,",
+	        "QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Prefetchable, "
+	        "ReadWrite,",
+	        "Name (_PRT, Package (0x80)",
 	};
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 		ck_assert_msg(strstr(text, expected[i]) != NULL, "no '%s'", expected[i]);
@@ -214,10 +251,10 @@ END_TEST
 int main(void)
 {
 	TCase *tc = tcase_create("acpi");
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, fadt_says_what_there_is);
 	tcase_add_test(tc, madt_lists_every_cpu);
 	tcase_add_test(tc, dsdt_names_the_devices);
+	tcase_add_test(tc, pci_is_described);
 	tcase_add_test(tc, too_little_room_is_noticed);
 	if (suite_has("iasl", "acpi/iasl_reads_it_back"))
 		tcase_add_test(tc, iasl_reads_it_back);

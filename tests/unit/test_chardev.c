@@ -207,6 +207,46 @@ START_TEST(files_are_made_and_read)
 }
 END_TEST
 
+static void write_file(const char *text)
+{
+	int fd = open(f.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ck_assert_int_eq(write(fd, text, strlen(text)), (int)strlen(text));
+	(void)close(fd);
+}
+
+static void file_holds(const char *text)
+{
+	int fd = open(f.path, O_RDONLY | O_CLOEXEC);
+	reads(fd, text);
+	(void)close(fd);
+}
+
+START_TEST(a_vm_that_never_ran_changes_no_file)
+{
+	open_as(VMM_CHARDEV_FILE, -1, -1);
+	chardev_destroy(f.cd);
+	ck_assert_int_ne(access(f.path, F_OK), 0);
+	write_file("of old");
+	open_as(VMM_CHARDEV_FILE, -1, -1);
+	chardev_destroy(f.cd);
+	file_holds("of old");
+	/* It runs, and is silent. */
+	open_as(VMM_CHARDEV_FILE, -1, -1);
+	run();
+	file_holds("");
+	chardev_destroy(f.cd);
+	file_holds("");
+	/* It speaks before the loop runs. */
+	write_file("of old");
+	open_as(VMM_CHARDEV_FILE, -1, -1);
+	ck_assert_uint_eq(put("new"), 3);
+	run();
+	chardev_destroy(f.cd);
+	f.cd = NULL;
+	file_holds("new");
+}
+END_TEST
+
 START_TEST(sockets_take_one_client_at_a_time)
 {
 	open_as(VMM_CHARDEV_UNIX, -1, -1);
@@ -319,6 +359,7 @@ int main(void)
 	tcase_add_test(tc, input_waits_for_the_consumer);
 	tcase_add_test(tc, waiting_writers_wait_once);
 	tcase_add_test(tc, files_are_made_and_read);
+	tcase_add_test(tc, a_vm_that_never_ran_changes_no_file);
 	tcase_add_test(tc, sockets_take_one_client_at_a_time);
 	tcase_add_test(tc, sockets_in_the_way_are_told_apart);
 	tcase_add_test(tc, terminals_drop_output_until_somebody_comes);

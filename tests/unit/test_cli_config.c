@@ -58,6 +58,8 @@ START_TEST(sizes)
 	            {"2GiB", 2ull << 30},
 	            {"2gb", 2ull << 30},
 	            {"1.5G", 3ull << 29},
+	            {"256m", 256 << 20},
+	            {"0x10000000", 256 << 20},
 	            {"8388607T", 8388607ull << 40}};
 	static const char *const bad[] = {"",
 	                                  "M",
@@ -67,7 +69,9 @@ START_TEST(sizes)
 	                                  "1.M",
 	                                  "1 G",
 	                                  "1GiX",
-	                                  "0x10",
+	                                  "0x10M",
+	                                  "0x",
+	                                  "0x8000000000000000",
 	                                  "8388608T",
 	                                  "99999999999999999999"};
 	uint64_t bytes;
@@ -124,6 +128,10 @@ START_TEST(nearest)
 	static const char *const names[] = {"memory", "kernel", "disk"};
 	ck_assert_str_eq(parse_nearest("memroy", names, 3, sizeof(names[0])), "memory");
 	ck_assert_str_eq(parse_nearest("disks", names, 3, sizeof(names[0])), "disk");
+	static const char *const commands[] = {"run", "image", "-h"};
+	ck_assert_str_eq(parse_nearest("rnu", commands, 3, sizeof(commands[0])), "run");
+	ck_assert_str_eq(parse_nearest("imgae", commands, 3, sizeof(commands[0])), "image");
+	ck_assert_ptr_null(parse_nearest("-x", commands, 3, sizeof(commands[0])));
 	ck_assert_ptr_null(parse_nearest("zzzzzz", names, 3, sizeof(names[0])));
 	ck_assert_ptr_null(parse_nearest("", names, 3, sizeof(names[0])));
 }
@@ -195,6 +203,22 @@ START_TEST(net_none_is_no_card)
 {
 	ck_assert(ARGS("--net", "none", "-k", "k"));
 	ck_assert_uint_eq(config.net_count, 0);
+	ck_assert(ARGS("--net", "none,none", "--net", "none,tap=t0,none=on"));
+	ck_assert_uint_eq(config.net_count, 0);
+}
+END_TEST
+
+START_TEST(a_fifo_is_no_configuration)
+{
+	char dir[] = "/tmp/vmm-config.XXXXXX";
+	char path[64];
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/fifo", dir);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert(!ARGS("--config", path)); /* and does not wait for a writer */
+	check_problem(path, "regular file");
+	(void)unlink(path);
+	(void)rmdir(dir);
 }
 END_TEST
 
@@ -208,6 +232,7 @@ static const struct {
         {{"--memory"}, "--memory", "needs a value"},
         {{"--memory", "lots"}, "--memory", "must be a size"},
         {{"--memory", "512"}, "--memory", "512M"},
+        {{"--memory", "4K"}, "--memory", "less than any guest needs"},
         {{"--cpus", "0"}, "--cpus", "1 to 32"},
         {{"--cpus", "1000"}, "--cpus", "1 to 32"},
         {{"--stats=yes"}, "--stats", "takes no value"},
@@ -280,7 +305,11 @@ static const struct {
         {"{\"kernel\": 3.5}", "vm.json: kernel", "must be a string"},
         {"{\"kernel\": null}", "vm.json: kernel", "must be a string"},
         {"{\"kernel\": [\"a\"]}", "vm.json: kernel", "once only"},
-        {"{\"cpus\": true}", "vm.json: cpus", "must be a string or a number"},
+        {"{\"cpus\": true}", "vm.json: cpus", "must be a string or a whole number"},
+        {"{\"memory\": 1.5e9}", "vm.json: memory", "whole number"},
+        {"{\"kernel\": 5}", "vm.json: kernel", "must be a string"},
+        {"{\"cmdline\": 5}", "vm.json: cmdline", "must be a string"},
+        {"{\"disk\": {\"path\": 5}}", "vm.json: disk", "'path' must be a string"},
         {"{\"cpus\": -1}", "vm.json: cpus", "1 to 32"},
         {"{\"stats\": 1}", "vm.json: stats", "true or false"},
         {"{\"disk\": [{\"path\": \"x\"}, {\"path\": \"y\", \"seriel\": \"s\"}]}",
@@ -358,6 +387,29 @@ START_TEST(the_shipped_kernel_is_found)
 }
 END_TEST
 
+/* A paste, or a script: what follows a request is not lost. */
+START_TEST(requests_that_come_at_once)
+{
+	static const enum term_request expected[] = {TERM_STATS, TERM_HELP, TERM_QUIT};
+	struct term t = {0};
+	int in[2];
+	int guest[2];
+	char got[8] = "";
+	ck_assert(pipe(in) == 0 && pipe(guest) == 0);
+	ck_assert_int_eq(write(in[1], "a\x01sb\x01h\x01xc", 9), 9);
+	ck_assert_int_eq(dup2(in[0], STDIN_FILENO), STDIN_FILENO);
+	t.keys_fd = guest[1];
+	for (size_t i = 0; i < 3; i++) {
+		enum term_request request;
+		ck_assert(i == 0 || term_pending(&t));
+		ck_assert(term_read(&t, &request));
+		ck_assert_int_eq(request, expected[i]);
+	}
+	ck_assert_int_eq(read(guest[0], got, sizeof(got)), 2);
+	ck_assert_str_eq(got, "ab");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("cli_config");
@@ -371,6 +423,7 @@ int main(void)
 	tcase_add_test(tc, image_keeps_its_command_line);
 	tcase_add_test(tc, an_empty_command_line_is_one);
 	tcase_add_test(tc, net_none_is_no_card);
+	tcase_add_test(tc, a_fifo_is_no_configuration);
 	tcase_add_loop_test(tc, a_mistake_is_named, 0, sizeof(mistakes) / sizeof(mistakes[0]));
 	tcase_add_test(tc, json_is_the_same_options);
 	tcase_add_loop_test(tc, a_mistake_in_json_is_named, 0,
@@ -378,5 +431,6 @@ int main(void)
 	tcase_add_test(tc, later_options_win);
 	tcase_add_test(tc, escape_key);
 	tcase_add_test(tc, the_shipped_kernel_is_found);
+	tcase_add_test(tc, requests_that_come_at_once);
 	return suite_run("cli_config", tc);
 }

@@ -453,7 +453,6 @@ END_TEST
 int main(void)
 {
 	TCase *tc = tcase_create("fit");
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_right_one_is_read_whole);
 	tcase_add_test(tc, machine_defaults_are_read);
 	tcase_add_test(tc, configurations_are_chosen);

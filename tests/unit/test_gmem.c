@@ -1,5 +1,6 @@
 /* Guest memory: layout around the 32-bit hole, bounds, discard, bad sizes. */
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -131,6 +132,25 @@ START_TEST(bad_sizes_are_refused)
 }
 END_TEST
 
+/* Too few of them must show now, not as a SIGBUS when the guest touches one. */
+START_TEST(huge_pages_are_reserved)
+{
+	struct gmem *gm = NULL;
+	vmm_err_info_t ei = {0};
+	long unused = 0;
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	if (f) {
+		ck_assert_int_eq(fscanf(f, "%ld", &unused), 1);
+		(void)fclose(f);
+	}
+	struct gmem_opts opts = {
+	        .size_bytes = ((uint64_t)unused + 1) << 21, .huge_pages = true, .fd = -1};
+	ck_assert_int_ne(gmem_create(&opts, &gm, &ei), VMM_OK);
+	ck_assert_ptr_null(gm);
+	ck_assert_str_eq(ei.field, "memory");
+}
+END_TEST
+
 START_TEST(load_from_file)
 {
 	char path[] = "/tmp/vmm-test-XXXXXX";
@@ -161,6 +181,7 @@ int main(void)
 	tcase_add_test(tc, a_memfd_shows_the_memory);
 	tcase_add_test(tc, memory_is_aligned);
 	tcase_add_test(tc, bad_sizes_are_refused);
+	tcase_add_test(tc, huge_pages_are_reserved);
 	tcase_add_test(tc, load_from_file);
 	return suite_run("gmem", tc);
 }

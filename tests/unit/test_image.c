@@ -424,7 +424,6 @@ END_TEST
 int main(void)
 {
 	TCase *tc = tcase_create("image");
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_is_built_is_read);
 	tcase_add_test(tc, the_same_input_gives_the_same_file);

@@ -287,6 +287,53 @@ START_TEST(does_not_spin)
 }
 END_TEST
 
+static void stop_queue(unsigned q)
+{
+	(void)pthread_mutex_lock(&rig.vd->lock);
+	vdev_stop_queue(rig.vd, q);
+	(void)pthread_mutex_unlock(&rig.vd->lock);
+	rig_run(&rig);
+}
+
+/* A queue that the driver takes back: its buffers are not written, and the loop rests. */
+START_TEST(stops_a_queue)
+{
+	uint16_t head;
+	uint32_t len;
+	rig_start(&rig, MRG);
+	add_buffers(0, 4, BUF);
+	rig_inject(&rig, 0, 60, 1);
+	rig_kick(&rig, 0);
+	ck_assert(rig_used(&rig, 0, &head, &len));
+	stop_queue(0);
+	ck_assert_uint_eq(rig.net->pair[0].watched, 0);
+	uint64_t frames = net_stats(rig.net).rx_frames;
+	rig_inject(&rig, 0, 60, 1);
+	rig_kick(&rig, 0);
+	ck_assert(!rig_used(&rig, 0, &head, &len));
+	ck_assert_uint_eq(net_stats(rig.net).rx_frames, frames);
+	ck_assert_uint_eq(rig.net->pair[0].watched, 0);
+	/* The other direction goes on. */
+	uint8_t got[128];
+	struct seg s = {RIG_DATA + 0x10000, RIG_HDR + 60, false};
+	memset(rig_mem(&rig, s.addr, s.len), 0, s.len);
+	(void)rig_add(&rig, 1, &s, 1);
+	rig_kick(&rig, 1);
+	ck_assert_int_eq(rig_sent(&rig, 0, got, sizeof(got)), (int)s.len);
+	stop_queue(1);
+	(void)rig_add(&rig, 1, &s, 1);
+	rig_kick(&rig, 1);
+	ck_assert_int_eq(rig_sent(&rig, 0, got, sizeof(got)), -1);
+	stop_queue(2); /* control */
+	rig_reset(&rig);
+	rig_start(&rig, MRG);
+	add_buffers(0, 4, BUF);
+	rig_inject(&rig, 0, 60, 1);
+	rig_kick(&rig, 0);
+	ck_assert(rig_used(&rig, 0, &head, &len));
+}
+END_TEST
+
 static void send_frame(uint64_t addr, uint32_t len, uint8_t seed)
 {
 	uint8_t *p = rig_mem(&rig, addr, RIG_HDR + len);
@@ -543,6 +590,7 @@ int main(void)
 	tcase_add_test(tc, receives_in_bursts);
 	tcase_add_test(tc, receives_after_sending);
 	tcase_add_test(tc, does_not_spin);
+	tcase_add_test(tc, stops_a_queue);
 	tcase_add_test(tc, transmits);
 	tcase_add_test(tc, transmits_more_than_a_budget);
 	tcase_add_test(tc, refuses_malformed_frames);

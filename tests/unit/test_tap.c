@@ -13,6 +13,7 @@
 #include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@
 #include "net_rig.h"
 #include "suite.h"
 
-#define SKIPPED 77
+#define SKIPPED       77
+#define FRAME_WAIT_MS 5000 /* how long a busy host may hold a frame */
 
 static vmm_err_t try_open(const char *name, unsigned queues, struct net_backend **b,
                           vmm_err_info_t *ei)
@@ -260,6 +262,18 @@ static int host_socket(const char *name)
 	return fd;
 }
 
+/*
+ * A TAP whose carrier has just come drops what is sent to it: the kernel gives it a queue from a
+ * work item, which says IFF_RUNNING first. SIOCSIFFLAGS then waits for the lock of that work.
+ */
+static void wait_running(const char *name)
+{
+	for (int i = 0; i < 1000 && !(flags_of(name) & IFF_RUNNING); i++)
+		(void)usleep(5000);
+	ck_assert(flags_of(name) & IFF_RUNNING);
+	set_up(name);
+}
+
 /* Our own frames have an EtherType that nothing else uses. */
 static void make_frame(uint8_t *f, uint32_t len, uint8_t seed)
 {
@@ -276,22 +290,59 @@ static bool is_ours(const uint8_t *f)
 	return f[12] == 0x88 && f[13] == 0xb5;
 }
 
+/* What the guest sends comes by a soft interrupt, which a busy host puts off. */
+static bool host_gets(int host, const uint8_t *frame, size_t len)
+{
+	static uint8_t got[2048];
+	struct pollfd p = {.fd = host, .events = POLLIN};
+	while (poll(&p, 1, FRAME_WAIT_MS) == 1)
+		if (recv(host, got, sizeof(got), 0) == (ssize_t)len && !memcmp(got, frame, len))
+			return true;
+	return false;
+}
+
+/* True if one of the frames that the guest got by now is FRAME. */
+static bool guest_has(struct rig *rig, const uint8_t *frame, size_t len)
+{
+	uint16_t head;
+	uint32_t used;
+	bool seen = false;
+	while (rig_used(rig, 0, &head, &used)) {
+		const uint8_t *p = rig_mem(rig, RIG_DATA + 0x10000 + head * 2048, 2048);
+		ck_assert_uint_eq(p[10] | p[11] << 8, 1);
+		if (is_ours(p + RIG_HDR) && used == RIG_HDR + len)
+			seen |= !memcmp(p + RIG_HDR, frame, len);
+	}
+	return seen;
+}
+
+/* The kernel's own frames (IPv6) may be on their way through the same queue. */
+static bool guest_gets(struct rig *rig, const uint8_t *frame, size_t len)
+{
+	rig_run(rig);
+	for (int i = 0; i < FRAME_WAIT_MS / 50; i++) {
+		if (guest_has(rig, frame, len))
+			return true;
+		loop_run_once(rig->loop, 50);
+	}
+	return guest_has(rig, frame, len);
+}
+
 /* A card on a real TAP: frames in both directions, the cable, the device's end. */
 START_TEST(carries_frames)
 {
 	static uint8_t frame[1514];
-	static uint8_t got[2048];
 	static struct rig rig;
 	struct net_backend *b;
 	vmm_err_info_t ei;
 	uint16_t head;
 	uint32_t len;
-	bool seen = false;
 	make_persistent("card0", IFF_TAP | IFF_NO_PI);
 	set_up("card0");
 	ck_assert_msg(try_open("card0", 1, &b, &ei) == VMM_OK, "%s", ei.message);
 	rig_open_on(&rig, b, 256);
 	int host = host_socket("card0");
+	wait_running("card0");
 	rig_start(&rig, vdev_offered(rig.vd));
 	/* From the guest. */
 	make_frame(frame, sizeof(frame), 1);
@@ -301,9 +352,7 @@ START_TEST(carries_frames)
 	(void)rig_add(&rig, 1, &out, 1);
 	rig_kick(&rig, 1);
 	ck_assert(rig_used(&rig, 1, &head, &len));
-	for (ssize_t n; (n = recv(host, got, sizeof(got), 0)) > 0;)
-		seen |= n == sizeof(frame) && !memcmp(got, frame, sizeof(frame));
-	ck_assert(seen);
+	ck_assert(host_gets(host, frame, sizeof(frame)));
 	/* A header that promises what the frame does not hold is refused by the kernel. */
 	struct virtio_net_hdr_v1 *hdr = rig_mem(&rig, RIG_DATA, RIG_HDR);
 	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -320,15 +369,7 @@ START_TEST(carries_frames)
 	rig_kick(&rig, 0);
 	make_frame(frame, sizeof(frame), 2);
 	ck_assert_int_eq(send(host, frame, sizeof(frame), 0), sizeof(frame));
-	seen = false;
-	rig_run(&rig);
-	while (rig_used(&rig, 0, &head, &len)) {
-		const uint8_t *p = rig_mem(&rig, RIG_DATA + 0x10000 + head * 2048, 2048);
-		ck_assert_uint_eq(p[10] | p[11] << 8, 1);
-		if (is_ours(p + RIG_HDR) && len == RIG_HDR + sizeof(frame))
-			seen |= !memcmp(p + RIG_HDR, frame, sizeof(frame));
-	}
-	ck_assert(seen);
+	ck_assert(guest_gets(&rig, frame, sizeof(frame)));
 	/* The host sees the cable as well. */
 	ck_assert(has_carrier("card0"));
 	vmm_net_set_link(rig.net, false);
@@ -367,6 +408,9 @@ int main(void)
 		return SKIPPED;
 	}
 	TCase *tc = tcase_create("tap");
+	/* Each TAP that goes waits for the kernel's grace periods, which are long on a busy host.
+	 */
+	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, own_namespace, NULL);
 	tcase_add_test(tc, makes_a_tap_and_brings_it_up);
 	tcase_add_loop_test(tc, leaves_an_existing_tap_alone, 0, 2);

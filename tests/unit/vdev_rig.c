@@ -35,12 +35,19 @@ static void count_line(void *ctx, vmm_log_level_t level, const char *line)
 
 void rig_attach(struct rig *rig, struct vdev *vd)
 {
+	struct loop *loop;
+	rig_must(loop_create(&loop, NULL) == VMM_OK, "loop_create");
+	rig_attach_on(rig, vd, loop);
+}
+
+void rig_attach_on(struct rig *rig, struct vdev *vd, struct loop *loop)
+{
 	struct gmem_opts mem = {.size_bytes = RIG_MEMORY, .fd = -1};
 	vmm_err_info_t ei;
 	rig->vd = vd;
 	rig->log = (struct log){.fn = count_line, .ctx = rig, .level = VMM_LOG_DEBUG};
 	rig_must(gmem_create(&mem, &rig->gm, &ei) == VMM_OK, "gmem_create");
-	rig_must(loop_create(&rig->loop, &ei) == VMM_OK, "loop_create");
+	rig->loop = loop;
 	rig_must(vdev_attach(vd, rig->gm, rig->loop, &rig->log, &transport, &ei) == VMM_OK,
 	         "vdev_attach");
 }

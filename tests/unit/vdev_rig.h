@@ -47,6 +47,8 @@ struct seg {
 
 /* Give VD its surroundings; RIG is zeroed before. */
 void rig_attach(struct rig *rig, struct vdev *vd);
+/* The same for a device that was made on LOOP, which the rig owns from here on. */
+void rig_attach_on(struct rig *rig, struct vdev *vd, struct loop *loop);
 /* Destroy the device and what is around it. */
 void rig_close(struct rig *rig);
 

@@ -10,6 +10,7 @@
 
 #include "devices/disk/disk_engine.h"
 #include "vmm/errset.h"
+#include "vmm/thread.h"
 
 #define THREADS_MAX 4u
 
@@ -85,7 +86,7 @@ static bool start_thread(struct threads_engine *t)
 	(void)sigfillset(&all);
 	/* The process's signals are not for it. */
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (pthread_create(&t->thread[t->thread_count], NULL, worker, t) == 0)
+	if (thread_start(&t->thread[t->thread_count], worker, t) == 0)
 		t->thread_count++;
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return t->thread_count > 0;

@@ -232,6 +232,13 @@ static void balloon_reset(struct vdev *vd)
 	forget_guest(balloon_of(vd));
 }
 
+static void balloon_stop_queue(struct vdev *vd, unsigned q)
+{
+	struct balloon *b = balloon_of(vd);
+	if (q == b->stats_queue)
+		b->stats_held = false;
+}
+
 static void balloon_config_written(struct vdev *vd, uint32_t offset, uint32_t len)
 {
 	struct balloon *b = balloon_of(vd);
@@ -260,6 +267,7 @@ static const struct vdev_ops balloon_ops = {
         .device_id = VIRTIO_ID_BALLOON,
         .activate = balloon_activate,
         .reset = balloon_reset,
+        .stop_queue = balloon_stop_queue,
         .kick = balloon_kick,
         .config_written = balloon_config_written,
         .destroy = balloon_destroy,

@@ -326,6 +326,13 @@ static void blk_reset(struct vdev *vd)
 	drain(b, b->pool);
 }
 
+/* It has only one. */
+static void blk_stop_queue(struct vdev *vd, unsigned q)
+{
+	(void)q;
+	blk_reset(vd);
+}
+
 static void blk_destroy(struct vdev *vd)
 {
 	struct blk *b = blk_of(vd);
@@ -352,6 +359,7 @@ static const struct vdev_ops blk_ops = {
         .device_id = VIRTIO_ID_BLOCK,
         .activate = blk_activate,
         .reset = blk_reset,
+        .stop_queue = blk_stop_queue,
         .kick = blk_kick,
         .destroy = blk_destroy,
 };

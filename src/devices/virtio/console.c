@@ -190,6 +190,14 @@ static void console_reset(struct vdev *vd)
 	}
 }
 
+static void console_stop_queue(struct vdev *vd, unsigned q)
+{
+	struct console *c = console_of(vd);
+	for (uint32_t i = 0; i < c->port_count; i++)
+		if (tx_queue(&c->port[i]) == q)
+			c->port[i].tx_offset = 0;
+}
+
 static void fill_config(struct console *c)
 {
 	c->config = (struct virtio_console_config){
@@ -226,6 +234,7 @@ static const struct vdev_ops console_ops = {
         .device_id = VIRTIO_ID_CONSOLE,
         .activate = console_activate,
         .reset = console_reset,
+        .stop_queue = console_stop_queue,
         .kick = console_kick,
         .config_written = console_config_written,
         .destroy = console_destroy,

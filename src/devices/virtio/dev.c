@@ -178,8 +178,17 @@ void vdev_reset(struct vdev *vd)
 		ring_stop(&vd->queue[i].ring);
 	vd->status = 0;
 	vd->features_acked = 0;
+	vd->features_unknown = false;
 	atomic_store(&vd->interrupt_status, 0);
 	atomic_fetch_add_explicit(&vd->stats.resets, 1, memory_order_relaxed);
+}
+
+void vdev_stop_queue(struct vdev *vd, unsigned q)
+{
+	struct ring *r = &vd->queue[q].ring;
+	if (vd->active && r->gm && vd->ops->stop_queue)
+		vd->ops->stop_queue(vd, q);
+	ring_stop(r);
 }
 
 /* Start the rings that the driver enabled, then the model. */
@@ -206,7 +215,8 @@ static void activate(struct vdev *vd)
 /* FEATURES_OK is taken only if the driver's choice is one we can serve (virtio 1.2, 2.2). */
 static bool features_fit(const struct vdev *vd)
 {
-	return !(vd->features_acked & ~vdev_offered(vd)) && vdev_has(vd, VIRTIO_F_VERSION_1);
+	return !(vd->features_acked & ~vdev_offered(vd)) && !vd->features_unknown &&
+	       vdev_has(vd, VIRTIO_F_VERSION_1);
 }
 
 void vdev_set_status(struct vdev *vd, uint8_t status)

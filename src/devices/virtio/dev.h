@@ -39,6 +39,11 @@ struct vdev_ops {
 	 * a vCPU thread or while no vCPU runs. May be NULL. */
 	void (*reset)(struct vdev *vd);
 
+	/* The driver stops queue Q while the device is active (QueueReady 0; 4.2.2.2). When it
+	 * returns, nothing of the device touches the queue's rings and buffers any more. Lock held,
+	 * on a vCPU thread. NULL: nothing of a queue is kept from one kick to the next. */
+	void (*stop_queue)(struct vdev *vd, unsigned q);
+
 	/* The driver made buffers available in queue Q. On the loop's thread, lock held, only while
 	 * the device is active and the ring is started and not broken. */
 	void (*kick)(struct vdev *vd, unsigned q);
@@ -90,13 +95,15 @@ struct vdev {
 	struct log *log;
 	struct irq_line irq;
 	const struct vdev_transport *transport;
-	bool one_line; /* all queues share one interrupt: signalling one is signalling all */
+	void *transport_ctx; /* the transport's own */
+	bool one_line;       /* all queues share one interrupt: signalling one is signalling all */
 
 	pthread_mutex_t lock;
 	uint8_t status; /* VIRTIO_CONFIG_S_* */
 	uint64_t features_acked;
+	bool features_unknown; /* the driver also accepted some above bit 63 */
 	uint32_t config_generation;
-	_Atomic uint32_t interrupt_status; /* mmio: VIRTIO_MMIO_INT_* */
+	_Atomic uint32_t interrupt_status; /* VIRTIO_MMIO_INT_*, which PCI's ISR has as well */
 	bool active;
 	unsigned queue_count;
 	struct vqueue *queue;
@@ -156,6 +163,8 @@ uint64_t vdev_offered(const struct vdev *vd);
 void vdev_set_status(struct vdev *vd, uint8_t status);
 /* DRIVER_OK state is left, rings stop, everything agreed is forgotten. */
 void vdev_reset(struct vdev *vd);
+/* Queue Q leaves its ring until the next reset. */
+void vdev_stop_queue(struct vdev *vd, unsigned q);
 /* Size 1, 2, 4 or 8 at OFFSET of config space; outside it reads 0 and writes nothing. */
 uint64_t vdev_config_read(struct vdev *vd, uint64_t offset, unsigned size);
 void vdev_config_write(struct vdev *vd, uint64_t offset, unsigned size, uint64_t value);

@@ -27,27 +27,10 @@ static void signal_config(struct vdev *vd)
 
 const struct vdev_transport vmmio_transport = {signal_used, signal_config};
 
-static struct ring *selected(struct vmmio *m)
-{
-	return m->queue_sel < m->vd->queue_count ? &m->vd->queue[m->queue_sel].ring : NULL;
-}
-
-static uint32_t half(uint64_t value, uint32_t sel)
-{
-	return sel == 0 ? (uint32_t)value : sel == 1 ? (uint32_t)(value >> 32) : 0;
-}
-
-static void set_half(uint64_t *value, uint32_t sel, uint32_t half_value)
-{
-	if (sel == 0)
-		*value = (*value & ~0xffffffffull) | half_value;
-	else if (sel == 1)
-		*value = (*value & 0xffffffffull) | ((uint64_t)half_value << 32);
-}
-
-static uint32_t read_reg(struct vmmio *m, uint64_t reg)
+static uint32_t read_reg(const struct vregs *m, uint64_t reg)
 {
 	struct vdev *vd = m->vd;
+	const struct vqueue *vq = vregs_queue(m);
 	switch (reg) {
 	case VIRTIO_MMIO_MAGIC_VALUE:
 		return MAGIC;
@@ -58,11 +41,11 @@ static uint32_t read_reg(struct vmmio *m, uint64_t reg)
 	case VIRTIO_MMIO_VENDOR_ID:
 		return VENDOR_ID;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
-		return half(vdev_offered(vd), m->device_features_sel);
+		return vregs_device_features(m);
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-		return selected(m) ? vd->queue[m->queue_sel].size_max : 0;
+		return vq ? vq->size_max : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
-		return selected(m) ? selected(m)->ready : 0;
+		return vq ? vq->ring.ready : 0;
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
 		return atomic_load(&vd->interrupt_status);
 	case VIRTIO_MMIO_STATUS:
@@ -81,7 +64,7 @@ static uint32_t read_reg(struct vmmio *m, uint64_t reg)
 
 static uint64_t mmio_read(void *ctx, uint64_t offset, unsigned size)
 {
-	struct vmmio *m = ctx;
+	struct vregs *m = ctx;
 	struct vdev *vd = m->vd;
 	uint64_t value = 0;
 	(void)pthread_mutex_lock(&vd->lock);
@@ -96,51 +79,8 @@ static uint64_t mmio_read(void *ctx, uint64_t offset, unsigned size)
 	return value;
 }
 
-/* The driver may describe a queue only before DRIVER_OK, and while it is not ready (4.2.2.2). */
-static void write_queue_reg(struct vmmio *m, uint64_t reg, uint32_t value)
+static void write_reg(struct vregs *m, uint64_t reg, uint32_t value)
 {
-	struct ring *r = selected(m);
-	if (!r)
-		return;
-	if (reg == VIRTIO_MMIO_QUEUE_READY) {
-		if (!m->vd->active)
-			r->ready = value & 1;
-		else
-			vdev_guest_error(m->vd, "queue %u changed after DRIVER_OK", m->queue_sel);
-		return;
-	}
-	if (r->ready) {
-		vdev_guest_error(m->vd, "queue %u described while it is ready", m->queue_sel);
-		return;
-	}
-	switch (reg) {
-	case VIRTIO_MMIO_QUEUE_NUM:
-		/* Stored as it is, but never above the maximum: ring_start then refuses it. */
-		r->size = value > m->vd->queue[m->queue_sel].size_max ? 0 : (uint16_t)value;
-		break;
-	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_half(&r->desc_addr.addr, (uint32_t)(reg - VIRTIO_MMIO_QUEUE_DESC_LOW) / 4,
-		         value);
-		break;
-	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		set_half(&r->avail_addr.addr, (uint32_t)(reg - VIRTIO_MMIO_QUEUE_AVAIL_LOW) / 4,
-		         value);
-		break;
-	case VIRTIO_MMIO_QUEUE_USED_LOW:
-	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		set_half(&r->used_addr.addr, (uint32_t)(reg - VIRTIO_MMIO_QUEUE_USED_LOW) / 4,
-		         value);
-		break;
-	default:
-		break;
-	}
-}
-
-static void write_reg(struct vmmio *m, uint64_t reg, uint32_t value)
-{
-	struct vdev *vd = m->vd;
 	switch (reg) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
 		m->device_features_sel = value;
@@ -149,29 +89,43 @@ static void write_reg(struct vmmio *m, uint64_t reg, uint32_t value)
 		m->driver_features_sel = value;
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES:
-		if (!(vd->status & VIRTIO_CONFIG_S_FEATURES_OK))
-			set_half(&vd->features_acked, m->driver_features_sel, value);
+		vregs_set_driver_features(m, value);
 		break;
 	case VIRTIO_MMIO_QUEUE_SEL:
 		m->queue_sel = value;
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		atomic_fetch_and(&vd->interrupt_status, ~value);
+		atomic_fetch_and(&m->vd->interrupt_status, ~value);
 		break;
 	case VIRTIO_MMIO_STATUS:
-		vdev_set_status(vd, (uint8_t)value);
-		if (value == 0)
-			*m = (struct vmmio){.vd = vd};
+		vregs_set_status(m, (uint8_t)value);
+		break;
+	case VIRTIO_MMIO_QUEUE_READY:
+		vregs_set_queue_ready(m, value & 1);
+		break;
+	case VIRTIO_MMIO_QUEUE_NUM:
+		vregs_set_queue_size(m, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		vregs_set_queue_half(m, VREGS_DESC, reg == VIRTIO_MMIO_QUEUE_DESC_HIGH, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		vregs_set_queue_half(m, VREGS_AVAIL, reg == VIRTIO_MMIO_QUEUE_AVAIL_HIGH, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		vregs_set_queue_half(m, VREGS_USED, reg == VIRTIO_MMIO_QUEUE_USED_HIGH, value);
 		break;
 	default:
-		write_queue_reg(m, reg, value);
 		break;
 	}
 }
 
 static void mmio_write(void *ctx, uint64_t offset, unsigned size, uint64_t value)
 {
-	struct vmmio *m = ctx;
+	struct vregs *m = ctx;
 	struct vdev *vd = m->vd;
 	if (offset == VIRTIO_MMIO_QUEUE_NOTIFY) {
 		/* Only without ioeventfd, or with a value that names no queue. */

@@ -95,7 +95,9 @@ static void watch(struct net_pair *p)
 	struct vdev *vd = &net->vd;
 	uint32_t want = 0;
 	if (net_usable(net) && !net->backend_failed && p->index < net->pairs) {
-		if (net->link_up && !p->rx_starved)
+		/* A driver may leave a pair without its receive queue. */
+		bool receives = net->vd.queue[2 * p->index].ring.gm;
+		if (net->link_up && receives && !p->rx_starved)
 			want |= EPOLLIN;
 		if (p->tx_blocked)
 			want |= EPOLLOUT;
@@ -210,6 +212,20 @@ static void net_reset(struct vdev *vd)
 	net->config.status &= (uint16_t)~htole16(VIRTIO_NET_S_ANNOUNCE);
 }
 
+static void net_stop_queue(struct vdev *vd, unsigned q)
+{
+	struct vmm_net *net = net_of(vd);
+	if (q / 2 < net->pair_count) {
+		struct net_pair *p = &net->pair[q / 2];
+		if (q & 1)
+			p->tx_blocked = false;
+		else
+			net_rx_forget(p);
+	}
+	net->signals &= ~BIT(q);
+	net_post(net); /* what is watched may change */
+}
+
 static void net_kick(struct vdev *vd, unsigned q)
 {
 	struct vmm_net *net = net_of(vd);
@@ -243,6 +259,7 @@ static const struct vdev_ops net_ops = {
         .device_id = VIRTIO_ID_NET,
         .activate = net_activate,
         .reset = net_reset,
+        .stop_queue = net_stop_queue,
         .kick = net_kick,
         .destroy = net_destroy,
 };

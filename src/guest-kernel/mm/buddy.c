@@ -37,10 +37,11 @@ static void insert(struct mm *mm, const struct region *r, size_t index, unsigned
 	struct frame *head = list_at(mm, order, r->first_pfn + index);
 	frame_set_state(f, FRAME_FREE);
 	f->order = (uint8_t)order;
-	f->next = head->next;
-	f->prev = head;
-	head->next->prev = f;
-	head->next = f;
+	/* Last in, last out: until its turn comes, its buddy may be freed and the two merge. */
+	f->prev = head->prev;
+	f->next = head;
+	head->prev->next = f;
+	head->prev = f;
 	mm->filled[order] |= 1ull << (head - &mm->lists[mm->list_base[order]]);
 	mm->blocks[order]++;
 }
@@ -182,17 +183,17 @@ void *buddy_take(struct mm *mm, unsigned order, uint32_t colour)
 	return block;
 }
 
-/* Single pages, colour after colour. */
-unsigned buddy_take_pages(struct mm *mm, void **pages, unsigned n)
+/* Single pages come colour after colour. */
+unsigned buddy_take_blocks(struct mm *mm, unsigned order, void **blocks, unsigned n)
 {
 	unsigned got = 0;
 	spin_lock(&mm->frames_lock);
 	for (; got < n; got++) {
-		unsigned colour = mm->next_colour & ((1u << mm->colour_bits) - 1);
-		pages[got] = take_locked(mm, 0, colour);
-		if (!pages[got])
+		uint32_t colour = mm->next_colour & ((1u << mm->colour_bits) - 1);
+		blocks[got] = take_locked(mm, order, order == 0 ? colour : COLOUR_ANY);
+		if (!blocks[got])
 			break;
-		mm->next_colour = colour + 1;
+		mm->next_colour += order == 0;
 	}
 	spin_unlock(&mm->frames_lock);
 	return got;
@@ -211,12 +212,12 @@ void buddy_give(struct mm *mm, void *page, size_t count)
 	spin_unlock(&mm->frames_lock);
 }
 
-void buddy_give_pages(struct mm *mm, void **pages, unsigned n)
+void buddy_give_blocks(struct mm *mm, unsigned order, void **blocks, unsigned n)
 {
 	spin_lock(&mm->frames_lock);
 	for (unsigned i = 0; i < n; i++) {
-		frame_set_state(frame_of(mm, pages[i]), FRAME_NONE);
-		give_locked(mm, pages[i], 1);
+		frame_set_state(frame_of(mm, blocks[i]), FRAME_NONE);
+		give_locked(mm, blocks[i], (size_t)1 << order);
 	}
 	spin_unlock(&mm->frames_lock);
 }

@@ -1,48 +1,61 @@
 /*
- * Blocks in use, and the CPUs' caches of single pages. A single page that nobody in particular pays
- * for is a pop from the executing CPU's cache; everything else goes to the buddy lists.
+ * Blocks in use, and the CPUs' caches of small ones. A block of 1, 2, 4 or 8 pages is a pop from
+ * the executing CPU's stack; everything else goes to the buddy lists.
  */
 #include "guest-kernel/mm/mm_priv.h"
 
-static void *take_cached(struct mm *mm)
+static const uint8_t cached_max[CACHED_ORDERS] = {CACHED_MAX, 12, 8, 4};
+static const uint8_t cached_batch[CACHED_ORDERS] = {CACHED_MAX / 3, 4, 2, 1};
+
+static void *take_cached(struct mm *mm, unsigned order)
 {
-	struct page_cache *pc = &mm->page_cache[arch_cpu()];
-	uint32_t n = page_cache_count(pc);
+	struct block_stack *s = &mm->page_cache[arch_cpu()].stacks[order];
+	uint32_t n = stack_count(s);
 	if (unlikely(n == 0)) {
 		/* The first that is taken is to be the first that goes out. */
-		void *pages[PAGES_BATCH];
-		n = buddy_take_pages(mm, pages, PAGES_BATCH);
+		void *blocks[CACHED_MAX];
+		n = buddy_take_blocks(mm, order, blocks, cached_batch[order]);
 		for (uint32_t i = 0; i < n; i++) {
-			frame_set_state(frame_of(mm, pages[i]), FRAME_CACHED);
-			pc->pages[n - 1 - i] = pages[i];
+			frame_set_state(frame_of(mm, blocks[i]), FRAME_CACHED);
+			s->blocks[n - 1 - i] = blocks[i];
 		}
 		if (n == 0)
 			return NULL;
 	}
-	page_cache_set_count(pc, n - 1);
-	return pc->pages[n - 1];
+	stack_set_count(s, n - 1);
+	return s->blocks[n - 1];
 }
 
-static void give_cached(struct mm *mm, struct frame *f, void *page)
+static void give_cached(struct mm *mm, struct frame *f, void *block, unsigned order)
 {
-	struct page_cache *pc = &mm->page_cache[arch_cpu()];
-	uint32_t n = page_cache_count(pc);
-	if (unlikely(n == PAGES_MAX)) {
+	struct block_stack *s = &mm->page_cache[arch_cpu()].stacks[order];
+	uint32_t n = stack_count(s), batch = cached_batch[order];
+	if (unlikely(n == cached_max[order])) {
 		/* The oldest go. */
-		buddy_give_pages(mm, pc->pages, PAGES_BATCH);
-		n -= PAGES_BATCH;
-		__builtin_memmove(pc->pages, pc->pages + PAGES_BATCH, n * sizeof(pc->pages[0]));
+		buddy_give_blocks(mm, order, s->blocks, batch);
+		n -= batch;
+		__builtin_memmove(s->blocks, s->blocks + batch, n * sizeof(s->blocks[0]));
 	}
 	frame_set_state(f, FRAME_CACHED);
-	pc->pages[n] = page;
-	page_cache_set_count(pc, n + 1);
+	s->blocks[n] = block;
+	stack_set_count(s, n + 1);
 }
 
 void frames_drain(struct mm *mm)
 {
-	struct page_cache *pc = &mm->page_cache[arch_cpu()];
-	buddy_give_pages(mm, pc->pages, page_cache_count(pc));
-	page_cache_set_count(pc, 0);
+	for (unsigned order = 0; order < CACHED_ORDERS; order++) {
+		struct block_stack *s = &mm->page_cache[arch_cpu()].stacks[order];
+		buddy_give_blocks(mm, order, s->blocks, stack_count(s));
+		stack_set_count(s, 0);
+	}
+}
+
+size_t frames_cached(const struct page_cache *pc)
+{
+	size_t pages = 0;
+	for (unsigned order = 0; order < CACHED_ORDERS; order++)
+		pages += (size_t)stack_count(&pc->stacks[order]) << order;
+	return pages;
 }
 
 /* Debug: pages are all poison while they are free. */
@@ -79,8 +92,8 @@ void *frames_take(struct mm *mm, size_t pages, uint32_t colour, struct mm_owner 
 	if (unlikely(!owner_charge(owner, pages)))
 		return NULL;
 	unsigned order = order_of(pages);
-	void *block = order == 0 && colour == COLOUR_ANY ? take_cached(mm)
-	                                                 : buddy_take(mm, order, colour);
+	bool cached = order < CACHED_ORDERS && colour == COLOUR_ANY;
+	void *block = cached ? take_cached(mm, order) : buddy_take(mm, order, colour);
 	if (unlikely(!block)) {
 		owner_refund(owner, pages);
 		return NULL;
@@ -119,8 +132,9 @@ void frames_give(struct mm *mm, void *block)
 	owner_refund(f->owner ? &mm->owners[f->owner] : NULL, pages);
 	if (unlikely(mm->debug))
 		poison(f, block, pages);
-	if (pages == 1) {
-		give_cached(mm, f, block);
+	unsigned order = order_of(pages);
+	if (order < CACHED_ORDERS && pages == (size_t)1 << order) {
+		give_cached(mm, f, block, order);
 	} else {
 		frame_set_state(f, FRAME_NONE);
 		buddy_give(mm, block, pages);

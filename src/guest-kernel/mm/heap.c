@@ -55,7 +55,7 @@ static void class_name(char out[static SLAB_NAME_MAX], const struct heap *h, siz
 }
 
 /* The first allocation of its class. Two CPUs may come at once. */
-static struct slab_cache *make_class(struct heap *h, unsigned class)
+static __attribute__((noinline)) struct slab_cache *make_class(struct heap *h, unsigned class)
 {
 	char name[SLAB_NAME_MAX];
 	size_t size = class_bytes(class);
@@ -83,23 +83,22 @@ static struct slab_cache *make_class(struct heap *h, unsigned class)
 	return c;
 }
 
-static void *alloc_large(struct heap *h, size_t size)
+/* For heap_destroy: the kernel's own heap stays, and need not count. */
+static void count_large(struct heap *h, size_t change)
+{
+	if (h != &h->mm->heap)
+		atomic_fetch_add_explicit(&h->large, change, memory_order_relaxed);
+}
+
+static __attribute__((noinline)) void *alloc_large(struct heap *h, size_t size)
 {
 	if (size > HEAP_MAX)
 		return NULL;
 	void *p = frames_alloc_pages(h->mm, (size + PAGE - 1) / PAGE, h->owner);
 	if (p) {
 		frame_of(h->mm, p)->heap = h;
-		atomic_fetch_add_explicit(&h->large, 1, memory_order_relaxed);
+		count_large(h, 1);
 	}
-	return p;
-}
-
-static void *alloc_debug(struct slab_cache *c, size_t size)
-{
-	void *p = slab_pop(c);
-	if (p)
-		debug_set_size(&c->debug, p, size);
 	return p;
 }
 
@@ -110,11 +109,12 @@ void *heap_alloc(struct heap *h, size_t size)
 		return alloc_large(h, size);
 	unsigned class = class_of(size);
 	struct slab_cache *c = atomic_load_explicit(&h->caches[class], memory_order_acquire);
-	if (unlikely(!c) && !(c = make_class(h, class)))
-		return NULL;
-	if (unlikely(c->debugged))
-		return alloc_debug(c, size);
-	return slab_pop(c);
+	if (unlikely(!c)) {
+		c = make_class(h, class);
+		if (!c)
+			return NULL;
+	}
+	return slab_pop(c, size);
 }
 
 void *heap_zalloc(struct heap *h, size_t size)
@@ -141,12 +141,12 @@ void *kcalloc(struct mm *mm, size_t n, size_t size)
 	return __builtin_mul_overflow(n, size, &bytes) ? NULL : heap_zalloc(&mm->heap, bytes);
 }
 
-static void free_large(struct mm *mm, struct frame *f, void *p)
+static __attribute__((noinline)) void free_large(struct mm *mm, struct frame *f, void *p)
 {
 	struct heap *h =
 	        f && frame_state(f) == FRAME_USED && (uintptr_t)p % PAGE == 0 ? f->heap : NULL;
 	if (h)
-		atomic_fetch_sub_explicit(&h->large, 1, memory_order_relaxed);
+		count_large(h, (size_t)-1);
 	frames_free(mm, p);
 }
 

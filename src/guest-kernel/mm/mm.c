@@ -195,9 +195,9 @@ size_t mm_reclaim_of(struct mm *mm, const struct mm_owner *owner)
 		pages += slab_release_empty(own[i], 0);
 		spin_unlock_irqrestore(&own[i]->lock, flags);
 	}
-	/* Single pages in this CPU's cache may be halves of larger blocks. */
+	/* Blocks in this CPU's cache may be halves of larger ones. */
 	flags = arch_irq_save();
-	pages += page_cache_count(&mm->page_cache[arch_cpu()]);
+	pages += frames_cached(&mm->page_cache[arch_cpu()]);
 	frames_drain(mm);
 	arch_irq_restore(flags);
 	return pages;

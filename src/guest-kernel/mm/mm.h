@@ -1,7 +1,7 @@
 /*
  * The memory manager of the guest kernel, from the bottom:
  *
- *   frames.h  page frames: buddy, page colours, per-CPU caches of single pages
+ *   frames.h  page frames: buddy, page colours, per-CPU caches of small blocks
  *   slab.h    caches of objects of one size, with per-CPU magazines
  *   pool.h    a fixed number of objects of one size that is always there
  *   heap.h    kmalloc and what goes with it

@@ -15,17 +15,17 @@
 #include "guest-kernel/mm/report.h"
 #include "guest-kernel/mm/slab_priv.h"
 
-#define PAGE         ((size_t)ARCH_PAGE_SIZE)
-#define BLOCK_PAGES  ((size_t)1 << FRAMES_ORDER_MAX) /* of the largest block */
-#define ORDERS       (FRAMES_ORDER_MAX + 1u)
-#define FRAME_LISTS  (2u * FRAMES_COLOURS_MAX + ORDERS) /* at least one a colour group and order */
-#define COLOUR_ANY   UINT32_MAX
-#define PAGES_MAX    48u /* of a CPU's page cache */
-#define PAGES_BATCH  16u
-#define HEAP_CLASSES 32u
+#define PAGE          ((size_t)ARCH_PAGE_SIZE)
+#define BLOCK_PAGES   ((size_t)1 << FRAMES_ORDER_MAX) /* of the largest block */
+#define ORDERS        (FRAMES_ORDER_MAX + 1u)
+#define FRAME_LISTS   (2u * FRAMES_COLOURS_MAX + ORDERS) /* at least one a colour group and order */
+#define COLOUR_ANY    UINT32_MAX
+#define CACHED_ORDERS 4u /* small blocks are cached by the CPUs */
+#define CACHED_MAX    48u
+#define HEAP_CLASSES  32u
 
-#define likely(x)    __builtin_expect(!!(x), 1)
-#define unlikely(x)  __builtin_expect(!!(x), 0)
+#define likely(x)     __builtin_expect(!!(x), 1)
+#define unlikely(x)   __builtin_expect(!!(x), 0)
 
 enum frame_state {
 	FRAME_NONE,   /* never used, ours, or inside a block */
@@ -64,10 +64,17 @@ struct region {
 	size_t metadata_pages;
 };
 
-/* Only its CPU touches it, with interrupts off; others may read the count. */
-struct page_cache {
+/*
+ * A CPU's free blocks of one order, at most cached_max. Only that CPU touches it, with interrupts
+ * off; others may read the count.
+ */
+struct block_stack {
 	_Atomic uint32_t count;
-	void *pages[PAGES_MAX];
+	void *blocks[CACHED_MAX];
+};
+
+struct page_cache {
+	struct block_stack stacks[CACHED_ORDERS];
 } __attribute__((aligned(64)));
 
 struct mm_owner {
@@ -143,14 +150,14 @@ static inline void frame_set_state(struct frame *f, enum frame_state s)
 	atomic_store_explicit(&f->state, (uint8_t)s, memory_order_relaxed);
 }
 
-static inline uint32_t page_cache_count(const struct page_cache *pc)
+static inline uint32_t stack_count(const struct block_stack *s)
 {
-	return atomic_load_explicit(&pc->count, memory_order_relaxed);
+	return atomic_load_explicit(&s->count, memory_order_relaxed);
 }
 
-static inline void page_cache_set_count(struct page_cache *pc, uint32_t n)
+static inline void stack_set_count(struct block_stack *s, uint32_t n)
 {
-	atomic_store_explicit(&pc->count, n, memory_order_relaxed);
+	atomic_store_explicit(&s->count, n, memory_order_relaxed);
 }
 
 static inline unsigned log2_floor(size_t n)
@@ -172,15 +179,16 @@ static inline size_t round_up(size_t n, size_t to)
 /* buddy.c: the free lists. Interrupts off. */
 void buddy_init(struct mm *mm, unsigned colours);
 void *buddy_take(struct mm *mm, unsigned order, uint32_t colour);
-unsigned buddy_take_pages(struct mm *mm, void **pages, unsigned n);
+unsigned buddy_take_blocks(struct mm *mm, unsigned order, void **blocks, unsigned n);
 /* COUNT pages from PAGE on; they came from one block. */
 void buddy_give(struct mm *mm, void *page, size_t count);
-void buddy_give_pages(struct mm *mm, void **pages, unsigned n);
+void buddy_give_blocks(struct mm *mm, unsigned order, void **blocks, unsigned n);
 
 /* frames.c: as in frames.h, but without a second try after reclaiming. Interrupts off. */
 void *frames_take(struct mm *mm, size_t pages, uint32_t colour, struct mm_owner *owner);
 void frames_give(struct mm *mm, void *block);
 void frames_drain(struct mm *mm);
+size_t frames_cached(const struct page_cache *pc);
 
 /* owner.c */
 bool owner_charge(struct mm_owner *owner, size_t pages);

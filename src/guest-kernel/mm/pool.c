@@ -188,7 +188,7 @@ static void free_debug(struct pool *p, void *obj)
 	spin_unlock(&p->lock);
 }
 
-static void *alloc_slow(struct pool *p, struct pool_cpu *cpu)
+static __attribute__((noinline)) void *alloc_slow(struct pool *p, struct pool_cpu *cpu)
 {
 	if (p->debugged)
 		return alloc_debug(p);
@@ -202,7 +202,7 @@ static void *alloc_slow(struct pool *p, struct pool_cpu *cpu)
 	return n ? *--cpu->top : NULL;
 }
 
-static void free_slow(struct pool *p, struct pool_cpu *cpu, void *obj)
+static __attribute__((noinline)) void free_slow(struct pool *p, struct pool_cpu *cpu, void *obj)
 {
 	if (p->debugged) {
 		free_debug(p, obj);

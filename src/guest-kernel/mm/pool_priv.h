@@ -5,7 +5,7 @@
 #include "guest-kernel/mm/mm_priv.h"
 #include "guest-kernel/mm/pool.h"
 
-#define POOL_CPU_MAX 32u
+#define POOL_CPU_MAX 61u /* struct pool_cpu has 512 bytes */
 
 /* Free objects; only that CPU touches it, with interrupts off. Filled up to top. */
 struct pool_cpu {

@@ -23,7 +23,7 @@ void mm_stats(struct mm *mm, struct mm_stats *out)
 	}
 	out->free_pages = mm->free_pages;
 	for (unsigned i = 0; i < mm->cpus; i++)
-		out->cached_pages += page_cache_count(&mm->page_cache[i]);
+		out->cached_pages += frames_cached(&mm->page_cache[i]);
 	spin_unlock_irqrestore(&mm->frames_lock, flags);
 }
 
@@ -87,48 +87,79 @@ void mm_meminfo(struct mm *mm, const struct mm_sink *to)
 	print_owners(mm, to);
 }
 
-static void print_cache(struct slab_cache *c, const struct mm_sink *to)
-{
+/* A line of slabinfo, copied so that it can be written with no lock held. */
+struct line {
+	char name[SLAB_NAME_MAX];
+	const char *notes;
 	struct slab_stats s;
-	slab_stats(c, &s);
-	text_word(to, c->name, SLAB_NAME_MAX);
-	text_number(to, s.object_bytes, 6);
-	text_number(to, s.active, 9);
-	text_number(to, s.objects, 9);
-	text_number(to, s.depot, 7);
-	text_number(to, KIB(s.slabs * s.slab_pages), 9);
-	text_number(to, s.slabs_partial, 8);
-	text_number(to, s.slabs_empty, 6);
-	text_number(to, s.exchanges, 11);
-	text_put(to, c->debugged ? " debug\n" : "\n");
+};
+
+static void line_of_cache(struct slab_cache *c, struct line *l)
+{
+	slab_stats(c, &l->s);
+	mm_copy_name(l->name, c->name, sizeof(l->name));
+	l->notes = c->debugged ? " debug\n" : "\n";
 }
 
-static void print_pool(struct pool *p, const struct mm_sink *to)
+static void line_of_pool(struct pool *p, struct line *l)
 {
 	struct pool_stats s;
 	pool_stats(p, &s);
-	text_word(to, p->name, SLAB_NAME_MAX);
-	text_number(to, s.object_bytes, 6);
-	text_number(to, s.total - s.global, 9);
-	text_number(to, s.total, 9);
-	text_put(to, "      -");
-	text_number(to, KIB(s.pages), 9);
-	text_put(to, p->debugged ? " pool debug\n" : " pool\n");
+	l->s = (struct slab_stats){
+	        .object_bytes = s.object_bytes,
+	        .active = s.total - s.global,
+	        .objects = s.total,
+	        .slabs = 1,
+	        .slab_pages = s.pages,
+	};
+	mm_copy_name(l->name, p->name, sizeof(l->name));
+	l->notes = p->debugged ? " pool debug\n" : " pool\n";
+}
+
+/* The cache or pool that is INDEXth at the moment; false: there are not so many. */
+static bool line_at(struct mm *mm, unsigned index, struct line *l)
+{
+	unsigned long flags = spin_lock_irqsave(&mm->caches_lock);
+	struct slab_cache *c = mm->caches;
+	struct pool *p = mm->pools;
+	for (; c && index > 0; index--)
+		c = c->next;
+	for (; !c && p && index > 0; index--)
+		p = p->next;
+	if (c)
+		line_of_cache(c, l);
+	else if (p)
+		line_of_pool(p, l);
+	spin_unlock_irqrestore(&mm->caches_lock, flags);
+	return c || p;
+}
+
+static void print_line(const struct line *l, const struct mm_sink *to)
+{
+	text_word(to, l->name, SLAB_NAME_MAX);
+	text_number(to, l->s.object_bytes, 6);
+	text_number(to, l->s.active, 9);
+	text_number(to, l->s.objects, 9);
+	text_number(to, l->s.depot, 7);
+	text_number(to, KIB(l->s.slabs * l->s.slab_pages), 9);
+	text_number(to, l->s.slabs_partial, 8);
+	text_number(to, l->s.slabs_empty, 6);
+	text_number(to, l->s.exchanges, 11);
+	text_put(to, l->notes);
 }
 
 void mm_slabinfo(struct mm *mm, const struct mm_sink *to)
 {
+	struct slab_cache *own[] = {mm->cache_cache, mm->header_cache, mm->magazine_cache};
+	struct line l;
 	text_put(to, "name                     bytes   active  objects  depot      KiB partial"
 	             " empty  exchanges\n");
-	print_cache(mm->cache_cache, to);
-	print_cache(mm->header_cache, to);
-	print_cache(mm->magazine_cache, to);
-	unsigned long flags = spin_lock_irqsave(&mm->caches_lock);
-	for (struct slab_cache *c = mm->caches; c; c = c->next)
-		print_cache(c, to);
-	for (struct pool *p = mm->pools; p; p = p->next)
-		print_pool(p, to);
-	spin_unlock_irqrestore(&mm->caches_lock, flags);
+	for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		line_of_cache(own[i], &l);
+		print_line(&l, to);
+	}
+	for (unsigned i = 0; line_at(mm, i, &l); i++)
+		print_line(&l, to);
 }
 
 static void print_stack(const struct mm_sink *to, const char *what, const struct mm_stack *s)

@@ -1,6 +1,7 @@
 /*
  * What mm tells: figures for users, faults and leaks for who debugs. Text goes to a sink, in pieces
- * of any length.
+ * of any length. mm_meminfo and mm_slabinfo hold no lock while they write: their sink may allocate.
+ * Where memory is used meanwhile, figures need not add up, and a cache may be missed or come twice.
  */
 #ifndef GK_MM_REPORT_H
 #define GK_MM_REPORT_H
@@ -24,7 +25,7 @@ void mm_slabinfo(struct mm *mm, const struct mm_sink *to);
 
 /*
  * Every object in use of every debug cache and pool but those of mm itself, with the stack that
- * allocated it; how many. Nobody may allocate or free meanwhile.
+ * allocated it; how many. Nobody may allocate or free meanwhile, the sink neither.
  */
 size_t mm_leaks(struct mm *mm, const struct mm_sink *to);
 

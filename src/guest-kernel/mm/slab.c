@@ -100,17 +100,26 @@ static void *alloc_slow(struct slab_cache *c, struct slab_cpu *cpu)
 	return cpu->top == cpu->base ? NULL : *--cpu->top;
 }
 
-void *slab_alloc_slow(struct slab_cache *c, struct slab_cpu *cpu)
+/* What C's owner has unused goes back first; if it is not the owner's limit, what all have. */
+static void *alloc_reclaim(struct slab_cache *c, struct slab_cpu *cpu)
 {
-	void *obj = alloc_slow(c, cpu);
-	if (obj)
-		return obj;
+	void *obj = NULL;
 	if (mm_reclaim_of(c->mm, c->owner))
 		obj = alloc_slow(c, cpu);
 	if (!obj && c->owner && owner_room(c->owner) >= c->slab_pages && mm_reclaim_of(c->mm, NULL))
 		obj = alloc_slow(c, cpu);
-	if (!obj)
+	return obj;
+}
+
+void *slab_alloc_slow(struct slab_cache *c, struct slab_cpu *cpu, size_t size)
+{
+	void *obj = alloc_slow(c, cpu);
+	if (unlikely(!obj))
+		obj = alloc_reclaim(c, cpu);
+	if (unlikely(!obj))
 		atomic_fetch_add_explicit(&c->mm->failures, 1, memory_order_relaxed);
+	else if (unlikely(c->debugged) && size)
+		debug_set_size(&c->debug, obj, size);
 	return obj;
 }
 
@@ -220,7 +229,7 @@ size_t slab_shrink(struct slab_cache *c)
 
 void *slab_alloc(struct slab_cache *c)
 {
-	return slab_pop(c);
+	return slab_pop(c, 0);
 }
 
 void slab_free(struct slab_cache *c, void *obj)
@@ -233,7 +242,7 @@ size_t slab_alloc_batch(struct slab_cache *c, void **objs, size_t n)
 {
 	size_t got = 0;
 	for (; got < n; got++) {
-		objs[got] = slab_pop(c);
+		objs[got] = slab_pop(c, 0);
 		if (!objs[got])
 			break;
 	}

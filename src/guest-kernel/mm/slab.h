@@ -6,6 +6,9 @@
  * A constructor runs when a slab is made, not at every allocation: objects are freed in the state
  * that it left, and are handed out in it. In debug it runs again before each allocation.
  *
+ * Without debugging a double free or a stray pointer is found only when it comes back from a
+ * magazine to the slabs, perhaps after it was handed out again.
+ *
  * A debug cache has no magazines. Every object has a redzone before and after it, is poisoned while
  * free, and remembers who allocated and who freed it; freed objects are used again as late as
  * possible.

@@ -2,10 +2,10 @@
 #include "guest-kernel/mm/mm_priv.h"
 
 #define HEADER_ON_SLAB_MAX 512u         /* larger objects have their slab's head elsewhere */
-#define OBJECTS_WANTED     8u           /* a slab */
+#define OBJECTS_WANTED     16u          /* a slab */
 #define SLAB_PAGES_WANTED  8u           /* at most, unless an object needs more */
-#define KEEP_BYTES         (64u << 10)  /* of empty slabs */
-#define DEPOT_BYTES        (256u << 10) /* of objects */
+#define KEEP_BYTES         (32u << 10)  /* of empty slabs */
+#define DEPOT_BYTES        (128u << 10) /* of objects */
 #define DEPOT_MAX          32u
 #define MAGAZINE_BYTES     (32u << 10) /* of objects, about */
 

@@ -69,7 +69,7 @@ struct slab_cache {
 };
 
 /* slab.c. Interrupts off. */
-void *slab_alloc_slow(struct slab_cache *c, struct slab_cpu *cpu);
+void *slab_alloc_slow(struct slab_cache *c, struct slab_cpu *cpu, size_t size);
 void slab_free_slow(struct slab_cache *c, struct slab_cpu *cpu, void *obj);
 /* Straight from and to the slabs: for caches without magazines, and mm's own. */
 void *slab_alloc_bare(struct slab_cache *c);
@@ -87,7 +87,8 @@ void slab_each(struct slab_cache *c, void (*fn)(void *ctx, void *obj, bool free)
 /* slab_cache.c */
 bool slab_cache_setup(struct slab_cache *c, struct mm *mm, const struct slab_opts *opts);
 
-static inline void *slab_pop(struct slab_cache *c)
+/* SIZE: what the user asked for, for the redzone of a debug cache; 0: a whole object. */
+static inline void *slab_pop(struct slab_cache *c, size_t size)
 {
 	unsigned long flags = arch_irq_save();
 	struct slab_cpu *cpu = &c->cpu[arch_cpu()];
@@ -96,7 +97,7 @@ static inline void *slab_pop(struct slab_cache *c)
 		obj = *--top;
 		cpu->top = top;
 	} else {
-		obj = slab_alloc_slow(c, cpu);
+		obj = slab_alloc_slow(c, cpu, size);
 	}
 	arch_irq_restore(flags);
 	if (obj && !c->debugged)

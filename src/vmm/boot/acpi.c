@@ -96,6 +96,16 @@ struct madt_ioapic {
 	uint32_t gsi_base;
 } __attribute__((packed));
 
+/* PCI Firmware 3.3, 4.1.2: one range of config space. */
+struct mcfg {
+	struct table header;
+	uint64_t reserved;
+	uint64_t base;
+	uint16_t segment;
+	uint8_t first_bus, last_bus;
+	uint32_t reserved_2;
+} __attribute__((packed));
+
 #define MADT_LAPIC         0u
 #define MADT_IOAPIC        1u
 #define MADT_LAPIC_ENABLED 1u
@@ -104,6 +114,7 @@ _Static_assert(sizeof(struct rsdp) == 36, "RSDP");
 _Static_assert(sizeof(struct table) == 36, "table header");
 _Static_assert(sizeof(struct fadt) == 276, "FADT of ACPI 6.4");
 _Static_assert(sizeof(struct madt) == 44, "MADT");
+_Static_assert(sizeof(struct mcfg) == 60, "MCFG");
 
 static uint8_t checksum(const uint8_t *p, size_t len)
 {
@@ -190,13 +201,23 @@ static size_t write_madt(struct aml *a, const struct machine *m)
 	return start;
 }
 
-static size_t write_xsdt(struct aml *a, uint64_t fadt, uint64_t madt)
+static size_t write_mcfg(struct aml *a)
+{
+	size_t start = a->len;
+	struct mcfg t = {.header = table_header("MCFG", 1), .base = MACHINE_PCI_ECAM};
+	aml_bytes(a, &t, sizeof(t));
+	finish_table(a, start);
+	return start;
+}
+
+/* MCFG is 0 where there is no PCI bus. */
+static size_t write_xsdt(struct aml *a, uint64_t fadt, uint64_t madt, uint64_t mcfg)
 {
 	size_t start = a->len;
 	struct table h = table_header("XSDT", 1);
-	uint64_t entries[] = {fadt, madt};
+	uint64_t entries[] = {fadt, madt, mcfg};
 	aml_bytes(a, &h, sizeof(h));
-	aml_bytes(a, entries, sizeof(entries));
+	aml_bytes(a, entries, mcfg ? sizeof(entries) : 2 * sizeof(entries[0]));
 	finish_table(a, start);
 	return start;
 }
@@ -221,7 +242,8 @@ bool acpi_write(uint8_t *area, size_t cap, uint64_t addr, const struct machine *
 	uint64_t dsdt = addr + write_dsdt(&a, machine);
 	uint64_t fadt = addr + write_fadt(&a, machine, dsdt);
 	uint64_t madt = addr + write_madt(&a, machine);
-	uint64_t xsdt = addr + write_xsdt(&a, fadt, madt);
+	uint64_t mcfg = machine->pci ? addr + write_mcfg(&a) : 0;
+	uint64_t xsdt = addr + write_xsdt(&a, fadt, madt, mcfg);
 	if (a.full)
 		return false;
 	write_rsdp(area, xsdt);

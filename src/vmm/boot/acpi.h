@@ -1,8 +1,8 @@
 /*
- * ACPI tables of the machine: RSDP, XSDT, FADT, MADT, DSDT. Hardware-reduced: no PM timer, no SCI,
- * no 8259; sleep, reset and power button as in machine.h. Linux then leaves PIC and PIT alone,
- * which saves their exits at boot, and takes every interrupt from the IOAPIC as the DSDT says.
- * ACPI 6.4, chapters 4.1 (hardware-reduced), 5.2 (tables), 5.6.9 (generic event device).
+ * ACPI tables of the machine: RSDP, XSDT, FADT, MADT, DSDT, and MCFG with PCI. Hardware-reduced: no
+ * PM timer, no SCI, no 8259; sleep, reset and power button as in machine.h. Linux then leaves PIC
+ * and PIT alone, which saves their exits at boot, and takes every interrupt from the IOAPIC as the
+ * DSDT says. ACPI 6.4, chapters 4.1 (hardware-reduced), 5.2 (tables), 5.6.9 (generic event device).
  */
 #ifndef SRC_VMM_BOOT_ACPI_H
 #define SRC_VMM_BOOT_ACPI_H
@@ -22,5 +22,8 @@ bool acpi_write(uint8_t *area, size_t cap, uint64_t addr, const struct machine *
 
 /* The byte code of the DSDT, after its header (acpi_dsdt.c). */
 void acpi_dsdt(struct aml *a, const struct machine *machine);
+
+/* The part of it that describes PCI (acpi_pci.c). */
+void acpi_dsdt_pci(struct aml *a, const struct machine *machine);
 
 #endif

@@ -108,5 +108,7 @@ void acpi_dsdt(struct aml *a, const struct machine *m)
 	add_power_button(a);
 	for (uint32_t i = 0; i < m->virtio_count; i++)
 		add_virtio(a, m, i);
+	if (m->pci)
+		acpi_dsdt_pci(a, m);
 	aml_close(a, sb);
 }

@@ -24,7 +24,10 @@
 #define RES_IO             0x47
 #define RES_END            0x79
 #define RES_MEMORY32       0x86
+#define RES_DWORD          0x87
+#define RES_WORD           0x88
 #define RES_INTERRUPT      0x89
+#define RES_QWORD          0x8a
 #define INTERRUPT_CONSUMER 0x01
 #define INTERRUPT_EDGE     0x02
 #define INTERRUPT_SHARED   0x08
@@ -175,13 +178,29 @@ void aml_name_eisaid(struct aml *a, const char *name, const char *id)
 
 void aml_name_package(struct aml *a, const char *name, const uint8_t *values, unsigned count)
 {
-	name_op(a, name);
-	put8(a, PACKAGE_OP);
-	struct aml_mark mark = open_package(a);
-	put8(a, count);
+	struct aml_mark mark = aml_name_package_open(a, name, count);
 	for (unsigned i = 0; i < count; i++)
 		put_integer(a, values[i]);
 	aml_close(a, mark);
+}
+
+struct aml_mark aml_package(struct aml *a, unsigned count)
+{
+	put8(a, PACKAGE_OP);
+	struct aml_mark mark = open_package(a);
+	put8(a, count);
+	return mark;
+}
+
+struct aml_mark aml_name_package_open(struct aml *a, const char *name, unsigned count)
+{
+	name_op(a, name);
+	return aml_package(a, count);
+}
+
+void aml_integer(struct aml *a, uint32_t value)
+{
+	put_integer(a, value);
 }
 
 void aml_notify(struct aml *a, const char *path, uint32_t value)
@@ -232,6 +251,66 @@ void aml_io(struct aml *a, uint16_t port, uint8_t len_bytes)
 	put16(a, port);
 	put8(a, 1);
 	put8(a, len_bytes);
+}
+
+/* Address space descriptors: fixed minimum and maximum, decoded positively, produced. */
+#define SPACE_MEMORY     0u
+#define SPACE_IO         1u
+#define SPACE_BUS        2u
+#define SPACE_FIXED      0x0cu
+#define SPACE_RANGE      0x03u /* of I/O: ISA and other addresses */
+#define SPACE_WRITES     0x01u /* of memory */
+#define SPACE_PREFETCHES 0x06u
+
+static void word_space(struct aml *a, unsigned type, unsigned flags, uint16_t first, uint16_t last)
+{
+	put8(a, RES_WORD);
+	put16(a, 13);
+	put8(a, type);
+	put8(a, SPACE_FIXED);
+	put8(a, flags);
+	put16(a, 0);
+	put16(a, first);
+	put16(a, last);
+	put16(a, 0);
+	put16(a, (unsigned)(last - first + 1));
+}
+
+void aml_bus_numbers(struct aml *a, uint16_t first, uint16_t last)
+{
+	word_space(a, SPACE_BUS, 0, first, last);
+}
+
+void aml_io_window(struct aml *a, uint16_t first, uint16_t last)
+{
+	word_space(a, SPACE_IO, SPACE_RANGE, first, last);
+}
+
+static void put64(struct aml *a, uint64_t v)
+{
+	put32(a, (uint32_t)v);
+	put32(a, (uint32_t)(v >> 32));
+}
+
+static void put_low(struct aml *a, uint64_t v)
+{
+	put32(a, (uint32_t)v);
+}
+
+void aml_memory_window(struct aml *a, uint64_t first, uint64_t last, bool prefetchable)
+{
+	bool wide = last >> 32;
+	void (*put)(struct aml *, uint64_t) = wide ? put64 : put_low;
+	put8(a, wide ? RES_QWORD : RES_DWORD);
+	put16(a, wide ? 43 : 23);
+	put8(a, SPACE_MEMORY);
+	put8(a, SPACE_FIXED);
+	put8(a, SPACE_WRITES | (prefetchable ? SPACE_PREFETCHES : 0u));
+	put(a, 0);
+	put(a, first);
+	put(a, last);
+	put(a, 0);
+	put(a, last - first + 1);
 }
 
 void aml_interrupt(struct aml *a, uint32_t gsi, bool shared)

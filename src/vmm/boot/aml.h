@@ -41,6 +41,11 @@ void aml_name_eisaid(struct aml *a, const char *name, const char *id);
 /* A package of COUNT integers. */
 void aml_name_package(struct aml *a, const char *name, const uint8_t *values, unsigned count);
 
+/* Name (NAME, Package (COUNT) { ... }), and a package inside it; aml_close ends both. */
+struct aml_mark aml_name_package_open(struct aml *a, const char *name, unsigned count);
+struct aml_mark aml_package(struct aml *a, unsigned count);
+void aml_integer(struct aml *a, uint32_t value);
+
 /* Notify (PATH, value) */
 void aml_notify(struct aml *a, const char *path, uint32_t value);
 
@@ -48,6 +53,10 @@ void aml_notify(struct aml *a, const char *path, uint32_t value);
 struct aml_mark aml_resources(struct aml *a);
 void aml_memory32(struct aml *a, uint32_t base, uint32_t len_bytes);
 void aml_io(struct aml *a, uint16_t port, uint8_t len_bytes);
+/* What a bridge hands on to its bus, first to last (ACPI 6.4, 6.4.3.5). */
+void aml_bus_numbers(struct aml *a, uint16_t first, uint16_t last);
+void aml_io_window(struct aml *a, uint16_t first, uint16_t last);
+void aml_memory_window(struct aml *a, uint64_t first, uint64_t last, bool prefetchable);
 /* Edge triggered, active high. */
 void aml_interrupt(struct aml *a, uint32_t gsi, bool shared);
 void aml_resources_close(struct aml *a, struct aml_mark mark);

@@ -90,6 +90,8 @@ static vmm_err_t add_devices(struct run_config *c, struct machine_parts *parts, 
 		err = at_option(vmm_disk_add(vm, &c->disk[i]), "--disk", vm, ei);
 	for (uint32_t i = 0; !err && i < c->net_count; i++)
 		err = at_option(vmm_net_add(vm, &c->net[i], NULL), "--net", vm, ei);
+	for (uint32_t i = 0; !err && i < c->vfio_count; i++)
+		err = at_option(vmm_vfio_add(vm, &c->vfio[i]), "--vfio", vm, ei);
 	if (!err && c->rng)
 		err = at_option(vmm_rng_add(vm, &c->rng_opts), "--rng", vm, ei);
 	if (!err && c->balloon)

@@ -15,6 +15,7 @@
 #include "vmm/disk.h"
 #include "vmm/net.h"
 #include "vmm/rng.h"
+#include "vmm/vfio.h"
 #include "vmm/vm.h"
 
 /* One mistake: where it is and what would be right. */
@@ -61,7 +62,13 @@ struct run_config {
 	bool balloon;
 	vmm_balloon_opts_t balloon_opts;
 
+	uint32_t vfio_count;
+	vmm_vfio_opts_t vfio[VMM_VFIO_DEVICES_MAX];
+
 	bool stats;
+	bool profile;
+	const char *profile_path; /* NULL: a table on standard error */
+	uint64_t profile_every_s; /* 0: at the end only */
 	bool dry_run;
 	bool help;
 	uint64_t stop_timeout_s; /* from the power button to the plug */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "keys.h"
 
 #define FILE_BYTES_MAX (1u << 20)
 #define PAIRS_MAX      16u
@@ -44,6 +45,16 @@ static const char *scalar(const struct where *w, const json_t *v)
 	}
 }
 
+/* Paths and texts are strings only: what else stands there was meant for another key. */
+static bool check_key(const struct where *w, const struct option_row *row, const char *name,
+                      const json_t *v)
+{
+	for (const struct key_row *key = row->keys; key->name; key++)
+		if (key->form == KEY_PATH && strcmp(key->name, name) == 0 && !json_is_string(v))
+			return problem_set(w->p, NULL, "'%s' must be a string", name);
+	return true;
+}
+
 static bool apply_object(const struct where *w, const struct option_row *row, const json_t *v)
 {
 	struct pair pairs[PAIRS_MAX];
@@ -54,10 +65,13 @@ static bool apply_object(const struct where *w, const struct option_row *row, co
 	{
 		if (count == PAIRS_MAX)
 			return problem_set(w->p, NULL, "more than %u keys", PAIRS_MAX);
+		if (!check_key(w, row, key, member))
+			return false;
 		const char *text = scalar(w, member);
 		if (!text)
 			return problem_set(w->p, NULL,
-			                   "'%s' must be a string, a number, true or false", key);
+			                   "'%s' must be a string, a whole number, true or false",
+			                   key);
 		pairs[count++] = (struct pair){key, text};
 	}
 	return config_apply_pairs(w->c, row, pairs, count, w->dir, w->p);
@@ -73,10 +87,12 @@ static bool apply_one(const struct where *w, const struct option_row *row, const
 	}
 	if (keys && json_is_object(v))
 		return apply_object(w, row, v);
+	if ((row->form == OPTION_PATH || row->form == OPTION_TEXT) && !json_is_string(v))
+		return problem_set(w->p, NULL, "must be a string");
 	const char *text = scalar(w, v);
 	if (!text || (!keys && json_is_boolean(v)))
 		return problem_set(w->p, NULL, "must be a string%s",
-		                   keys ? " or an object" : " or a number");
+		                   keys ? " or an object" : " or a whole number");
 	/* A bare true turns an option with keys on; only those with such a key take it. */
 	return config_apply(w->c, row, text, w->dir, w->p);
 }
@@ -130,7 +146,8 @@ bool config_from_json(struct run_config *c, const char *text, size_t len, const 
 
 static char *read_text(const char *path, size_t *len, struct problem *p)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* A FIFO must not keep us waiting before its type is known. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	char *text = NULL;
 	if (fd < 0 || fstat(fd, &st) < 0) {

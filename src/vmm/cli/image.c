@@ -214,7 +214,7 @@ static int apply_options(struct build *b, int argc, char **argv)
 static int report(vmm_err_t err, const vmm_err_info_t *ei)
 {
 	/* Most messages about a file begin with its name. */
-	bool named = strncmp(ei->message, ei->field, strlen(ei->field)) == 0;
+	bool named = cli_is_named(ei->message, ei->field);
 	(void)fprintf(stderr, "vmm image: %s%s%s\n", named ? "" : ei->field, named ? "" : ": ",
 	              ei->message);
 	switch (err) {

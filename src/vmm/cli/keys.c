@@ -143,8 +143,9 @@ void *net_begin(struct run_config *c, struct problem *p)
 /* `none` drops the entry again; it is the only kind without a TAP. */
 static bool net_none(struct run_config *c, void *item, const char *value, struct problem *p)
 {
-	(void)item, (void)value, (void)p;
-	c->net_count--;
+	(void)value, (void)p;
+	if (item != &c->net[c->net_count]) /* unless it says so twice */
+		c->net_count--;
 	return true;
 }
 

@@ -25,5 +25,6 @@ KEYS_DECLARE(console);
 KEYS_DECLARE(serial);
 KEYS_DECLARE(rng);
 KEYS_DECLARE(balloon);
+KEYS_DECLARE(profile);
 
 #endif

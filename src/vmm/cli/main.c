@@ -1,4 +1,5 @@
 /* The vmm command: picks the sub-command. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,27 +10,43 @@
 
 static int cmd_version(int argc, char **argv)
 {
-	(void)argc, (void)argv;
+	if (argc > 1) {
+		(void)fprintf(stderr, "vmm %s: takes no arguments, but '%s' is given\n", argv[0],
+		              argv[1]);
+		return CLI_USAGE;
+	}
 	(void)printf("vmm %s\n", vmm_version());
 	return CLI_OK;
 }
 
-static int cmd_help(int argc, char **argv)
-{
-	(void)argc, (void)argv;
-	usage_main(stdout);
-	return CLI_OK;
-}
+static int cmd_help(int argc, char **argv);
 
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-        {"run", cmd_run},         {"image", cmd_image},       {"doctor", cmd_doctor},
-        {"version", cmd_version}, {"--version", cmd_version}, {"help", cmd_help},
-        {"--help", cmd_help},     {"-h", cmd_help},
+        {"run", cmd_run},         {"image", cmd_image},       {"policy", cmd_policy},
+        {"vfio", cmd_vfio},       {"bench", cmd_bench},       {"doctor", cmd_doctor},
+        {"version", cmd_version}, {"--version", cmd_version}, {"-V", cmd_version},
+        {"help", cmd_help},       {"--help", cmd_help},       {"-h", cmd_help},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static bool has_help(const struct command *c)
+{
+	return c->run != cmd_help && c->run != cmd_version;
+}
+
+/* `vmm help run` is `vmm run --help`. */
+static int cmd_help(int argc, char **argv)
+{
+	char option[] = "--help";
+	for (size_t i = 0; argc > 1 && i < COMMANDS; i++)
+		if (has_help(&commands[i]) && strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(2, (char *[]){argv[1], option, NULL});
+	usage_main(stdout);
+	return CLI_OK;
+}
 
 /* What was printed must have arrived. */
 static int finish(int status)

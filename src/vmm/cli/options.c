@@ -6,6 +6,9 @@
 #include "keys.h"
 #include "parse.h"
 
+/* Less was meant as mebibytes, or as nothing that can run. */
+#define MEMORY_LEAST 65536u
+
 static bool number(const char *value, uint64_t max, const char *what, uint64_t *out,
                    struct problem *p)
 {
@@ -19,8 +22,11 @@ static bool set_memory(struct run_config *c, const char *value, struct problem *
 	uint64_t bytes = 0;
 	if (!parse_size(value, &bytes))
 		return problem_set(p, NULL, "'%s': must be a size, as in 256M or 2G", value);
-	if (bytes > 0 && bytes < 65536)
-		return problem_set(p, NULL, "'%s' is that many bytes; write %sM for mebibytes",
+	bool bare = value[strspn(value, "0123456789")] == '\0';
+	if (bytes > 0 && bytes < MEMORY_LEAST)
+		return problem_set(p, NULL,
+		                   bare ? "'%s' is that many bytes; write %sM for mebibytes"
+		                        : "'%s': is less than any guest needs; as in 256M or 2G",
 		                   value, value);
 	c->vm.memory_bytes = bytes;
 	c->memory_given = true;
@@ -79,6 +85,24 @@ static bool set_protocol(struct run_config *c, const char *value, struct problem
 		}
 	}
 	return problem_set(p, NULL, "'%s': must be auto, linux64 or pvh", value);
+}
+
+static bool set_transport(struct run_config *c, const char *value, struct problem *p)
+{
+	bool pci = strcmp(value, "pci") == 0;
+	c->vm.transport = pci ? VMM_TRANSPORT_PCI : VMM_TRANSPORT_MMIO;
+	return pci || strcmp(value, "mmio") == 0 ||
+	       problem_set(p, NULL, "'%s': must be pci or mmio", value);
+}
+
+static bool add_vfio(struct run_config *c, const char *value, struct problem *p)
+{
+	if (c->vfio_count == VMM_VFIO_DEVICES_MAX)
+		return problem_set(p, NULL, "more than %u devices", VMM_VFIO_DEVICES_MAX);
+	vmm_vfio_opts_t *o = &c->vfio[c->vfio_count++];
+	*o = (vmm_vfio_opts_t)VMM_VFIO_OPTS_INIT;
+	o->address = value;
+	return true;
 }
 
 static bool set_kvm(struct run_config *c, const char *value, struct problem *p)
@@ -177,6 +201,7 @@ const struct option_row config_options[] = {
         {SWITCH("huge-pages", set_huge_pages, "guest memory on 2 MiB pages of the host")},
         {SWITCH("memfd", set_memfd, "guest memory in a memfd, for other processes to map")},
         {SWITCH("prefault", set_prefault, "all guest memory present before it starts")},
+        {VALUE("transport", "T", set_transport, "of virtio devices: mmio or pci (mmio)")},
         {SWITCH("no-acpi", set_no_acpi, "no ACPI tables: devices by device tree only")},
 
         {.group = "Devices",
@@ -204,6 +229,10 @@ const struct option_row config_options[] = {
               "a memory balloon of that size to start with:\n"
               "deflate-on-oom=off, reporting=off")},
 
+        {.repeats = true,
+         VALUE("vfio", "ADDRESS", add_vfio,
+               "a PCI device of the host, as in 0000:01:00.0 (see vmm vfio)")},
+
         {.group = "This run",
          FILE_OF("config", set_config, "options from a JSON file; what comes later wins")},
         {SWITCH("no-reboot", set_no_reboot, "a reset of the guest ends vmm, with status 4")},
@@ -211,6 +240,10 @@ const struct option_row config_options[] = {
                "from the power button to pulling the plug (10)")},
         {VALUE("time-limit", "SECONDS", set_time_limit, "stop after this long, status 8")},
         {SWITCH("stats", set_stats, "one line at the end: stages of boot, exits by reason")},
+        {.first_key = "path",
+         KEYS("profile", OPTION_MAY_KEYS, "FILE[,KEY...]", profile,
+              "exits by reason and place, and where the time went: a table\n"
+              "at the end, or JSON in FILE; every=SECONDS")},
         {SWITCH("dry-run", set_dry_run, "build the VM, do not start it")},
         {VALUE("log-level", "LEVEL", set_log_level, "error, warn, info or debug (warn)")},
         {FILE_OF("kvm", set_kvm, "KVM's device (/dev/kvm)")},

@@ -1,6 +1,8 @@
 /* Values as people write them. See parse.h. */
 #include "parse.h"
 
+#include "cli.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +10,12 @@
 #include <strings.h>
 
 #define NEAREST_LENGTH_MAX 32u
+
+bool cli_is_named(const char *message, const char *field)
+{
+	size_t len = strlen(field);
+	return strncmp(message, field, len) == 0 && strchr(": ", message[len]);
+}
 
 static bool size_shift(const char *unit, unsigned *shift)
 {
@@ -24,10 +32,17 @@ static bool size_shift(const char *unit, unsigned *shift)
 	return *unit == '\0' || strcasecmp(unit, "b") == 0 || strcasecmp(unit, "ib") == 0;
 }
 
+static bool is_hex(const char *text)
+{
+	return text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+}
+
 bool parse_size(const char *text, uint64_t *bytes)
 {
 	if (!isdigit((unsigned char)*text))
 		return false;
+	if (is_hex(text))
+		return parse_number(text, (1ull << 63) - 1, bytes);
 	char *end;
 	errno = 0;
 	uint64_t whole = strtoull(text, &end, 10);
@@ -55,7 +70,7 @@ bool parse_number(const char *text, uint64_t max, uint64_t *value)
 {
 	if (!isdigit((unsigned char)*text))
 		return false;
-	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	bool hex = is_hex(text);
 	char *end;
 	errno = 0;
 	*value = strtoull(text, &end, hex ? 16 : 10);
@@ -118,23 +133,30 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* Levenshtein's distance, by rows; both lengths are below NEAREST_LENGTH_MAX. */
+/*
+ * Levenshtein's distance, by rows, where two neighbours that changed places are one mistake; both
+ * lengths are below NEAREST_LENGTH_MAX.
+ */
 static unsigned distance(const char *a, const char *b)
 {
-	unsigned row[NEAREST_LENGTH_MAX];
+	unsigned rows[3][NEAREST_LENGTH_MAX]; /* of this letter and the two before it */
 	size_t len_b = strlen(b);
 	for (unsigned j = 0; j <= len_b; j++)
-		row[j] = j;
-	for (unsigned i = 1; a[i - 1]; i++) {
-		unsigned diagonal = row[0];
+		rows[0][j] = j;
+	unsigned i = 1;
+	for (; a[i - 1]; i++) {
+		unsigned *row = rows[i % 3];
+		const unsigned *before = rows[(i + 2) % 3];
+		const unsigned *earlier = rows[(i + 1) % 3];
 		row[0] = i;
 		for (unsigned j = 1; j <= len_b; j++) {
-			unsigned replaced = diagonal + (a[i - 1] != b[j - 1]);
-			diagonal = row[j];
-			row[j] = least(replaced, 1 + least(row[j], row[j - 1]));
+			unsigned replaced = before[j - 1] + (a[i - 1] != b[j - 1]);
+			row[j] = least(replaced, 1 + least(before[j], row[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = least(row[j], earlier[j - 2] + 1);
 		}
 	}
-	return row[len_b];
+	return rows[(i - 1) % 3][len_b];
 }
 
 const char *parse_nearest(const char *text, const void *names, size_t count, size_t stride)
@@ -147,7 +169,8 @@ const char *parse_nearest(const char *text, const void *names, size_t count, siz
 	for (size_t i = 0; i < count; i++) {
 		const char *name;
 		memcpy(&name, (const char *)names + i * stride, sizeof(name));
-		if (strlen(name) >= NEAREST_LENGTH_MAX)
+		/* Of two letters, one may well have been meant otherwise. */
+		if (strlen(name) < 3 || strlen(name) >= NEAREST_LENGTH_MAX)
 			continue;
 		unsigned d = distance(text, name);
 		/* At least half of the name must be right. */

@@ -19,6 +19,8 @@
 #include "cli.h"
 #include "config.h"
 #include "shipped.h"
+#include "kick.h"
+#include "profile.h"
 #include "summary.h"
 #include "term.h"
 #include "usage.h"
@@ -32,6 +34,7 @@ struct run {
 	int signal_fd;
 	uint64_t began_ns;
 	uint64_t deadline_ns; /* 0: none. When the plug is pulled */
+	uint64_t profile_ns;  /* 0: none. When the next profile is due */
 	bool asked;           /* the power button has been pressed for a signal */
 	bool over;
 	int status;
@@ -88,6 +91,15 @@ static void show_stats(struct run *r)
 	(void)fputs(r->term.raw ? "\r\n" : "\n", stderr);
 }
 
+static void show_profile(struct run *r)
+{
+	const char *path = r->config.profile_path;
+	bool good = path ? profile_write(path, r->parts.vm)
+	                 : profile_print(stderr, r->parts.vm, r->term.raw ? "\r\n" : "\n");
+	if (!good)
+		say(r, "--profile: %s: %s", path ? path : "standard error", strerror(errno));
+}
+
 static void end(struct run *r, int status)
 {
 	if (!r->over)
@@ -119,6 +131,8 @@ static void on_event(struct run *r, const vmm_event_t *e)
 		break;
 	case VMM_EVENT_HOST_ERROR:
 		end(r, CLI_HOST_ERROR);
+		break;
+	case VMM_EVENT_DEVICE_LOST:
 		break;
 	}
 	say(r, "%s", e->text);
@@ -167,13 +181,8 @@ static void on_signal(struct run *r)
 	ask_to_stop(r, strsignal((int)info.ssi_signo));
 }
 
-static void on_key(struct run *r, bool *watch)
+static void on_request(struct run *r, enum term_request request)
 {
-	enum term_request request;
-	if (!term_read(&r->term, &request)) {
-		*watch = false; /* the terminal is gone */
-		return;
-	}
 	switch (request) {
 	case TERM_QUIT:
 		say(r, "the VM is stopped");
@@ -196,14 +205,30 @@ static void on_key(struct run *r, bool *watch)
 	}
 }
 
+/* What was typed at once may hold several requests. */
+static void on_keys(struct run *r, bool *watch)
+{
+	enum term_request request;
+	do {
+		if (!term_read(&r->term, &request)) {
+			*watch = false; /* the terminal is gone */
+			return;
+		}
+		on_request(r, request);
+	} while (!r->over && term_pending(&r->term));
+}
+
 static int timeout_ms(const struct run *r)
 {
-	if (r->deadline_ns == 0)
+	uint64_t due = r->deadline_ns;
+	if (r->profile_ns && (due == 0 || r->profile_ns < due))
+		due = r->profile_ns;
+	if (due == 0)
 		return -1;
 	uint64_t now = now_ns();
-	if (now >= r->deadline_ns)
+	if (now >= due)
 		return 0;
-	uint64_t ms = (r->deadline_ns - now) / 1000000 + 1;
+	uint64_t ms = (due - now) / 1000000 + 1;
 	return ms > 60000 ? 60000 : (int)ms;
 }
 
@@ -226,7 +251,11 @@ static void wait_for_end(struct run *r)
 		if (fds[1].revents)
 			on_signal(r);
 		if (fds[2].revents)
-			on_key(r, &keys);
+			on_keys(r, &keys);
+		if (!r->over && r->profile_ns && now_ns() >= r->profile_ns) {
+			show_profile(r);
+			r->profile_ns = now_ns() + r->config.profile_every_s * NS_PER_S;
+		}
 		if (!r->over && r->deadline_ns && now_ns() >= r->deadline_ns) {
 			say(r, "the guest did not end in time; it is stopped");
 			end(r, CLI_STOPPED);
@@ -253,7 +282,9 @@ static bool catch_signals(struct run *r)
 
 static int failed(const struct run *r, vmm_err_t err, const vmm_err_info_t *ei)
 {
-	say(r, "%s: %s", ei->field, ei->message[0] ? ei->message : vmm_strerror(err));
+	const char *text = ei->message[0] ? ei->message : vmm_strerror(err);
+	bool named = cli_is_named(text, ei->field);
+	say(r, "%s%s%s", named ? "" : ei->field, named ? "" : ": ", text);
 	return status_of(err);
 }
 
@@ -275,8 +306,12 @@ static int run_vm(struct run *r)
 		return failed(r, err, vmm_vm_error(vm));
 	if (r->config.time_limit_s)
 		r->deadline_ns = now_ns() + r->config.time_limit_s * NS_PER_S;
+	if (r->config.profile && r->config.profile_every_s)
+		r->profile_ns = now_ns() + r->config.profile_every_s * NS_PER_S;
 	wait_for_end(r);
 	vmm_vm_stop(vm);
+	if (r->config.profile)
+		show_profile(r);
 	if (r->config.stats)
 		show_stats(r);
 	return r->status;
@@ -293,7 +328,7 @@ static bool uses_stdin(const struct run_config *c)
 static int run_with_terminal(struct run *r)
 {
 	r->term = (struct term){.guest_fd = -1, .keys_fd = -1};
-	if (!catch_signals(r)) {
+	if (!catch_signals(r) || !kick_handle(&r->config.vm)) {
 		say(r, "signals: %s", strerror(errno));
 		return CLI_HOST_ERROR;
 	}

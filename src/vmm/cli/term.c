@@ -96,18 +96,27 @@ size_t term_filter(struct term *t, char *keys, size_t len, size_t *used, enum te
 	return kept;
 }
 
+bool term_pending(const struct term *t)
+{
+	return t->at < t->len;
+}
+
 bool term_read(struct term *t, enum term_request *request)
 {
-	char keys[256];
 	*request = TERM_NOTHING;
-	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
-	if (n <= 0)
-		return n < 0 && (errno == EINTR || errno == EAGAIN);
+	if (!term_pending(t)) {
+		ssize_t n = read(STDIN_FILENO, t->keys, sizeof(t->keys));
+		if (n <= 0)
+			return n < 0 && (errno == EINTR || errno == EAGAIN);
+		t->at = 0;
+		t->len = (size_t)n;
+	}
 	size_t used = 0;
-	for (size_t at = 0; at < (size_t)n && *request == TERM_NOTHING; at += used) {
-		size_t kept = term_filter(t, keys + at, (size_t)n - at, &used, request);
+	for (; term_pending(t) && *request == TERM_NOTHING; t->at += used) {
+		char *keys = t->keys + t->at;
+		size_t kept = term_filter(t, keys, t->len - t->at, &used, request);
 		/* A full pipe: nobody reads at the guest's end. Keys are dropped, as a tty does. */
-		ssize_t written = write(t->keys_fd, keys + at, kept);
+		ssize_t written = write(t->keys_fd, keys, kept);
 		(void)written;
 	}
 	return true;

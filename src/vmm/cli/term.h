@@ -25,6 +25,8 @@ struct term {
 	int guest_fd; /* read end: what the guest gets as its input */
 	int keys_fd;  /* write end */
 	struct termios saved;
+	size_t at, len; /* keys that were read and not looked at: keys[at .. len) */
+	char keys[256];
 };
 
 /* Look at standard input. If it is a terminal in our hands: raw mode, and a pipe. False (errno) if
@@ -32,8 +34,11 @@ struct term {
 bool term_open(struct term *t);
 void term_close(struct term *t);
 
-/* Read keys; those that are for the guest go to the pipe. False at the end of the input. */
+/* Read keys, unless some are pending, up to a request; those that are for the guest go to the pipe.
+ * False at the end of the input. */
 bool term_read(struct term *t, enum term_request *request);
+/* Keys came behind the last request: term_read does not wait for more. */
+bool term_pending(const struct term *t);
 
 /* The pure part: filters KEYS in place; returns how many are left before a request ends it. */
 size_t term_filter(struct term *t, char *keys, size_t len, size_t *used,

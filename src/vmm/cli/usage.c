@@ -24,6 +24,23 @@ void usage_main(FILE *out)
 	        "\n"
 	        "Ctrl-A x ends it, Ctrl-A h lists the other keys.\n",
 	        out);
+	(void)fputs("usage: vmm COMMAND ...\n"
+	            "\n"
+	            "  run      boot a guest: vmm run guest.img, vmm run --kernel vmlinuz ...\n"
+	            "  image    build, inspect or verify a guest image\n"
+	            "  policy   build, check, query or compare policies of the guest kernel\n"
+	            "  vfio     list, bind or unbind devices that can be passed to a guest\n"
+	            "  bench    what exits cost on this host, and comparisons\n"
+	            "  doctor   what this host can do, and how to repair what it cannot\n"
+	            "  version  the version\n"
+	            "\n"
+	            "`vmm COMMAND --help` tells more. A first guest:\n"
+	            "\n"
+	            "  vmm doctor\n"
+	            "  vmm run --kernel vmlinuz --initrd initrd.img --memory 512M --cpus 2\n"
+	            "\n"
+	            "Ctrl-A x ends it, Ctrl-A h lists the other keys.\n",
+	            out);
 }
 
 static void option_line(FILE *out, const struct option_row *row)

@@ -33,7 +33,7 @@ inner_main() {
 	mount -t ext4 /dev/vda /newroot || give_up 'cannot mount it'
 	umount /proc /sys
 	mount -o move /dev /newroot/dev
-	exec switch_root /newroot /bin/sh -c '. /lab/lib.sh; . /lab/case.sh; on_root'
+	exec switch_root /newroot /bin/sh -c '. /lab/both.sh; . /lab/lib.sh; . /lab/case.sh; on_root'
 }
 
 on_root() {

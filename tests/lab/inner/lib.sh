@@ -25,17 +25,6 @@ load_modules() {
 	done </lab/modules
 }
 
-# wait_for SECS COMMAND...: until the command succeeds.
-wait_for() {
-	left=$(($1 * 10))
-	shift
-	until "$@" 2>/dev/null; do
-		[ "$left" -gt 0 ] || return 1
-		left=$((left - 1))
-		usleep 100000
-	done
-}
-
 # net_up: the first card as 10.9.0.2; the other end is 10.9.0.1.
 net_up() {
 	wait_for 10 test -e /sys/class/net/eth0 || give_up 'no eth0'
@@ -49,4 +38,41 @@ reset_by() {
 	echo "$1" >/sys/kernel/reboot/type || give_up "no reset by $1"
 	reboot -f
 	sleep 60
+}
+
+# irqs_of PATTERN: how many interrupts the matching lines of /proc/interrupts have counted.
+irqs_of() {
+	awk -v pattern="$1" '$0 ~ pattern { for (i = 2; $i ~ /^[0-9]+$/; i++) sum += $i } END { print sum + 0 }' \
+		/proc/interrupts
+}
+
+# pci_devices CPUS: disk, network, console, entropy and balloon are on PCI, and they work.
+pci_devices() {
+	load_modules
+	[ "$(nproc)" -eq "$1" ] || give_up "$(nproc) CPUs"
+	wait_for 10 test -b /dev/vda || give_up 'no disk'
+	# Host bridge and five devices, found through ECAM with their extended config space.
+	[ "$(find /sys/bus/pci/devices -type l | wc -l)" -eq 6 ] || give_up "on PCI: $(ls /sys/bus/pci/devices)"
+	for device in 0000:00:01.0 0000:00:02.0 0000:00:03.0 0000:00:04.0 0000:00:05.0; do
+		[ "$(cat "/sys/bus/pci/devices/$device/vendor")" = 0x1af4 ] || give_up "vendor of $device"
+		[ "$(basename "$(readlink "/sys/bus/pci/devices/$device/driver")")" = virtio-pci ] ||
+			give_up "driver of $device"
+		[ "$(find "/sys/bus/pci/devices/$device/msi_irqs" -type f | wc -l)" -ge 2 ] || give_up "MSI-X of $device"
+	done
+	[ "$(wc -c </sys/bus/pci/devices/0000:00:01.0/config)" -ge 256 ] || give_up 'config space'
+	[ ! -e /sys/devices/LNRO0005:00 ] || give_up 'a device on mmio'
+	printf right | dd of=/dev/vda bs=5 conv=notrunc,fsync 2>/dev/null || give_up 'cannot write'
+	dd if=/dev/urandom of=/tmp/data bs=64k count=32 2>/dev/null
+	dd if=/tmp/data of=/dev/vda bs=64k seek=16 conv=notrunc,fsync 2>/dev/null || give_up 'cannot write'
+	echo 3 >/proc/sys/vm/drop_caches
+	dd if=/dev/vda bs=64k skip=16 count=32 2>/dev/null | cmp - /tmp/data || give_up 'wrong data'
+	dd if=/dev/hwrng of=/tmp/random bs=64 count=4 2>/dev/null || give_up 'no entropy'
+	wait_for 10 test -c /dev/hvc0 || give_up 'no hvc0'
+	echo 'written to hvc0' >/dev/hvc0
+	net_up
+	stream connect 10.9.0.1 5001 send 8 || give_up 'cannot send'
+	[ "$(irqs_of 'PCI-MSI.*virtio[0-9]-(req|input|output)')" -gt 100 ] ||
+		give_up "interrupts: $(cat /proc/interrupts)"
+	dmesg | grep -iE 'pci.*(conflict|failed|no compatible|not reserved|can.t claim)' && give_up 'the kernel complains'
+	say 'devices are right'
 }

@@ -228,3 +228,23 @@ vm_kill() {
 	kill -KILL "$VM_PID" 2>/dev/null
 	vm_wait
 }
+
+# Passed devices of the outer machine: the Nth of CASE_OUTER_DEVICES, from 0, is at this address.
+passed() {
+	printf '0000:00:%02x.0' "$((16 + $1))"
+}
+
+# pass_device N: the Nth is bound to vfio-pci, and listed so.
+pass_device() {
+	vmm vfio bind "$(passed "$1")" 2>"$VM_ERR" || fail "cannot bind $(passed "$1")"
+	vmm vfio list >/run/vfio.list 2>&1
+	grep -q "^$(passed "$1") .* vfio-pci  *can be passed" /run/vfio.list || {
+		cat /run/vfio.list
+		fail "$(passed "$1") is not listed as one that can be passed"
+	}
+}
+
+# take_back N: the Nth goes back to its driver here.
+take_back() {
+	vmm vfio unbind "$(passed "$1")" 2>"$VM_ERR" || fail "cannot unbind $(passed "$1")"
+}

@@ -1,6 +1,7 @@
 /*
  * stopwatch MARK SECS COMMAND...: runs a command and prints how long it took from exec to the
- * line of its output that contains MARK, as "TOTAL BUSY" in nanoseconds; then kills it.
+ * line of its output that contains MARK, as "TOTAL BUSY" in nanoseconds; then kills it. With an
+ * empty MARK it is how long the command took to its end.
  * BUSY leaves out the time in which this machine's CPUs were idle. In the deterministic lab a
  * nanosecond is an instruction. The output goes on to standard error.
  * Exit status: 0 the mark came, 1 it did not, 2 the tool could not run.
@@ -36,12 +37,12 @@ static int watch(int fd, const char *mark, long long deadline_ns, char *text, si
 			return 0;
 		n = read(fd, text + have, size - 1 - have);
 		if (n <= 0)
-			return 0;
+			return n == 0 && !*mark;
 		while (line > 0 && text[line - 1] != '\n')
 			line--;
 		have += (size_t)n;
 		text[have] = '\0';
-		if (strstr(text + line, mark) != NULL)
+		if (*mark && strstr(text + line, mark) != NULL)
 			return 1;
 	}
 	return 0;
@@ -81,10 +82,14 @@ int main(int argc, char **argv)
 	}
 	close(out[1]);
 	found = watch(out[0], argv[1], start_ns + atoll(argv[2]) * 1000000000, text, sizeof(text));
+	if (found && !argv[1][0])
+		waitpid(pid, NULL, 0);
 	end_ns = clock_ns();
 	idle_after = clock_idle_ns();
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	if (!found || argv[1][0]) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
 	fputs(text, stderr);
 	if (!found)
 		return 1;

@@ -342,6 +342,16 @@ static void abuse_status(const struct ring_abuse *a, struct virtio *dev)
 	      !(reg(dev, REG_STATUS) & STATUS_FEATURES_OK));
 	abuse_recovers(a, dev, "after a legacy driver");
 
+	virtio_reset(dev);
+	set_reg(dev, REG_STATUS, 3);
+	set_reg(dev, REG_DRIVER_SEL, 1);
+	set_reg(dev, REG_DRIVER_FEATURES, 1); /* VERSION_1 */
+	set_reg(dev, REG_DRIVER_SEL, 2);
+	set_reg(dev, REG_DRIVER_FEATURES, 1);
+	set_reg(dev, REG_STATUS, 3 | STATUS_FEATURES_OK);
+	check("a feature above bit 63 is refused", !(reg(dev, REG_STATUS) & STATUS_FEATURES_OK));
+	abuse_recovers(a, dev, "after a feature above bit 63");
+
 	virtio_start(dev, a->features, a->queues, NULL);
 	for (uint32_t i = 1; i < 256; i = i * 2 + 1)
 		set_reg(dev, REG_STATUS, i);
@@ -424,6 +434,7 @@ static void abuse_live_changes(const struct ring_abuse *a, struct virtio *dev)
 		set_reg(dev, REG_QUEUE_READY, i & 1);
 		vq_kick(&dev->vq[a->queue]);
 	}
+	check_eq("a queue that was stopped is not ready", reg(dev, REG_QUEUE_READY), 0);
 	abuse_recovers(a, dev, "queue switched on and off");
 
 	virtio_start(dev, a->features, a->queues, NULL);

@@ -1,0 +1,66 @@
+/* Reading a policydb: what its parts share. Private to policydb_*.c. */
+#ifndef GUEST_KERNEL_POLICY_POLICYDB_READER_H
+#define GUEST_KERNEL_POLICY_POLICYDB_READER_H
+
+#include "policydb.h"
+
+/*
+ * A file being read. The first failure sticks: reads after it give zeroes, so that a loop needs one
+ * look at STATUS for each turn.
+ */
+struct reader {
+	const uint8_t *data;
+	size_t len, at;
+	struct policydb *db;
+	struct policy_error *err;
+	policy_status_t status;
+	const char *part; /* what is being read, for messages */
+	/* Sets that were read, by content. */
+	const struct set **intern;
+	uint32_t intern_count, intern_mask;
+	struct vec intern_slots;
+	struct vec rules; /* struct raw_rule */
+	struct vec xperms;
+};
+
+/* A rule before it is sorted into its table. */
+struct raw_rule {
+	uint16_t source, tclass, target, specified;
+	uint32_t data;
+	uint32_t cond;
+};
+
+policy_status_t reader_fail(struct reader *r, const char *fmt, ...) POLICY_PRINTF(2, 3);
+policy_status_t reader_nomem(struct reader *r);
+static inline bool reader_ok(const struct reader *r)
+{
+	return r->status == POLICY_OK;
+}
+
+uint8_t read_u8(struct reader *r);
+uint16_t read_u16(struct reader *r);
+uint32_t read_u32(struct reader *r);
+uint64_t read_u64(struct reader *r);
+void read_bytes(struct reader *r, void *to, size_t len);
+/* A number of records that each take at least MIN_BYTES of what is left. */
+uint32_t read_count(struct reader *r, size_t min_bytes);
+/* LEN bytes, not empty, no NUL among them; a name has no blanks or control bytes either. */
+const char *read_string(struct reader *r, uint32_t len);
+const char *read_name(struct reader *r, uint32_t len);
+/* Every bit below LIMIT. */
+const struct set *read_set(struct reader *r, uint32_t limit);
+struct level read_level(struct reader *r);
+struct mls_range read_range(struct reader *r);
+/* A context that is valid under the policy. */
+struct context read_context(struct reader *r);
+/* VALUE must name something in S; WHAT is its kind. */
+bool reader_check(struct reader *r, const struct symtab *s, uint32_t value, const char *what);
+
+/* Parts of the file, in its order. */
+void read_symbols(struct reader *r);
+void read_rules(struct reader *r);
+void read_ocontexts(struct reader *r);
+void read_range_transitions(struct reader *r);
+void read_type_attributes(struct reader *r);
+
+#endif
