@@ -96,6 +96,8 @@ case_obstacle() {
 	for need in $CASE_NEEDS; do
 		[ "$need" != two_vms ] || [ -x "$LAB_TWO_VMS" ] ||
 			echo "no static two_vms example at $LAB_TWO_VMS (set LAB_TWO_VMS)"
+		[ "$need" != guest_kernel ] || [ -r "$LAB_GUEST_KERNEL" ] ||
+			echo "no guest kernel at $LAB_GUEST_KERNEL (set LAB_GUEST_KERNEL)"
 		[ "$need" != bench ] || [ -x "$LAB_BENCH/bench_bare" ] ||
 			echo "no static benches in $LAB_BENCH (set LAB_BENCH)"
 		[ "$need" != suites ] || [ -x "$LAB_SUITES/tests/integration/it_life" ] ||

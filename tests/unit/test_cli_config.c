@@ -7,6 +7,7 @@
 #include "suite.h"
 #include "vmm/cli/config.h"
 #include "vmm/cli/parse.h"
+#include "vmm/cli/shipped.h"
 #include "vmm/cli/term.h"
 
 static struct run_config config;
@@ -380,6 +381,33 @@ START_TEST(escape_key)
 }
 END_TEST
 
+static void touch(const char *path)
+{
+	FILE *f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	(void)fclose(f);
+}
+
+/* Beside the program, or where it is installed; where it is neither, both places are named. */
+START_TEST(the_shipped_kernel_is_found)
+{
+	char dir[] = "/tmp/vmm-shipped-XXXXXX", exe[64], beside[80];
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	(void)snprintf(exe, sizeof(exe), "%s/vmm", dir);
+	(void)snprintf(beside, sizeof(beside), "%s/guest-kernel.elf", dir);
+	ck_assert(!shipped_kernel(&config, exe, &problem));
+	ck_assert_str_eq(problem.field, "IMAGE");
+	ck_assert_ptr_nonnull(strstr(problem.text, beside));
+	ck_assert_ptr_nonnull(strstr(problem.text, "libexec/vmm/guest-kernel.elf"));
+	ck_assert_ptr_null(config.boot.kernel);
+	touch(beside);
+	ck_assert(shipped_kernel(&config, exe, &problem));
+	ck_assert_str_eq(config.boot.kernel, beside);
+	ck_assert_int_eq(unlink(beside), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 /* A paste, or a script: what follows a request is not lost. */
 START_TEST(requests_that_come_at_once)
 {
@@ -424,6 +452,7 @@ int main(void)
 	tcase_add_test(tc, later_options_win);
 	tcase_add_test(tc, pci_devices);
 	tcase_add_test(tc, escape_key);
+	tcase_add_test(tc, the_shipped_kernel_is_found);
 	tcase_add_test(tc, requests_that_come_at_once);
 	return suite_run("cli_config", tc);
 }

@@ -62,6 +62,7 @@ START_TEST(the_tree_is_whole)
 	ck_assert_uint_eq(cell("/isa/serial@i3f8", "reg", 1), 0x3f8);
 	ck_assert_uint_eq(cell("/isa/power@i600", "poweroff", 1), 0x34);
 	ck_assert_uint_eq(cell("/isa/power@i600", "reset", 0), 0x602);
+	ck_assert_uint_eq(cell("/isa/pvpanic@i505", "reg", 1), 0x505);
 	ck_assert_int_lt(fdt_path_offset(blob, "/isa/rtc@i70"), 0);
 	int at = fdt_node_offset_by_compatible(blob, -1, "virtio,mmio");
 	ck_assert_int_ge(at, 0);

@@ -179,6 +179,8 @@ static void add_power(struct writer *w)
 	           2);
 	prop_interrupt(w, MACHINE_GSI_POWER_BUTTON);
 	end(w);
+	begin_port(w, "pvpanic", "qemu,pvpanic", MACHINE_PORT_PVPANIC, 1);
+	end(w);
 	begin_port(w, "debug-exit", "vmm,debug-exit", MACHINE_PORT_DEBUG_EXIT, 1);
 	end(w);
 }

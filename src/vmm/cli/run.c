@@ -18,6 +18,7 @@
 #include "assemble.h"
 #include "cli.h"
 #include "config.h"
+#include "shipped.h"
 #include "kick.h"
 #include "profile.h"
 #include "summary.h"
@@ -357,6 +358,10 @@ int cmd_run(int argc, char **argv)
 	int status = CLI_OK;
 	if (good && r->config.help) {
 		usage_run(stdout);
+	} else if (good && !r->config.boot.image && !r->config.boot.kernel &&
+	           !shipped_kernel_of_self(&r->config, &p)) {
+		(void)fprintf(stderr, "vmm run: %s: %s\n", p.field, p.text);
+		status = CLI_HOST_ERROR;
 	} else if (!good || !config_check(&r->config, &p)) {
 		(void)fprintf(stderr, "vmm run: %s: %s\n", p.field, p.text);
 		status = CLI_USAGE;

@@ -9,6 +9,21 @@
 
 void usage_main(FILE *out)
 {
+	(void)fputs(
+	        "usage: vmm COMMAND ...\n"
+	        "\n"
+	        "  run      boot a guest: vmm run, vmm run guest.img, vmm run --kernel vmlinuz\n"
+	        "  image    build, inspect or verify a guest image\n"
+	        "  doctor   what this host can do, and how to repair what it cannot\n"
+	        "  version  the version\n"
+	        "\n"
+	        "`vmm COMMAND --help` tells more. A first guest:\n"
+	        "\n"
+	        "  vmm doctor\n"
+	        "  vmm run --kernel vmlinuz --initrd initrd.img --memory 512M --cpus 2\n"
+	        "\n"
+	        "Ctrl-A x ends it, Ctrl-A h lists the other keys.\n",
+	        out);
 	(void)fputs("usage: vmm COMMAND ...\n"
 	            "\n"
 	            "  run      boot a guest: vmm run guest.img, vmm run --kernel vmlinuz ...\n"
@@ -58,7 +73,7 @@ void usage_run(FILE *out)
 	        "usage: vmm run [OPTIONS] [IMAGE]\n"
 	        "\n"
 	        "Boots a guest and stays with it until it ends. IMAGE is a guest image (vmm image\n"
-	        "build makes one) or a kernel.\n",
+	        "build makes one) or a kernel; with none, the guest kernel that comes with vmm.\n",
 	        out);
 	for (size_t i = 0; i < config_option_count; i++) {
 		if (config_options[i].group)
@@ -88,6 +103,7 @@ void usage_run(FILE *out)
 	        "  64+ the guest wrote the low six bits to the debug-exit port\n"
 	        "\n"
 	        "Examples\n"
+	        "  vmm run\n"
 	        "  vmm run guest.img\n"
 	        "  vmm run --kernel vmlinuz --initrd initrd.img -m 512M -c 2 --disk root.img\n"
 	        "  vmm run --config vm.json --net tap=tap0 --console stdio --stats\n",

@@ -1,0 +1,60 @@
+/*
+ * The guest kernel in a Linux process: a machine whose CPUs are threads, whose RAM is a memfd and
+ * whose devices are functions. For tests, fuzzers and benchmarks.
+ */
+#ifndef GK_ARCH_HOSTED_H
+#define GK_ARCH_HOSTED_H
+
+#include "guest-kernel/core/kernel.h"
+
+#define HOSTED_POWER_OFF 0
+#define HOSTED_RESET     100
+#define HOSTED_DEADLOCK  101 /* every task waits and no timer runs; virtual clock only */
+
+struct hosted_device {
+	uint64_t base;
+	uint32_t len_bytes, gsi;
+	void *ctx;
+	uint32_t (*read)(void *ctx, uint32_t offset, unsigned size);
+	void (*write)(void *ctx, uint32_t offset, unsigned size, uint32_t value);
+};
+
+struct hosted_opts {
+	unsigned cpus;         /* 0: one */
+	uint64_t memory_bytes; /* 0: 32 MiB */
+	/*
+	 * One CPU; time passes by what the kernel does and jumps when it idles, so that every run
+	 * is the same. Otherwise time is CLOCK_MONOTONIC.
+	 */
+	bool virtual_clock;
+	const char *cmdline;
+	const struct hosted_device *devices;
+	unsigned device_count;
+	/* What the kernel writes on its console; NULL: dropped. On the CPU's thread. */
+	void (*console)(void *ctx, const char *text, size_t len);
+	/* What is typed: called by arch_console_read. */
+	size_t (*input)(void *ctx, char *out, size_t max);
+	void *console_ctx;
+	void (*lock_fault)(const char *name, const char *other);
+};
+
+struct hosted;
+
+/*
+ * Makes a machine and runs main_fn(arg) as the first task of a kernel on it until that returns, or
+ * the kernel powers off, resets, or crashes. Returns HOSTED_*, or the GK_STATUS_* of a crash; -1
+ * if the host has no memory. The kernel's state is zeroed and gone after it.
+ */
+int hosted_run(const struct hosted_opts *opts, task_fn main_fn, void *arg);
+
+/* The machine that runs the caller. */
+struct hosted *hosted_self(void);
+/* Raises interrupt line GSI. Any thread of the host. */
+void hosted_raise(struct hosted *m, uint32_t gsi);
+/* The host's address of guest-physical [PHYS, PHYS + LEN); NULL if that is no RAM. */
+void *hosted_ram(struct hosted *m, uint64_t phys, uint64_t len);
+/* The memfd behind the RAM; it begins at guest-physical HOSTED_RAM_BASE. */
+int hosted_ram_fd(const struct hosted *m);
+#define HOSTED_RAM_BASE 0x100000ull
+
+#endif

@@ -1,0 +1,28 @@
+/* The command line: words of KEY=VALUE or KEY, where "double quotes" keep blanks together. */
+#ifndef GK_CORE_CMDLINE_H
+#define GK_CORE_CMDLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cmdline_iter {
+	const char *at;
+	const char *key;
+};
+
+/* For each word with that key: its value, without its quotes; not NUL-terminated. */
+struct cmdline_iter cmdline_start(const char *cmdline, const char *key);
+bool cmdline_next(struct cmdline_iter *it, const char **value, size_t *len);
+
+/* The last word with that key, copied and terminated; false if there is none or it is too long. */
+bool cmdline_get(const char *cmdline, const char *key, char *out, size_t cap);
+
+/*
+ * Decimal, or hexadecimal after 0x. Returns how many of the LEN characters belong to the number, 0
+ * if there is none or it exceeds 64 bits. parse_size takes a suffix K, M or G as well.
+ */
+size_t parse_number(const char *text, size_t len, uint64_t *out);
+size_t parse_size(const char *text, size_t len, uint64_t *out);
+
+#endif

@@ -1,0 +1,111 @@
+/* Finding devices. See devices.h. */
+#include "guest-kernel/drivers/devices.h"
+
+static const char *name_of(uint32_t id)
+{
+	static const char *const names[] = {"", "net", "blk", "console", "rng", "balloon"};
+	return id < sizeof(names) / sizeof(names[0]) ? names[id] : "device without a driver";
+}
+
+static bool refuse(struct devices *d, const struct virtio_dev *dev, const char *why)
+{
+	d->refused++;
+	log_warning("virtio-%s in slot %u: %s; it is left out", name_of(dev->id), dev->slot,
+	            why ? why : "is one too many");
+	return false;
+}
+
+static bool add_disk(struct devices *d, const struct virtio_dev *dev)
+{
+	struct blk *b = d->disk_count < DISKS_MAX ? mem_alloc(sizeof(*b)) : NULL;
+	if (!b)
+		return refuse(d, dev, NULL);
+	if (!blk_attach(b, dev)) {
+		(void)refuse(d, dev, b->dev.why);
+		mem_free(b);
+		return false;
+	}
+	d->disks[d->disk_count++] = b;
+	return true;
+}
+
+static bool add_net(struct devices *d, const struct virtio_dev *dev)
+{
+	struct net *n = d->net_count < NETS_MAX ? mem_alloc(sizeof(*n)) : NULL;
+	if (!n)
+		return refuse(d, dev, NULL);
+	if (!net_attach(n, dev)) {
+		(void)refuse(d, dev, n->dev.why);
+		mem_free(n);
+		return false;
+	}
+	d->nets[d->net_count++] = n;
+	return true;
+}
+
+static bool add_console(struct devices *d, const struct virtio_dev *dev)
+{
+	struct console *c = d->console ? NULL : mem_alloc(sizeof(*c));
+	if (!c)
+		return refuse(d, dev, NULL);
+	if (!console_attach(c, dev)) {
+		(void)refuse(d, dev, c->dev.why);
+		mem_free(c);
+		return false;
+	}
+	d->console = c;
+	return true;
+}
+
+static bool add_balloon(struct devices *d, const struct virtio_dev *dev)
+{
+	struct balloon *b = d->balloon ? NULL : mem_alloc(sizeof(*b));
+	if (!b)
+		return refuse(d, dev, NULL);
+	if (!balloon_attach(b, dev)) {
+		(void)refuse(d, dev, b->dev.why);
+		mem_free(b);
+		return false;
+	}
+	d->balloon = b;
+	return true;
+}
+
+static bool add_rng(struct devices *d, const struct virtio_dev *dev)
+{
+	if (d->entropy.device || !entropy_attach(&d->entropy, dev))
+		return refuse(d, dev, d->entropy.device ? NULL : d->entropy.dev.why);
+	return true;
+}
+
+static bool add(struct devices *d, const struct virtio_dev *dev)
+{
+	switch (dev->id) {
+	case VIRTIO_ID_NET:
+		return add_net(d, dev);
+	case VIRTIO_ID_BLOCK:
+		return add_disk(d, dev);
+	case VIRTIO_ID_CONSOLE:
+		return add_console(d, dev);
+	case VIRTIO_ID_RNG:
+		return add_rng(d, dev);
+	case VIRTIO_ID_BALLOON:
+		return add_balloon(d, dev);
+	default:
+		return refuse(d, dev, "there is no driver for it");
+	}
+}
+
+void devices_find(struct devices *d, const struct arch_boot *boot)
+{
+	*d = (struct devices){0};
+	entropy_init(&d->entropy);
+	for (unsigned i = 0; i < boot->virtio_count; i++) {
+		struct virtio_dev dev;
+		if (!virtio_probe(boot, i, &dev))
+			continue;
+		d->found++;
+		if (add(d, &dev))
+			log_info("virtio-%s in slot %u, interrupt %u", name_of(dev.id), i, dev.gsi);
+	}
+}

@@ -1,0 +1,383 @@
+/* The shell's commands. */
+#include <string.h>
+
+#include "guest-kernel/core/cmdline.h"
+#include "guest-kernel/core/executor.h"
+#include "guest-kernel/core/msg.h"
+#include "guest-kernel/core/panic.h"
+#include "guest-kernel/services/bench.h"
+#include "guest-kernel/services/shell.h"
+
+static unsigned long us(uint64_t ns)
+{
+	return (unsigned long)(ns / NS_PER_US);
+}
+
+static bool cmd_help(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	for (unsigned i = 0; i < shell_command_count; i++)
+		shell_print(sh, "  %-9s %-22s %s\n", shell_commands[i].name,
+		            shell_commands[i].usage, shell_commands[i].help);
+	return true;
+}
+
+static void to_console(void *ctx, const char *text, size_t len)
+{
+	const struct shell *sh = ctx;
+	kernel_console_write(sh->sys->kernel, text, len);
+}
+
+static bool cmd_mem(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	mm_meminfo(memory_mm(), &(struct mm_sink){to_console, sh});
+	return true;
+}
+
+static bool cmd_slabs(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	mm_slabinfo(memory_mm(), &(struct mm_sink){to_console, sh});
+	return true;
+}
+
+static bool cmd_ps(struct shell *sh, unsigned argc, char **argv)
+{
+	static const char *const states[] = {"ready", "running", "blocked", "dead"};
+	enum { MAX = 64 };
+	(void)argc;
+	(void)argv;
+	struct task_info *list = mem_alloc(MAX * sizeof(*list));
+	if (!list)
+		return true;
+	size_t n = task_list(sh->sys->kernel, list, MAX);
+	shell_print(sh, "   id cpu prio state      time (us)   switches name\n");
+	for (size_t i = 0; i < n; i++) {
+		const struct task_info *t = &list[i];
+		shell_print(sh, "%5u %3u %4u %-8s %11lu %10lu %s\n", t->id, t->cpu, t->prio,
+		            t->idle && t->state != TASK_RUNNING ? "idle" : states[t->state],
+		            us(t->ran_ns), (unsigned long)t->switches, t->name);
+	}
+	mem_free(list);
+	return true;
+}
+
+static bool cmd_dmesg(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	struct log *l = &sh->sys->kernel->log;
+	uint64_t end = l->written;
+	for (uint64_t n = log_oldest(l); n < end; n++) {
+		struct log_record r;
+		if (log_read(l, n, &r))
+			shell_print(sh, "[%5lu.%06lu] %s\n", us(r.ns) / 1000000, us(r.ns) % 1000000,
+			            r.text);
+	}
+	return true;
+}
+
+static bool cmd_boot(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	const struct kernel *k = sh->sys->kernel;
+	const struct arch_boot *b = k->boot;
+	char text[64], size[16];
+	arch_cpu_name(text);
+	shell_print(sh, "machine %s, devices by %s, image %s, %s\n", b->machine, b->found_by,
+	            fmt_bytes(size, b->image_bytes), text);
+	uint64_t cycles = 0;
+	for (unsigned i = 0; i < k->stage_count; i++) {
+		shell_print(sh, "  %-8s %8lu us  %10lu cycles\n", k->stages[i].name,
+		            us(k->stages[i].ns), (unsigned long)(k->stages[i].cycles - cycles));
+		cycles = k->stages[i].cycles;
+	}
+	shell_print(sh, "command line: %.200s\n", b->cmdline);
+	return true;
+}
+
+static void show_disk(struct shell *sh, unsigned i, const struct disk *d)
+{
+	char size[16];
+	struct disk_stats st;
+	disk_stats(d, &st);
+	shell_print(sh, "disk%u %s%s\n", i, fmt_bytes(size, disk_bytes(d)),
+	            disk_read_only(d) ? " read-only" : "");
+	shell_print(
+	        sh,
+	        "  cache: %lu blocks, %lu dirty, %lu hits, %lu misses, %lu read ahead (%lu used)\n",
+	        st.blocks, st.dirty, st.hits, st.misses, st.read_ahead, st.read_ahead_used);
+	shell_print(sh, "  device: %lu reads, %lu writes, %lu flushes, %lu merged, %lu errors\n",
+	            st.reads, st.writes, st.flushes, st.merged, st.errors);
+}
+
+static bool number(const char *text, uint64_t *out)
+{
+	size_t n = strlen(text);
+	return n > 0 && parse_size(text, n, out) == n;
+}
+
+static bool disk_dump(struct shell *sh, struct disk *d, uint64_t offset)
+{
+	uint8_t data[64];
+	if (!disk_read(d, offset, data, sizeof(data))) {
+		shell_print(sh, "cannot read there\n");
+		return true;
+	}
+	for (unsigned i = 0; i < sizeof(data); i++)
+		shell_print(sh, "%02x%s", data[i], i % 16 == 15 ? "\n" : " ");
+	return true;
+}
+
+static bool disk_say(struct shell *sh, struct disk *d, uint64_t offset, const char *text)
+{
+	bool good = disk_write(d, offset, text, strlen(text)) && disk_flush(d);
+	shell_print(sh, good ? "written and flushed\n" : "cannot write there\n");
+	return good;
+}
+
+/* The sum of LEN bytes from OFFSET, so that a test can compare with the image. */
+static bool disk_sum(struct shell *sh, struct disk *d, uint64_t offset, uint64_t len)
+{
+	static const uint64_t prime = 1099511628211ull;
+	uint64_t sum = 14695981039346656037ull;
+	uint8_t *data = mem_alloc(ARCH_PAGE_SIZE);
+	bool good = data != NULL;
+	while (good && len > 0) {
+		size_t n = len < ARCH_PAGE_SIZE ? (size_t)len : ARCH_PAGE_SIZE;
+		good = disk_read(d, offset, data, n);
+		for (size_t i = 0; good && i < n; i++)
+			sum = (sum ^ data[i]) * prime;
+		offset += n;
+		len -= n;
+	}
+	mem_free(data);
+	if (good)
+		shell_print(sh, "fnv1a %016lx\n", (unsigned long)sum);
+	else
+		shell_print(sh, "cannot read there\n");
+	return good;
+}
+
+/* The same pattern that the host can make: byte i is i * 7 + (i >> 8) + seed. */
+static bool disk_fill(struct shell *sh, struct disk *d, uint64_t offset, uint64_t len)
+{
+	uint8_t *data = mem_alloc(ARCH_PAGE_SIZE);
+	bool good = data != NULL;
+	for (uint64_t at = 0; good && at < len; at += ARCH_PAGE_SIZE) {
+		size_t n = len - at < ARCH_PAGE_SIZE ? (size_t)(len - at) : ARCH_PAGE_SIZE;
+		for (size_t i = 0; i < n; i++)
+			data[i] = (uint8_t)((at + i) * 7 + ((at + i) >> 8) + 1);
+		good = disk_write(d, offset + at, data, n);
+	}
+	mem_free(data);
+	good = good && disk_flush(d);
+	shell_print(sh, good ? "filled and flushed\n" : "cannot write there\n");
+	return good;
+}
+
+static bool cmd_disk(struct shell *sh, unsigned argc, char **argv)
+{
+	uint64_t which, offset = 0, len = 0;
+	unsigned count = sh->sys->devices.disk_count;
+	if (argc == 1) {
+		for (unsigned i = 0; i < count; i++)
+			show_disk(sh, i, sh->sys->disks[i]);
+		if (count == 0)
+			shell_print(sh, "no disk\n");
+		return true;
+	}
+	if (argc < 4 || !number(argv[1], &which) || which >= count || !number(argv[3], &offset))
+		return false;
+	struct disk *d = sh->sys->disks[which];
+	if (strcmp(argv[2], "read") == 0)
+		return disk_dump(sh, d, offset);
+	if (strcmp(argv[2], "write") == 0 && argc == 5)
+		return disk_say(sh, d, offset, argv[4]);
+	if (argc != 5 || !number(argv[4], &len))
+		return false;
+	if (strcmp(argv[2], "sum") == 0)
+		return disk_sum(sh, d, offset, len);
+	return strcmp(argv[2], "fill") == 0 && disk_fill(sh, d, offset, len);
+}
+
+static bool cmd_net(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	const struct devices *d = &sh->sys->devices;
+	for (unsigned i = 0; i < d->net_count; i++) {
+		const struct net *n = d->nets[i];
+		shell_print(sh, "net%u %02x:%02x:%02x:%02x:%02x:%02x link %s\n", i, n->mac[0],
+		            n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5],
+		            n->link ? "up" : "down");
+		shell_print(
+		        sh,
+		        "  received %lu frames, %lu bytes; sent %lu, %lu; dropped %lu, bad %lu\n",
+		        (unsigned long)n->received, (unsigned long)n->received_bytes,
+		        (unsigned long)n->sent, (unsigned long)n->sent_bytes,
+		        (unsigned long)n->dropped, (unsigned long)n->bad);
+	}
+	if (d->net_count == 0)
+		shell_print(sh, "no network card\n");
+	return true;
+}
+
+static bool cmd_dev(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	const struct devices *d = &sh->sys->devices;
+	shell_print(sh, "%u virtio devices, %u without use; entropy from the %s%s%s\n", d->found,
+	            d->refused, d->entropy.device ? "device" : "", d->entropy.cpu ? " CPU" : "",
+	            d->entropy.device || d->entropy.cpu ? "" : "clock alone");
+	if (d->balloon)
+		shell_print(sh, "balloon: %u pages of %u wished\n", d->balloon->actual_pages,
+		            d->balloon->wanted_pages);
+	if (d->console)
+		shell_print(sh, "virtio-console: %lu bytes written, %lu dropped\n",
+		            (unsigned long)d->console->written, (unsigned long)d->console->dropped);
+	return true;
+}
+
+static bool cmd_rng(struct shell *sh, unsigned argc, char **argv)
+{
+	uint8_t bytes[16];
+	(void)argc;
+	(void)argv;
+	entropy_get(&sh->sys->devices.entropy, bytes, sizeof(bytes));
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		shell_print(sh, "%02x", bytes[i]);
+	shell_print(sh, "\n");
+	return true;
+}
+
+static bool cmd_cpus(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	const struct kernel *k = sh->sys->kernel;
+	for (unsigned i = 0; i < ARCH_CPUS_MAX; i++) {
+		const struct cpu *c = k->cpus[i];
+		if (c)
+			shell_print(sh, "cpu%u: %lu interrupts, %lu timers fired\n", i,
+			            (unsigned long)c->interrupts, (unsigned long)c->timers.fired);
+	}
+	shell_print(sh, "%lu switches, %lu of them moved a task\n",
+	            (unsigned long)k->sched.switches, (unsigned long)k->sched.steals);
+	return true;
+}
+
+static bool cmd_uptime(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	uint64_t now = arch_now_ns(), wall = arch_wall_boot_ns();
+	shell_print(sh, "up %lu.%06lu s", us(now) / 1000000, us(now) % 1000000);
+	if (wall)
+		shell_print(sh, ", %lu s since 1970", (unsigned long)((wall + now) / NS_PER_S));
+	shell_print(sh, "\n");
+	return true;
+}
+
+static bool cmd_sleep(struct shell *sh, unsigned argc, char **argv)
+{
+	uint64_t ms;
+	(void)sh;
+	if (argc != 2 || !number(argv[1], &ms) || ms > 3600000)
+		return false;
+	task_sleep(ms * NS_PER_MS);
+	return true;
+}
+
+static bool cmd_echo(struct shell *sh, unsigned argc, char **argv)
+{
+	for (unsigned i = 1; i < argc; i++)
+		shell_print(sh, "%s%s", argv[i], i + 1 < argc ? " " : "");
+	shell_print(sh, "\n");
+	return true;
+}
+
+static bool cmd_bench(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	struct bench_result r[BENCH_MAX];
+	unsigned n = bench_run(sh->sys, r, BENCH_MAX);
+	for (unsigned i = 0; i < n; i++)
+		shell_print(sh, "  %-28s %8lu ns\n", r[i].name, (unsigned long)r[i].ns);
+	return true;
+}
+
+static bool cmd_history(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	const struct line *l = &sh->line;
+	unsigned first = l->history_count > SHELL_HISTORY ? l->history_count - SHELL_HISTORY : 0;
+	for (unsigned i = first; i < l->history_count; i++)
+		shell_print(sh, "%4u  %s\n", i + 1, l->history[i % SHELL_HISTORY]);
+	return true;
+}
+
+static bool cmd_poweroff(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	for (unsigned i = 0; i < sh->sys->devices.disk_count; i++) {
+		if (!disk_flush(sh->sys->disks[i]))
+			shell_print(sh, "disk%u: not everything could be written\n", i);
+	}
+	arch_power_off();
+}
+
+static bool cmd_reboot(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	for (unsigned i = 0; i < sh->sys->devices.disk_count; i++)
+		(void)disk_flush(sh->sys->disks[i]);
+	arch_reset();
+}
+
+/* Three ways to see a crash report. */
+static bool cmd_crash(struct shell *sh, unsigned argc, char **argv)
+{
+	const char *how = argc == 2 ? argv[1] : "";
+	(void)sh;
+	if (strcmp(how, "panic") == 0)
+		panic("as the shell was told");
+	if (strcmp(how, "null") == 0)
+		*(volatile int *)(uintptr_t)(argc - 2) = 0; /* NOLINT */
+	if (strcmp(how, "stack") == 0)
+		bench_exhaust_stack();
+	return false;
+}
+
+const struct command shell_commands[] = {
+        {"help", "", "this list", cmd_help},
+        {"mem", "", "memory: frames, colours, owners", cmd_mem},
+        {"slabs", "", "caches and pools", cmd_slabs},
+        {"ps", "", "tasks, with their times", cmd_ps},
+        {"cpus", "", "processors, interrupts, switches", cmd_cpus},
+        {"dmesg", "", "the log", cmd_dmesg},
+        {"boot", "", "the machine, and how long each stage of boot took", cmd_boot},
+        {"dev", "", "devices", cmd_dev},
+        {"disk", "[N read|write|sum|fill AT [TEXT|LEN]]", "disks, or one's contents", cmd_disk},
+        {"net", "", "network cards", cmd_net},
+        {"rng", "", "16 random bytes", cmd_rng},
+        {"uptime", "", "time since boot", cmd_uptime},
+        {"sleep", "MILLISECONDS", "wait", cmd_sleep},
+        {"echo", "[WORD...]", "say it", cmd_echo},
+        {"bench", "", "what the kernel's own operations take", cmd_bench},
+        {"history", "", "what was typed", cmd_history},
+        {"crash", "panic|null|stack", "end with a crash report", cmd_crash},
+        {"reboot", "", "flush the disks and reset", cmd_reboot},
+        {"poweroff", "", "flush the disks and switch off", cmd_poweroff},
+};
+const unsigned shell_command_count = sizeof(shell_commands) / sizeof(shell_commands[0]);

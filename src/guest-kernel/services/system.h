@@ -1,0 +1,28 @@
+/* What the shipped kernel consists of: the kernel, its devices, and the console that all share. */
+#ifndef GK_SERVICES_SYSTEM_H
+#define GK_SERVICES_SYSTEM_H
+
+#include "guest-kernel/block/disk.h"
+#include "guest-kernel/core/waitq.h"
+#include "guest-kernel/drivers/devices.h"
+
+#define INPUT_BYTES 256u
+
+struct system {
+	struct kernel *kernel;
+	struct devices devices;
+	struct disk *disks[DISKS_MAX];
+	/* Typed and not read yet. What does not fit is lost. */
+	struct spinlock input_lock;
+	struct waitq input_wait;
+	char input[INPUT_BYTES];
+	unsigned input_from, input_count;
+	uint64_t input_lost;
+};
+
+/* Brings everything up on KERNEL. Task context. */
+void system_start(struct system *s, struct kernel *k);
+/* Waits until something has been typed. */
+size_t system_read(struct system *s, char *out, size_t max);
+
+#endif

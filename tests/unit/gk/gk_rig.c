@@ -1,0 +1,77 @@
+/* See gk_rig.h. */
+#include "gk_rig.h"
+
+struct rig {
+	task_fn body;
+	void *arg;
+	unsigned cpus;
+};
+
+static uint64_t in_use(void)
+{
+	return memory_in_use(&kernel_of_cpu()->memory);
+}
+
+/* A task that has ended is gone only when its CPU has switched away from it. */
+static bool alone(const struct sched *s, uint32_t tasks)
+{
+	for (unsigned i = 0; i < 1000 && __atomic_load_n(&s->task_count, __ATOMIC_RELAXED) != tasks;
+	     i++)
+		task_sleep(NS_PER_MS);
+	return __atomic_load_n(&s->task_count, __ATOMIC_RELAXED) == tasks;
+}
+
+static void check_memory(uint64_t before)
+{
+	for (unsigned i = 0; i < 1000 && in_use() != before; i++)
+		task_sleep(NS_PER_MS);
+	ck_assert_uint_eq(in_use(), before);
+}
+
+static void checked_body(void *arg)
+{
+	struct rig *r = arg;
+	struct kernel *k = kernel_of_cpu();
+	if (r->cpus > 1)
+		ck_assert_uint_eq(kernel_start_cpus(k, r->cpus), r->cpus);
+	uint32_t tasks = __atomic_load_n(&k->sched.task_count, __ATOMIC_RELAXED);
+	uint64_t before = in_use();
+	r->body(r->arg);
+	ck_assert(alone(&k->sched, tasks));
+	check_memory(before);
+	ck_assert_uint_eq(k->lockcheck.faults, 0);
+}
+
+static void console(void *ctx, const char *text, size_t len)
+{
+	(void)ctx;
+	(void)fwrite(text, 1, len, stderr);
+}
+
+static int run(struct rig *r)
+{
+	struct hosted_opts opts = {
+	        .cpus = r->cpus,
+	        .virtual_clock = r->cpus == 1,
+	        .console = console,
+	};
+	return hosted_run(&opts, checked_body, r);
+}
+
+void rig_run(task_fn body, void *arg)
+{
+	struct rig r = {body, arg, 1};
+	ck_assert_int_eq(run(&r), HOSTED_POWER_OFF);
+}
+
+void rig_run_smp(unsigned cpus, task_fn body, void *arg)
+{
+	struct rig r = {body, arg, cpus};
+	ck_assert_int_eq(run(&r), HOSTED_POWER_OFF);
+}
+
+void rig_run_to(int status, task_fn body, void *arg)
+{
+	struct rig r = {body, arg, 1};
+	ck_assert_int_eq(run(&r), status);
+}

@@ -1,0 +1,27 @@
+/* Runs a test's body as the first task of a hosted kernel, and looks for what it left behind. */
+#ifndef TESTS_UNIT_GK_RIG_H
+#define TESTS_UNIT_GK_RIG_H
+
+#include <check.h>
+
+#include "../suite.h"
+#include "guest-kernel/arch/hosted/hosted.h"
+#include "guest-kernel/core/panic.h"
+
+/* One CPU, a clock that only the kernel moves: every run is the same. */
+void rig_run(task_fn body, void *arg);
+/* CPUS threads of the host, all of them started, and the host's clock. */
+void rig_run_smp(unsigned cpus, task_fn body, void *arg);
+/* The body is expected to end the machine with STATUS. */
+void rig_run_to(int status, task_fn body, void *arg);
+
+/* A small generator for random tests; the same sequence for the same seed. */
+static inline uint64_t rig_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+#endif

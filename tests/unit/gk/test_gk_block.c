@@ -1,0 +1,326 @@
+/* Disks: driver, scheduler and cache, against a model of the medium. */
+#include <string.h>
+
+#include "gk_vdev.h"
+#include "guest-kernel/block/disk.h"
+#include "guest-kernel/drivers/devices.h"
+
+#define SECTORS_ALL 8003u /* not whole blocks */
+#define BYTES_ALL   (SECTORS_ALL * 512u)
+
+#define F_FLUSH     (1ull << 9)
+#define F_RO        (1ull << 5)
+
+/* The device: what it has on its medium, and what only in its cache. */
+static struct medium {
+	uint8_t data[BYTES_ALL];
+	unsigned reads, writes, flushes;
+	uint64_t last_end[2];
+	unsigned sequential;
+	unsigned fail_next;
+	uint8_t lie_status; /* instead of the status */
+	bool short_read;
+} medium;
+
+static uint32_t move_data(uint32_t type, uint64_t sector, struct vdev_seg *segs, unsigned count)
+{
+	uint64_t at = sector * 512;
+	uint32_t moved = 0;
+	for (unsigned i = 0; i < count; i++) {
+		ck_assert(segs[i].writable == (type == 0));
+		ck_assert_uint_le(at + segs[i].len, BYTES_ALL);
+		if (type == 0)
+			memcpy(segs[i].data, medium.data + at, segs[i].len);
+		else
+			memcpy(medium.data + at, segs[i].data, segs[i].len);
+		at += segs[i].len;
+		moved += segs[i].len;
+	}
+	return moved;
+}
+
+static uint32_t blk_answer(struct vdev *v, unsigned queue, struct vdev_seg *segs, unsigned count)
+{
+	uint32_t type, moved = 0;
+	uint64_t sector;
+	(void)v;
+	ck_assert_uint_eq(queue, 0);
+	ck_assert_uint_ge(count, 2);
+	ck_assert_uint_eq(segs[0].len, 16);
+	ck_assert_uint_eq(segs[count - 1].len, 1);
+	memcpy(&type, segs[0].data, 4);
+	memcpy(&sector, segs[0].data + 8, 8);
+	uint8_t *status = segs[count - 1].data;
+	*status = 0;
+	if (medium.fail_next > 0) {
+		medium.fail_next--;
+		*status = 1;
+		return 1;
+	}
+	if (type == 4) {
+		medium.flushes++;
+		return 1;
+	}
+	ck_assert_uint_le(type, 1);
+	moved = move_data(type, sector, segs + 1, count - 2);
+	*(type == 0 ? &medium.reads : &medium.writes) += 1;
+	if (medium.lie_status)
+		*status = medium.lie_status;
+	if (type == 1)
+		return 1;
+	return medium.short_read ? 1 : moved + 1;
+}
+
+static struct disk *open_disk(struct devices *d, unsigned blocks)
+{
+	*d = (struct devices){0};
+	devices_find(d, kernel_of_cpu()->boot);
+	ck_assert_uint_eq(d->disk_count, 1);
+	struct disk *disk = disk_create(d->disks[0], blocks);
+	ck_assert_ptr_nonnull(disk);
+	ck_assert_uint_eq(disk_bytes(disk), BYTES_ALL);
+	return disk;
+}
+
+static struct devices devices;
+static uint8_t model[BYTES_ALL], buffer[65536];
+
+static struct vdev make_device(uint64_t features)
+{
+	struct vdev v = {.id = VIRTIO_ID_BLOCK, .features = features, .answer = blk_answer};
+	uint64_t sectors = SECTORS_ALL;
+	uint64_t seed = 123456789;
+	memcpy(v.config, &sectors, 8);
+	for (size_t i = 0; i < BYTES_ALL; i++)
+		medium.data[i] = model[i] = (uint8_t)rig_random(&seed);
+	return v;
+}
+
+/* Random reads, writes and flushes, of any size and place, must do as plain memory. */
+static void random_body(void *arg)
+{
+	struct disk *d = open_disk(&devices, DISK_CACHE_MIN);
+	uint64_t seed = (uintptr_t)arg;
+	for (unsigned i = 0; i < 3000; i++) {
+		size_t len = rig_random(&seed) % (i % 8 ? 9000 : sizeof(buffer));
+		uint64_t at = rig_random(&seed) % (BYTES_ALL - len + 1);
+		switch (rig_random(&seed) % 8) {
+		case 0:
+		case 1:
+		case 2:
+			for (size_t k = 0; k < len; k++)
+				buffer[k] = (uint8_t)(rig_random(&seed) >> 8);
+			ck_assert(disk_write(d, at, buffer, len));
+			memcpy(model + at, buffer, len);
+			break;
+		case 3:
+			if (rig_random(&seed) % 8)
+				break;
+			ck_assert(disk_flush(d));
+			ck_assert_mem_eq(medium.data, model, BYTES_ALL);
+			break;
+		case 4:
+			task_sleep(rig_random(&seed) % (200 * NS_PER_MS));
+			break;
+		default:
+			ck_assert(disk_read(d, at, buffer, len));
+			ck_assert_mem_eq(buffer, model + at, len);
+			break;
+		}
+	}
+	disk_destroy(d);
+	ck_assert_mem_eq(medium.data, model, BYTES_ALL);
+}
+
+START_TEST(a_disk_does_as_memory)
+{
+	struct vdev v =
+	        make_device(F_FLUSH | (_i % 2 ? VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC : 0));
+	vdev_run((struct vdev *[]){&v}, 1, random_body, (void *)(uintptr_t)(4711 + _i));
+	ck_assert(_i % 2 == 0 || v.indirect > 0);
+}
+END_TEST
+
+/* Several tasks, each with its own part of the disk. */
+#define WORKERS 5u
+
+static struct disk *shared;
+
+static void work_part(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+	uint64_t size = BYTES_ALL / WORKERS, base = me * size, seed = 99 + me;
+	uint8_t *mine = mem_alloc(20000);
+	ck_assert_ptr_nonnull(mine);
+	for (unsigned i = 0; i < 300; i++) {
+		size_t len = rig_random(&seed) % 20000;
+		uint64_t at = base + rig_random(&seed) % (size - len);
+		if (rig_random(&seed) % 2) {
+			memset(mine, (int)rig_random(&seed), len);
+			ck_assert(disk_write(shared, at, mine, len));
+			memcpy(model + at, mine, len);
+		} else {
+			ck_assert(disk_read(shared, at, mine, len));
+			ck_assert_mem_eq(mine, model + at, len);
+		}
+		if (i % 100 == 99)
+			ck_assert(disk_flush(shared));
+	}
+	mem_free(mine);
+}
+
+static void parts_body(void *arg)
+{
+	struct task *t[WORKERS];
+	(void)arg;
+	shared = open_disk(&devices, DISK_CACHE_MIN);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		t[i] = task_start("part", PRIO_DEFAULT, work_part, (void *)(uintptr_t)i);
+		ck_assert_ptr_nonnull(t[i]);
+	}
+	for (unsigned i = 0; i < WORKERS; i++)
+		task_join(t[i]);
+	disk_destroy(shared);
+	ck_assert_mem_eq(medium.data, model, BYTES_ALL);
+}
+
+START_TEST(tasks_share_a_disk)
+{
+	struct vdev v = make_device(F_FLUSH | VIRTIO_F_INDIRECT_DESC);
+	vdev_run((struct vdev *[]){&v}, 1, parts_body, NULL);
+}
+END_TEST
+
+static void sequential_body(void *arg)
+{
+	struct disk_stats st;
+	(void)arg;
+	struct disk *d = open_disk(&devices, 256);
+	for (uint64_t at = 0; at < 2 << 20; at += 4096)
+		ck_assert(disk_read(d, at, buffer, 4096));
+	disk_stats(d, &st);
+	ck_assert_uint_lt(medium.reads, 80); /* of 512 blocks */
+	ck_assert_uint_gt(st.read_ahead_used, 480);
+	ck_assert_uint_ge(st.read_ahead_used + 40, st.read_ahead);
+
+	/* Jumps are not followed. */
+	unsigned long ahead = st.read_ahead;
+	for (unsigned i = 0; i < 50; i++)
+		ck_assert(disk_read(d, (uint64_t)(i * 379 % 997) * 4096, buffer, 512));
+	disk_stats(d, &st);
+	ck_assert_uint_le(st.read_ahead - ahead, 16);
+
+	/* What was written piece by piece goes out in large requests, in order. */
+	medium.writes = 0;
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert(disk_write(d, (uint64_t)(i * 7 % 100) * 4096, buffer, 4096));
+	ck_assert_uint_eq(medium.writes, 0);
+	ck_assert(disk_flush(d));
+	ck_assert_uint_le(medium.writes, 8);
+	ck_assert_uint_eq(medium.flushes, 1);
+
+	/* And by itself after some seconds. */
+	ck_assert(disk_write(d, 12345, "x", 1));
+	task_sleep(11 * NS_PER_S);
+	ck_assert_uint_eq(medium.data[12345], 'x');
+	disk_destroy(d);
+}
+
+START_TEST(reads_run_ahead_and_writes_are_merged)
+{
+	struct vdev v = make_device(F_FLUSH | VIRTIO_F_INDIRECT_DESC);
+	vdev_run((struct vdev *[]){&v}, 1, sequential_body, NULL);
+}
+END_TEST
+
+static void limits_body(void *arg)
+{
+	(void)arg;
+	struct disk *d = open_disk(&devices, DISK_CACHE_MIN);
+	ck_assert(!disk_read(d, BYTES_ALL, buffer, 1));
+	ck_assert(!disk_read(d, UINT64_MAX, buffer, 2));
+	ck_assert(!disk_write(d, BYTES_ALL - 1, buffer, 2));
+	ck_assert(disk_read(d, BYTES_ALL, buffer, 0));
+	ck_assert(disk_read(d, BYTES_ALL - 700, buffer, 700));
+	ck_assert_mem_eq(buffer, model + BYTES_ALL - 700, 700);
+
+	/* A read that fails is told, and may be tried again. */
+	medium.fail_next = 1;
+	ck_assert(!disk_read(d, 400000, buffer, 10));
+	ck_assert(disk_read(d, 400000, buffer, 10));
+	ck_assert_mem_eq(buffer, model + 400000, 10);
+
+	/* A good status that nothing was read for is none. */
+	medium.short_read = true;
+	ck_assert(!disk_read(d, 800000, buffer, 10));
+	medium.short_read = false;
+	medium.lie_status = 0x77;
+	ck_assert(!disk_read(d, 900000, buffer, 10));
+	medium.lie_status = 0;
+
+	/* A write that could not be done is told by the next flush, once. */
+	ck_assert(disk_write(d, 0, buffer, 4096));
+	medium.fail_next = 1;
+	ck_assert(!disk_flush(d));
+	ck_assert(disk_flush(d));
+	medium.fail_next = 0;
+	disk_destroy(d);
+}
+
+START_TEST(limits_and_failures_are_told)
+{
+	struct vdev v = make_device(F_FLUSH);
+	vdev_run((struct vdev *[]){&v}, 1, limits_body, NULL);
+}
+END_TEST
+
+static void read_only_body(void *arg)
+{
+	(void)arg;
+	struct disk *d = open_disk(&devices, DISK_CACHE_MIN);
+	ck_assert(disk_read_only(d));
+	ck_assert(!disk_write(d, 0, buffer, 1));
+	ck_assert(disk_flush(d));
+	ck_assert_uint_eq(medium.flushes, 0);
+	disk_destroy(d);
+}
+
+START_TEST(a_read_only_disk_is_not_written)
+{
+	struct vdev v = make_device(F_RO);
+	vdev_run((struct vdev *[]){&v}, 1, read_only_body, NULL);
+}
+END_TEST
+
+/* A disk that lies breaks; what waits for it is told, and the kernel goes on. */
+static void lying_body(void *arg)
+{
+	struct vdev *v = arg;
+	struct disk *d = open_disk(&devices, DISK_CACHE_MIN);
+	ck_assert(disk_read(d, 0, buffer, 512));
+	v->lie = VDEV_HUGE_ID;
+	ck_assert(!disk_read(d, 1 << 20, buffer, 512));
+	ck_assert(!disk_read(d, 2 << 20, buffer, 512));
+	ck_assert(disk_read(d, 0, buffer, 512)); /* from the cache */
+	disk_destroy(d);
+}
+
+START_TEST(a_lying_disk_is_given_up)
+{
+	struct vdev v = make_device(F_FLUSH);
+	vdev_run((struct vdev *[]){&v}, 1, lying_body, &v);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("block");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, a_disk_does_as_memory, 0, 4);
+	tcase_add_test(tc, tasks_share_a_disk);
+	tcase_add_test(tc, reads_run_ahead_and_writes_are_merged);
+	tcase_add_test(tc, limits_and_failures_are_told);
+	tcase_add_test(tc, a_read_only_disk_is_not_written);
+	tcase_add_test(tc, a_lying_disk_is_given_up);
+	return suite_run("gk_block", tc);
+}
