@@ -35,7 +35,7 @@ static bool hook(struct rig *r, int from, struct frame *f)
 	return true;
 }
 
-#define TOTAL 60000u
+#define TOTAL 20000u
 
 static uint8_t pattern(uint32_t at, unsigned salt)
 {
