@@ -97,7 +97,8 @@ bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local)
 		    !overlap(&o->local, local))
 			continue;
 		/* As Linux: two that both allow it may share, but not with a listener. */
-		if (s->type == NET_STREAM && s->reuse && o->reuse && tcp_state_of(o) != TCP_LISTEN)
+		if (s->type == NET_STREAM && s->reuse && o->reuse &&
+		    tcp_state_of(o) != NET_TCP_LISTEN)
 			continue;
 		if (s->type != NET_STREAM && s->reuse && o->reuse)
 			continue;

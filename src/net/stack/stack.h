@@ -366,17 +366,17 @@ int net_on_syn(struct net_sock *listener, net_syn_fn fn, void *ctx);
 bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision);
 
 enum net_tcp_state {
-	TCP_CLOSED,
-	TCP_LISTEN,
-	TCP_SYN_SENT,
-	TCP_SYN_RCVD,
-	TCP_ESTABLISHED,
-	TCP_FIN_WAIT1,
-	TCP_FIN_WAIT2,
-	TCP_CLOSE_WAIT,
-	TCP_CLOSING,
-	TCP_LAST_ACK,
-	TCP_TIME_WAIT,
+	NET_TCP_CLOSED,
+	NET_TCP_LISTEN,
+	NET_TCP_SYN_SENT,
+	NET_TCP_SYN_RCVD,
+	NET_TCP_ESTABLISHED,
+	NET_TCP_FIN_WAIT1,
+	NET_TCP_FIN_WAIT2,
+	NET_TCP_CLOSE_WAIT,
+	NET_TCP_CLOSING,
+	NET_TCP_LAST_ACK,
+	NET_TCP_TIME_WAIT,
 };
 
 #define NET_TCPI_OPT_TIMESTAMPS 1u

@@ -273,8 +273,8 @@ void tcp_reset_for(struct net_stack *st, const struct tcp_seg *g)
 static void conn_error(struct tcp *t, const struct icmp_err *e)
 {
 	/* Only who sees the connection's packets knows a sequence number that is in flight. */
-	if (t->state == TCP_LISTEN || seq_lt(e->seq, t->snd_una) || seq_lt(t->snd_nxt, e->seq) ||
-	    (e->seq == t->snd_nxt && t->snd_nxt != t->snd_una))
+	if (t->state == NET_TCP_LISTEN || seq_lt(e->seq, t->snd_una) ||
+	    seq_lt(t->snd_nxt, e->seq) || (e->seq == t->snd_nxt && t->snd_nxt != t->snd_una))
 		return;
 	if (e->mtu) {
 		if (e->mtu < t->pmtu && pmtu_set(t->s.st, &e->dst, e->mtu)) {
@@ -288,7 +288,7 @@ static void conn_error(struct tcp *t, const struct icmp_err *e)
 		}
 		return;
 	}
-	if (t->state == TCP_SYN_SENT && e->hard)
+	if (t->state == NET_TCP_SYN_SENT && e->hard)
 		tcp_finish(t, e->err);
 	/* RFC 1122, 4.2.3.9 and RFC 5461: an established connection outlives it. */
 }
@@ -372,7 +372,7 @@ void tcp_poll(struct net_stack *st)
 	while (t) {
 		struct tcp *next = t->out_next;
 		t->out_queued = false;
-		if (t->state == TCP_CLOSED && !t->s.open && !t->parent)
+		if (t->state == NET_TCP_CLOSED && !t->s.open && !t->parent)
 			tcp_free(t);
 		else
 			tcp_output(t);
@@ -385,7 +385,7 @@ void tcp_poll(struct net_stack *st)
 void tcp_finish(struct tcp *t, int err)
 {
 	struct net_stack *st = t->s.st;
-	if (t->state == TCP_CLOSED)
+	if (t->state == NET_TCP_CLOSED)
 		return;
 	t->s.err = (uint16_t)err;
 	tcp_hash_del(st, &t->n);
@@ -395,7 +395,7 @@ void tcp_finish(struct tcp *t, int err)
 	tx_clear(t);
 	bytq_clear(st, &t->sndq);
 	tcp_clear_rx(t);
-	tcp_set_state(t, TCP_CLOSED);
+	tcp_set_state(t, NET_TCP_CLOSED);
 	tcp_want_output(t);
 }
 

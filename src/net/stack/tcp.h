@@ -237,14 +237,14 @@ static inline uint32_t tcp_flight(const struct tcp *t)
 /* The sequence number behind the last byte that waits to be sent. */
 static inline uint32_t tcp_snd_end(const struct tcp *t)
 {
-	uint32_t base =
-	        t->state == TCP_SYN_SENT || t->state == TCP_SYN_RCVD ? t->iss + 1 : t->snd_una;
+	uint32_t base = t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD ? t->iss + 1
+	                                                                             : t->snd_una;
 	return base + t->sndq.len;
 }
 
 static inline bool tcp_synchronized(const struct tcp *t)
 {
-	return t->state >= TCP_ESTABLISHED;
+	return t->state >= NET_TCP_ESTABLISHED;
 }
 
 /* tcp.c */

@@ -71,7 +71,7 @@ void tcp_read_some(struct tcp *t, uint32_t len)
 	bytq_drop(t->s.st, &t->rcvq, len);
 	t->rcv_copied += len;
 	grow_buffer(t);
-	if (t->state < TCP_ESTABLISHED || t->fin_rcvd)
+	if (t->state < NET_TCP_ESTABLISHED || t->fin_rcvd)
 		return;
 	uint32_t now = t->rcv_adv - t->rcv_nxt, gain = tcp_rcv_wnd(t) - now;
 	if ((gain >= 2 * t->rcv_mss && gain >= t->rcvbuf / 4) || gain >= t->rcvbuf / 2 ||
@@ -266,13 +266,13 @@ static void take_fin(struct tcp *t)
 	t->ack_now = true;
 	tcp_clear_rx(t);
 	switch (t->state) {
-	case TCP_ESTABLISHED:
-		tcp_set_state(t, TCP_CLOSE_WAIT);
+	case NET_TCP_ESTABLISHED:
+		tcp_set_state(t, NET_TCP_CLOSE_WAIT);
 		break;
-	case TCP_FIN_WAIT1:
-		tcp_set_state(t, TCP_CLOSING);
+	case NET_TCP_FIN_WAIT1:
+		tcp_set_state(t, NET_TCP_CLOSING);
 		break;
-	case TCP_FIN_WAIT2:
+	case NET_TCP_FIN_WAIT2:
 		tcp_send_ack(t);
 		tcp_time_wait(t);
 		break;
@@ -331,8 +331,8 @@ static void in_order(struct tcp *t, struct tcp_seg *g)
 
 void tcp_take_data(struct tcp *t, struct tcp_seg *g)
 {
-	if (t->fin_rcvd || (t->state != TCP_ESTABLISHED && t->state != TCP_FIN_WAIT1 &&
-	                    t->state != TCP_FIN_WAIT2)) {
+	if (t->fin_rcvd || (t->state != NET_TCP_ESTABLISHED && t->state != NET_TCP_FIN_WAIT1 &&
+	                    t->state != NET_TCP_FIN_WAIT2)) {
 		t->ack_now = true;
 		return;
 	}

@@ -77,7 +77,7 @@ static void established(struct tcp *t)
 	t->last_rcv_ns = t->progress_ns = st->now;
 	if (t->cc->init)
 		t->cc->init(t);
-	tcp_set_state(t, t->fin_wanted ? TCP_FIN_WAIT1 : TCP_ESTABLISHED);
+	tcp_set_state(t, t->fin_wanted ? NET_TCP_FIN_WAIT1 : NET_TCP_ESTABLISHED);
 	tcp_keep_restart(t);
 }
 
@@ -105,7 +105,7 @@ static void syn_sent(struct tcp *t, struct tcp_seg *g)
 	take_syn(t, g);
 	if (!(g->flags & TCP_ACK)) { /* both at once (3.5, figure 8) */
 		t->ecn_ok = false;
-		tcp_set_state(t, TCP_SYN_RCVD);
+		tcp_set_state(t, NET_TCP_SYN_RCVD);
 		tcp_send_syn(t);
 		return;
 	}
@@ -198,10 +198,10 @@ static bool reset_or_syn(struct tcp *t, struct tcp_seg *g)
 			tcp_challenge(t);
 			return true;
 		}
-		int err = t->state == TCP_SYN_RCVD     ? NET_ECONNREFUSED
-		          : t->state == TCP_CLOSE_WAIT ? NET_EPIPE
-		                                       : NET_ECONNRESET;
-		if (t->state == TCP_CLOSING || t->state == TCP_LAST_ACK)
+		int err = t->state == NET_TCP_SYN_RCVD     ? NET_ECONNREFUSED
+		          : t->state == NET_TCP_CLOSE_WAIT ? NET_EPIPE
+		                                           : NET_ECONNRESET;
+		if (t->state == NET_TCP_CLOSING || t->state == NET_TCP_LAST_ACK)
 			err = 0;
 		tcp_finish(t, err);
 		return true;
@@ -217,7 +217,7 @@ static bool reset_or_syn(struct tcp *t, struct tcp_seg *g)
 static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 {
 	/* The SYN-ACK of a simultaneous opening repeats the SYN (3.5, figure 8). */
-	if (t->state == TCP_SYN_RCVD &&
+	if (t->state == NET_TCP_SYN_RCVD &&
 	    (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) && g->seq == t->irs &&
 	    g->ack == t->snd_nxt)
 		cut_front(g, 1);
@@ -286,7 +286,7 @@ static bool finish_handshake(struct tcp *t, const struct tcp_seg *g)
 /* 3.8.5: the urgent pointer only ever moves forward. */
 static void take_urgent(struct tcp *t, const struct tcp_seg *g)
 {
-	if (!(g->flags & TCP_URG) || t->fin_rcvd || t->state > TCP_FIN_WAIT2)
+	if (!(g->flags & TCP_URG) || t->fin_rcvd || t->state > NET_TCP_FIN_WAIT2)
 		return;
 	/* RFC 6093: as everybody does it, the pointer points behind the last urgent byte. */
 	uint32_t up = g->seq + g->up;
@@ -300,15 +300,15 @@ static void take_urgent(struct tcp *t, const struct tcp_seg *g)
 static void our_fin_acked(struct tcp *t)
 {
 	switch (t->state) {
-	case TCP_FIN_WAIT1:
-		tcp_set_state(t, TCP_FIN_WAIT2);
+	case NET_TCP_FIN_WAIT1:
+		tcp_set_state(t, NET_TCP_FIN_WAIT2);
 		if (!t->s.open) /* nobody will read: do not wait for ever */
 			tcp_arm(t, TT_KEEP, t->s.st->now + TCP_MSL2_NS);
 		break;
-	case TCP_CLOSING:
+	case NET_TCP_CLOSING:
 		tcp_time_wait(t);
 		break;
-	case TCP_LAST_ACK:
+	case NET_TCP_LAST_ACK:
 		tcp_finish(t, 0);
 		break;
 	default:
@@ -319,10 +319,10 @@ static void our_fin_acked(struct tcp *t)
 /* Data for whom nobody reads any more: the peer is told (MUST-43... RFC 9293, 3.6.1 by RST). */
 static bool unread(struct tcp *t, const struct tcp_seg *g)
 {
-	if (t->s.open || !g->len || t->parent || t->state == TCP_CLOSE_WAIT ||
-	    t->state == TCP_LAST_ACK || t->state == TCP_CLOSING)
+	if (t->s.open || !g->len || t->parent || t->state == NET_TCP_CLOSE_WAIT ||
+	    t->state == NET_TCP_LAST_ACK || t->state == NET_TCP_CLOSING)
 		return false;
-	if (t->state != TCP_FIN_WAIT1 && t->state != TCP_FIN_WAIT2)
+	if (t->state != NET_TCP_FIN_WAIT1 && t->state != NET_TCP_FIN_WAIT2)
 		return false;
 	tcp_send_rst(t);
 	tcp_finish(t, 0);
@@ -334,7 +334,7 @@ static void after_ack(struct tcp *t, struct tcp_seg *g)
 	if (t->fin_acked) {
 		t->fin_acked = false;
 		our_fin_acked(t);
-		if (t->state == TCP_CLOSED)
+		if (t->state == NET_TCP_CLOSED)
 			return;
 	}
 	take_urgent(t, g);
@@ -348,22 +348,22 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g)
 {
 	t->last_rcv_ns = t->s.st->now;
 	t->keep_probes = 0;
-	if (t->state == TCP_SYN_SENT) {
+	if (t->state == NET_TCP_SYN_SENT) {
 		syn_sent(t, g);
 		return;
 	}
-	if (t->state == TCP_CLOSED) {
+	if (t->state == NET_TCP_CLOSED) {
 		tcp_reset_for(t->s.st, g);
 		return;
 	}
 	if (!check_sequence(t, g)) {
-		if (t->state != TCP_CLOSED)
+		if (t->state != NET_TCP_CLOSED)
 			tcp_want_output(t);
 		return;
 	}
 	if (!(g->flags & TCP_ACK))
 		return;
-	if (t->state == TCP_SYN_RCVD && !finish_handshake(t, g))
+	if (t->state == NET_TCP_SYN_RCVD && !finish_handshake(t, g))
 		return;
 	if (t->ecn_ok && (g->flags & TCP_CWR) && g->len)
 		t->ecn_echo = false;
@@ -375,6 +375,6 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g)
 	if (!tcp_take_ack(t, g))
 		return;
 	after_ack(t, g);
-	if (t->state != TCP_CLOSED)
+	if (t->state != NET_TCP_CLOSED)
 		tcp_want_output(t);
 }

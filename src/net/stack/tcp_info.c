@@ -156,8 +156,8 @@ void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_con
 			if (n->kind == TNODE_CONN)
 				continue;
 			struct net_conn c = {.type = NET_STREAM,
-			                     .state = n->kind == TNODE_TW ? TCP_TIME_WAIT
-			                                                  : TCP_SYN_RCVD,
+			                     .state = n->kind == TNODE_TW ? NET_TCP_TIME_WAIT
+			                                                  : NET_TCP_SYN_RCVD,
 			                     .local = {n->laddr, n->lport, 0},
 			                     .remote = {n->raddr, n->rport, 0}};
 			fn(ctx, &c);

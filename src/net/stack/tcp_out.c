@@ -143,7 +143,7 @@ static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint8_t flags, bool 
 void tcp_send_ack(struct tcp *t)
 {
 	uint8_t opts[40];
-	struct pkt *p = t->state >= TCP_SYN_RCVD ? pkt_alloc(t->s.st, PKT_ROOM) : NULL;
+	struct pkt *p = t->state >= NET_TCP_SYN_RCVD ? pkt_alloc(t->s.st, PKT_ROOM) : NULL;
 	if (!p) {
 		tcp_arm(t, TT_DELACK, t->s.st->now + TCP_DELACK_NS);
 		return;
@@ -160,7 +160,7 @@ void tcp_send_syn(struct tcp *t)
 	struct pkt *p = pkt_alloc(st, PKT_ROOM);
 	uint8_t flags = TCP_SYN;
 	bool first = !t->tx_head;
-	if (t->state == TCP_SYN_RCVD)
+	if (t->state == NET_TCP_SYN_RCVD)
 		flags |= TCP_ACK;
 	else if (t->ecn_ok && !t->retransmits) /* RFC 3168, 6.1.1.1: a retry goes without */
 		flags |= TCP_ECE | TCP_CWR;
@@ -189,7 +189,7 @@ void tcp_send_syn(struct tcp *t)
 void tcp_send_rst(struct tcp *t)
 {
 	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
-	if (!p || t->state == TCP_SYN_SENT || t->state <= TCP_LISTEN) {
+	if (!p || t->state == NET_TCP_SYN_SENT || t->state <= NET_TCP_LISTEN) {
 		if (p)
 			pkt_free(p);
 		return;
@@ -464,7 +464,7 @@ static void send_all(struct tcp *t)
 
 void tcp_output(struct tcp *t)
 {
-	if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
+	if (t->state < NET_TCP_ESTABLISHED || t->state == NET_TCP_TIME_WAIT)
 		return;
 	if (!t->hop_ok || t->route_gen != t->s.st->route_gen) {
 		(void)tcp_route(t);

@@ -88,7 +88,7 @@ static int pick_port(struct net_sock *s, struct net_endpoint *local)
 int tcp_bind(struct net_sock *s, const struct net_endpoint *local)
 {
 	struct net_endpoint l = *local;
-	if (to_tcp(s)->state != TCP_CLOSED || s->connected)
+	if (to_tcp(s)->state != NET_TCP_CLOSED || s->connected)
 		return -NET_EINVAL;
 	if (s->local.ifindex)
 		l.ifindex = s->local.ifindex;
@@ -168,9 +168,9 @@ int tcp_connect(struct net_sock *s, const struct net_endpoint *remote)
 	struct tcp *t = to_tcp(s);
 	if (s->err)
 		return sock_take_err(s);
-	if (t->state == TCP_SYN_SENT || t->state == TCP_SYN_RCVD)
+	if (t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD)
 		return -NET_EALREADY;
-	if (t->state != TCP_CLOSED || s->connected)
+	if (t->state != NET_TCP_CLOSED || s->connected)
 		return -NET_EISCONN;
 	/* MUST-60..: no group, no wildcard, no port 0. */
 	if (!remote->port || addr_is_any(&remote->addr))
@@ -188,7 +188,7 @@ int tcp_connect(struct net_sock *s, const struct net_endpoint *remote)
 	t->high_seq = t->iss;
 	t->progress_ns = s->st->now;
 	set_mss_adv(t);
-	tcp_set_state(t, TCP_SYN_SENT);
+	tcp_set_state(t, NET_TCP_SYN_SENT);
 	tcp_send_syn(t);
 	return -NET_EINPROGRESS;
 }
@@ -199,11 +199,11 @@ int tcp_listen(struct net_sock *s, unsigned backlog)
 {
 	struct tcp *t = to_tcp(s);
 	struct net_stack *st = s->st;
-	if (t->state == TCP_LISTEN) {
+	if (t->state == NET_TCP_LISTEN) {
 		t->lsn->backlog = min_u32(backlog, BACKLOG_MAX);
 		return 0;
 	}
-	if (t->state != TCP_CLOSED || s->connected)
+	if (t->state != NET_TCP_CLOSED || s->connected)
 		return -NET_EINVAL;
 	if (!sock_allowed(s, NET_OP_LISTEN, &s->local, NULL))
 		return -NET_EACCES;
@@ -223,14 +223,14 @@ int tcp_listen(struct net_sock *s, unsigned backlog)
 	t->lsn->backlog = min_u32(backlog, BACKLOG_MAX);
 	t->acc_next = st->tcp->listeners;
 	st->tcp->listeners = t;
-	t->state = TCP_LISTEN;
+	t->state = NET_TCP_LISTEN;
 	return 0;
 }
 
 int net_on_syn(struct net_sock *listener, net_syn_fn fn, void *ctx)
 {
 	struct tcp *t = to_tcp(listener);
-	if (listener->type != NET_STREAM || t->state != TCP_LISTEN)
+	if (listener->type != NET_STREAM || t->state != NET_TCP_LISTEN)
 		return -NET_EINVAL;
 	t->lsn->on_syn = fn;
 	t->lsn->on_syn_ctx = ctx;
@@ -259,7 +259,7 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 		tcp_free(t);
 		return NULL;
 	}
-	t->state = TCP_SYN_RCVD;
+	t->state = NET_TCP_SYN_RCVD;
 	t->cc = lsn->cc;
 	t->nodelay = lsn->nodelay;
 	t->keepalive = lsn->keepalive;
@@ -311,7 +311,7 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 int tcp_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer)
 {
 	struct tcp *t = to_tcp(s);
-	if (t->state != TCP_LISTEN)
+	if (t->state != NET_TCP_LISTEN)
 		return -NET_EINVAL;
 	struct tcp_lsn *l = t->lsn;
 	while (l->head) {
@@ -321,7 +321,7 @@ int tcp_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *p
 			l->tail = NULL;
 		l->count--;
 		c->parent = c->acc_next = NULL;
-		if (c->state == TCP_CLOSED && !c->rcvq.len) { /* it came and went */
+		if (c->state == NET_TCP_CLOSED && !c->rcvq.len) { /* it came and went */
 			tcp_want_output(c);
 			continue;
 		}
@@ -341,7 +341,7 @@ void tcp_accept_drop(struct tcp *lsn)
 		lsn->lsn->head = c->acc_next;
 		c->parent = c->acc_next = NULL;
 		tcp_send_rst(c);
-		if (c->state == TCP_CLOSED)
+		if (c->state == NET_TCP_CLOSED)
 			tcp_want_output(c);
 		tcp_finish(c, 0);
 	}
@@ -359,7 +359,7 @@ static void close_listener(struct tcp *t)
 	tcp_accept_drop(t);
 	mem_free(st, t->lsn, sizeof(*t->lsn));
 	t->lsn = NULL;
-	t->state = TCP_CLOSED;
+	t->state = NET_TCP_CLOSED;
 	tcp_want_output(t);
 }
 
@@ -368,10 +368,10 @@ static void close_listener(struct tcp *t)
 static void start_close(struct tcp *t)
 {
 	t->fin_wanted = true;
-	if (t->state == TCP_ESTABLISHED)
-		tcp_set_state(t, TCP_FIN_WAIT1);
-	else if (t->state == TCP_CLOSE_WAIT)
-		tcp_set_state(t, TCP_LAST_ACK);
+	if (t->state == NET_TCP_ESTABLISHED)
+		tcp_set_state(t, NET_TCP_FIN_WAIT1);
+	else if (t->state == NET_TCP_CLOSE_WAIT)
+		tcp_set_state(t, NET_TCP_LAST_ACK);
 	tcp_output(t);
 }
 
@@ -382,15 +382,15 @@ void tcp_close(struct net_sock *s, bool abort)
 	s->open = false;
 	bytq_clear(s->st, &t->rcvq);
 	switch (t->state) {
-	case TCP_LISTEN:
+	case NET_TCP_LISTEN:
 		s->bound = false;
 		close_listener(t);
 		break;
-	case TCP_CLOSED:
+	case NET_TCP_CLOSED:
 		s->bound = false;
 		tcp_want_output(t);
 		break;
-	case TCP_SYN_SENT:
+	case NET_TCP_SYN_SENT:
 		tcp_finish(t, 0);
 		break;
 	default:
@@ -400,7 +400,7 @@ void tcp_close(struct net_sock *s, bool abort)
 			tcp_finish(t, 0);
 		} else if (!t->fin_wanted) {
 			start_close(t);
-		} else if (t->state == TCP_FIN_WAIT2) {
+		} else if (t->state == NET_TCP_FIN_WAIT2) {
 			tcp_arm(t, TT_KEEP, s->st->now + TCP_MSL2_NS);
 		}
 	}
@@ -409,7 +409,7 @@ void tcp_close(struct net_sock *s, bool abort)
 int tcp_shutdown(struct net_sock *s, enum net_how how)
 {
 	struct tcp *t = to_tcp(s);
-	if (t->state < TCP_SYN_RCVD)
+	if (t->state < NET_TCP_SYN_RCVD)
 		return -NET_ENOTCONN;
 	if (how != NET_SHUT_WR) {
 		t->rd_shut = true;
@@ -427,10 +427,10 @@ static long send_room(struct tcp *t, size_t len, unsigned flags)
 	struct net_sock *s = &t->s;
 	if (s->err)
 		return sock_take_err(s);
-	if (t->state == TCP_SYN_SENT || t->state == TCP_SYN_RCVD)
+	if (t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD)
 		return -NET_EAGAIN;
-	if ((t->state != TCP_ESTABLISHED && t->state != TCP_CLOSE_WAIT) || t->fin_wanted)
-		return t->state == TCP_CLOSED && !s->connected ? -NET_ENOTCONN : -NET_EPIPE;
+	if ((t->state != NET_TCP_ESTABLISHED && t->state != NET_TCP_CLOSE_WAIT) || t->fin_wanted)
+		return t->state == NET_TCP_CLOSED && !s->connected ? -NET_ENOTCONN : -NET_EPIPE;
 	if (!sock_allowed(s, NET_OP_SEND, &s->local, &s->remote))
 		return -NET_EACCES;
 	t->more = flags & NET_MSG_MORE;
@@ -495,9 +495,9 @@ static long readable(struct tcp *t)
 	}
 	if (s->err)
 		return sock_take_err(s);
-	if (t->fin_rcvd || t->rd_shut || (t->state == TCP_CLOSED && s->connected))
+	if (t->fin_rcvd || t->rd_shut || (t->state == NET_TCP_CLOSED && s->connected))
 		return 0;
-	return t->state < TCP_SYN_SENT ? -NET_ENOTCONN : -NET_EAGAIN;
+	return t->state < NET_TCP_SYN_SENT ? -NET_ENOTCONN : -NET_EAGAIN;
 }
 
 static void was_read(struct tcp *t, uint32_t n)
@@ -545,7 +545,7 @@ unsigned tcp_ready(const struct net_sock *s)
 {
 	const struct tcp *t = to_tcp(s);
 	unsigned ev = s->err ? NET_EV_ERR : 0;
-	if (t->state == TCP_LISTEN)
+	if (t->state == NET_TCP_LISTEN)
 		return ev | (t->lsn->count ? NET_EV_IN : 0);
 	if (t->rcvq.len || t->fin_rcvd || t->rd_shut || s->err)
 		ev |= NET_EV_IN;
@@ -553,9 +553,9 @@ unsigned tcp_ready(const struct net_sock *s)
 		ev |= NET_EV_RDHUP;
 	if (t->urg_in)
 		ev |= NET_EV_PRI;
-	if (t->state == TCP_CLOSED)
+	if (t->state == NET_TCP_CLOSED)
 		return ev | NET_EV_HUP | NET_EV_OUT | (s->connected ? NET_EV_IN : 0);
-	if ((t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT) && !t->fin_wanted &&
+	if ((t->state == NET_TCP_ESTABLISHED || t->state == NET_TCP_CLOSE_WAIT) && !t->fin_wanted &&
 	    t->sndq.len < t->sndbuf - t->sndbuf / 3)
 		ev |= NET_EV_OUT;
 	if (t->fin_rcvd && t->fin_wanted)

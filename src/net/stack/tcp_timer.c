@@ -46,9 +46,9 @@ void tcp_rearm_rto(struct tcp *t)
 
 void tcp_keep_restart(struct tcp *t)
 {
-	if (t->keepalive && t->state >= TCP_ESTABLISHED)
+	if (t->keepalive && t->state >= NET_TCP_ESTABLISHED)
 		tcp_arm(t, TT_KEEP, t->s.st->now + t->keep_idle_s * NS_PER_SEC);
-	else if (t->state != TCP_FIN_WAIT2 || t->s.open)
+	else if (t->state != NET_TCP_FIN_WAIT2 || t->s.open)
 		tcp_disarm(t, TT_KEEP);
 }
 
@@ -56,7 +56,7 @@ void tcp_keep_restart(struct tcp *t)
 
 static uint32_t retries_allowed(const struct tcp *t)
 {
-	if (t->state == TCP_SYN_SENT || t->state == TCP_SYN_RCVD)
+	if (t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD)
 		return t->syncnt;
 	return t->s.open || t->parent ? TCP_RETRIES : TCP_ORPHAN_RETRIES;
 }
@@ -162,11 +162,11 @@ static void rtx_expired(struct tcp *t)
 static void keep_expired(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
-	if (t->state == TCP_FIN_WAIT2 && !t->s.open) { /* an orphan has waited for 2 MSL */
+	if (t->state == NET_TCP_FIN_WAIT2 && !t->s.open) { /* an orphan has waited for 2 MSL */
 		tcp_finish(t, 0);
 		return;
 	}
-	if (!t->keepalive || t->state < TCP_ESTABLISHED)
+	if (!t->keepalive || t->state < NET_TCP_ESTABLISHED)
 		return;
 	uint64_t idle = st->now - t->last_rcv_ns, limit = t->keep_idle_s * NS_PER_SEC;
 	/* Data in flight or waiting is its own probe. */
@@ -213,10 +213,10 @@ static void expire(struct tcp *t, enum tcp_timer which)
 void tcp_timer_fire(struct timer *tm, uint64_t now)
 {
 	struct tcp *t = container_of(tm, struct tcp, timer);
-	for (unsigned i = 0; i < TT_COUNT && t->state != TCP_CLOSED; i++)
+	for (unsigned i = 0; i < TT_COUNT && t->state != NET_TCP_CLOSED; i++)
 		if (t->at[i] <= now)
 			expire(t, i);
-	if (t->state == TCP_CLOSED)
+	if (t->state == NET_TCP_CLOSED)
 		return;
 	reschedule(t);
 	tcp_want_output(t);

@@ -1,13 +1,23 @@
 /* Stacks in virtual time. See rig.h. */
 #include "rig.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "net/stack/pkt.h"
 #include "net/stack/util.h"
+
+/* Not Check's own assertions: the fuzz targets use this file as well. */
+#define NEED(cond) need(cond, #cond, __LINE__)
+
+static void need(bool ok, const char *what, int line)
+{
+	if (ok)
+		return;
+	(void)fprintf(stderr, "rig.c:%d: not so: %s\n", line, what);
+	abort();
+}
 
 uint32_t rig_rand(uint64_t *state)
 {
@@ -78,7 +88,7 @@ static void insert(struct frame **list, struct frame *f)
 static struct frame *copy_of(const struct frame *f)
 {
 	struct frame *c = malloc(sizeof(*c) + f->len);
-	ck_assert_ptr_nonnull(c);
+	NEED(c != NULL);
 	memcpy(c, f, sizeof(*c) + f->len);
 	return c;
 }
@@ -163,7 +173,7 @@ static void deliver(struct rig *r, struct frame *f)
 struct net_addr ip(const char *text)
 {
 	struct net_addr a;
-	ck_assert_int_eq(net_addr_parse(text, &a), 0);
+	NEED((net_addr_parse(text, &a)) == (0));
 	return a;
 }
 
@@ -180,7 +190,7 @@ static void add_host(struct rig *r, int i, const struct rig_opts *o)
 	cfg.ops = &ops;
 	cfg.ctx = h;
 	h->st = net_stack_create(&cfg);
-	ck_assert_ptr_nonnull(h->st);
+	NEED(h->st != NULL);
 	struct net_if_cfg ic = {.name = "eth0",
 	                        .link = o->ether ? NET_LINK_ETHER : NET_LINK_IP,
 	                        .mac = {2, 0, 0, 0, 0, (uint8_t)(i + 1)},
@@ -190,12 +200,12 @@ static void add_host(struct rig *r, int i, const struct rig_opts *o)
 	                        .output = output,
 	                        .ctx = h};
 	h->nif = net_if_add(h->st, &ic);
-	ck_assert_ptr_nonnull(h->nif);
+	NEED(h->nif != NULL);
 	struct net_addr a = addr_v4(0x0a000001u + (uint32_t)i);
-	ck_assert_int_eq(net_if_add_addr(h->nif, &a, 24), 0);
+	NEED((net_if_add_addr(h->nif, &a, 24)) == (0));
 	if (!cfg.no_ipv6 && !(o->if_flags & NET_IF_NO_V6)) {
 		a = ip(i ? "fd00::2" : "fd00::1");
-		ck_assert_int_eq(net_if_add_addr(h->nif, &a, 64), 0);
+		NEED((net_if_add_addr(h->nif, &a, 64)) == (0));
 	}
 }
 
@@ -203,7 +213,7 @@ struct rig *rig_new(const struct rig_opts *o)
 {
 	static const struct rig_opts none;
 	struct rig *r = calloc(1, sizeof(*r));
-	ck_assert_ptr_nonnull(r);
+	NEED(r != NULL);
 	o = o ? o : &none;
 	r->now = 1000 * SEC;
 	r->crafted = o->crafted;
@@ -231,8 +241,8 @@ void rig_free(struct rig *r)
 		if (!r->h[i].st)
 			continue;
 		net_stack_destroy(r->h[i].st);
-		ck_assert_uint_eq(r->h[i].blocks, 0);
-		ck_assert_uint_eq(r->h[i].bytes, 0);
+		NEED((r->h[i].blocks) == (0));
+		NEED((r->h[i].bytes) == (0));
 	}
 	drop_out(r);
 	while (r->wire) {
@@ -313,7 +323,7 @@ void fix_csums(uint8_t *p, uint32_t len)
 void inject_ip(struct rig *r, const void *packet, uint32_t len)
 {
 	struct pkt *p = pkt_from(r->h[0].st, packet, len);
-	ck_assert_ptr_nonnull(p);
+	NEED(p != NULL);
 	net_input(r->h[0].nif, p);
 	net_poll(r->h[0].st);
 }
@@ -322,7 +332,7 @@ void craft(struct rig *r, const struct tseg *s)
 {
 	uint32_t hlen = 20 + ((s->optlen + 3) & ~3u), len = 20 + hlen + s->len;
 	uint8_t *p = calloc(1, len);
-	ck_assert_ptr_nonnull(p);
+	NEED(p != NULL);
 	p[0] = 0x45;
 	p[1] = s->tos;
 	put_be16(p + 2, len);
@@ -357,7 +367,7 @@ static void parse_opts(struct tseg *s)
 			i++;
 			continue;
 		}
-		ck_assert(i + 1 < s->optlen && o[1] >= 2 && i + o[1] <= s->optlen);
+		NEED(i + 1 < s->optlen && o[1] >= 2 && i + o[1] <= s->optlen);
 		if (o[0] == 2)
 			s->mss = get_be16(o + 2);
 		if (o[0] == 3) {
@@ -393,12 +403,10 @@ bool take(struct rig *r, struct tseg *s)
 			continue;
 		}
 		struct net_addr src = addr_v4_wire(p + 12), dst = addr_v4_wire(p + 16);
-		ck_assert_uint_eq(csum_bytes(p, 20), 0);
+		NEED((csum_bytes(p, 20)) == (0));
 		if (!(f->flags & PKT_CSUM_PARTIAL))
-			ck_assert_uint_eq(
-			        csum_fold(csum_add(csum_pseudo(&src, &dst, 6, f->len - 20), t,
-			                           f->len - 20)),
-			        0xffff);
+			NEED((csum_fold(csum_add(csum_pseudo(&src, &dst, 6, f->len - 20), t,
+			                         f->len - 20))) == (0xffff));
 		memset(s, 0, offsetof(struct tseg, copy));
 		memset((uint8_t *)s + offsetof(struct tseg, has_ts), 0,
 		       sizeof(*s) - offsetof(struct tseg, has_ts));
@@ -508,8 +516,8 @@ bool peer_take(struct peer *p, struct tseg *s)
 {
 	if (!take(p->r, s))
 		return false;
-	ck_assert_uint_eq(s->sport, p->dport);
-	ck_assert_uint_eq(s->dport, p->sport);
+	NEED((s->sport) == (p->dport));
+	NEED((s->dport) == (p->sport));
 	if (s->has_ts)
 		p->ts_ecr = s->ts_val;
 	return true;
@@ -528,10 +536,10 @@ void peer_connect(struct peer *p, struct rig *r, const struct peer_opts *o)
 	                   .ts_val = 5000,
 	                   .wnd = o->wnd ? o->wnd : 65535};
 	p->iss = p->seq;
-	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &l), 0);
-	ck_assert_int_eq(net_set(l, NET_SO_REUSEADDR, 1), 0);
-	ck_assert_int_eq(net_bind(l, &any), 0);
-	ck_assert_int_eq(net_listen(l, 5), 0);
+	NEED((net_socket(r->h[0].st, NET_STREAM, &l)) == (0));
+	NEED((net_set(l, NET_SO_REUSEADDR, 1)) == (0));
+	NEED((net_bind(l, &any)) == (0));
+	NEED((net_listen(l, 5)) == (0));
 	memset(&s, 0, offsetof(struct tseg, copy));
 	s.sport = p->sport;
 	s.dport = p->dport;
@@ -546,9 +554,9 @@ void peer_connect(struct peer *p, struct rig *r, const struct peer_opts *o)
 	if (o->ws >= 0)
 		s.optlen += opt_ws(s.opts + s.optlen, (uint8_t)o->ws);
 	craft(r, &s);
-	ck_assert(take(r, &s));
-	ck_assert_uint_eq(s.flags & (SYN | ACK), SYN | ACK);
-	ck_assert_uint_eq(s.ack, p->seq);
+	NEED(take(r, &s));
+	NEED((s.flags & (SYN | ACK)) == (SYN | ACK));
+	NEED((s.ack) == (p->seq));
 	p->irs = s.seq;
 	p->ack = s.seq + 1;
 	p->ts_ecr = s.ts_val;
@@ -556,7 +564,7 @@ void peer_connect(struct peer *p, struct rig *r, const struct peer_opts *o)
 	p->stack_ws = s.ws;
 	rig_run(r, o->rtt_ns);
 	peer_send(p, ACK, NULL, 0);
-	ck_assert_int_eq(net_accept(l, &p->s, NULL), 0);
+	NEED((net_accept(l, &p->s, NULL)) == (0));
 	net_close(l);
 	net_poll(r->h[0].st);
 }

@@ -550,7 +550,7 @@ static unsigned waiting;
 static void count_tw(void *ctx, const struct net_conn *c)
 {
 	(void)ctx;
-	waiting += c->state == TCP_TIME_WAIT;
+	waiting += c->state == NET_TCP_TIME_WAIT;
 }
 
 static unsigned in_time_wait(struct rig *r)
