@@ -84,7 +84,7 @@ bool constraint_holds(const struct policydb *db, const struct constraint *c,
                       const struct context *source, const struct context *target,
                       const struct context *xcontext)
 {
-	bool stack[CEXPR_MAXDEPTH + 1];
+	bool stack[CEXPR_MAXDEPTH + 1] = {false};
 	int sp = -1;
 	for (uint32_t i = 0; i < c->count; i++) {
 		const struct constraint_expr *e = &c->expr[i];

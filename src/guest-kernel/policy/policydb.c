@@ -133,7 +133,7 @@ enum { COND_FALSE, COND_TRUE, COND_UNDEFINED };
 /* The reader made sure that the stack neither under- nor overflows. */
 static uint8_t evaluate(const struct policydb *db, const struct cond *c)
 {
-	bool stack[COND_EXPR_MAXDEPTH + 1];
+	bool stack[COND_EXPR_MAXDEPTH + 1] = {false};
 	int sp = -1;
 	for (uint32_t i = 0; i < c->count; i++) {
 		const struct cond_expr *e = &c->expr[i];

@@ -317,10 +317,10 @@ struct genfs {
 	const struct genfs_path *path; /* longer ones first */
 };
 
-#define ARRAY_OF(type)          \
-	struct {                \
-		uint32_t count; \
-		type *at;       \
+#define ARRAY_OF(type)                                             \
+	struct {                                                   \
+		uint32_t count;                                    \
+		type *at; /* NOLINT(bugprone-macro-parentheses) */ \
 	}
 
 struct policydb {
