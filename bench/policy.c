@@ -58,7 +58,7 @@ static uint32_t rnd(uint32_t below)
 	return (uint32_t)((seed >> 11) % below);
 }
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
 	(void)fprintf(stderr, "bench_policy: %s\n", what);
 	exit(EXIT_FAILURE);
@@ -267,6 +267,7 @@ static void bench_cached(const uint8_t *data, size_t len, unsigned rounds, unsig
 	}
 	(void)snprintf(name, sizeof(name), "from the cache, %u pairs, ns", different);
 	print_row(name, ns, NULL, rounds, 1e3);
+	(void)allowed;
 	policy_destroy(p);
 	free(ns);
 }
