@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "errset.h"
+#include "sized.h"
 #include "vm_priv.h"
 
 _Static_assert(VMM_VFIO_ADDRESS_MAX == HOSTDEV_ADDRESS_BYTES, "one form of addresses");
@@ -29,8 +30,8 @@ vmm_err_t vmm_vfio_add(vmm_vm_t *vm, const vmm_vfio_opts_t *opts)
 	vmm_err_t err = vm_configurable(vm, "vfio");
 	if (err)
 		return err;
-	if (!opts || opts->struct_size != sizeof(*opts))
-		return err_set(ei, VMM_E_INVAL, "struct_size", "must be %zu", sizeof(*opts));
+	if (!sized_opts(opts, sizeof(*opts), ei))
+		return VMM_E_INVAL;
 	if (!opts->address)
 		return err_set(ei, VMM_E_INVAL, "address", "is missing");
 	if (v->count == VMM_VFIO_DEVICES_MAX)
