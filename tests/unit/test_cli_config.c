@@ -333,6 +333,27 @@ START_TEST(later_options_win)
 }
 END_TEST
 
+START_TEST(pci_devices)
+{
+	ck_assert(ARGS("guest.img", "--transport", "pci", "--vfio", "01:00.0",
+	               "--vfio=0000:02:00.1"));
+	ck_assert_int_eq(config.vm.transport, VMM_TRANSPORT_PCI);
+	ck_assert_uint_eq(config.vfio_count, 2);
+	ck_assert_str_eq(config.vfio[1].address, "0000:02:00.1");
+	ck_assert(json("{ \"transport\": \"mmio\", \"vfio\": [ \"03:00.0\" ] }"));
+	ck_assert_int_eq(config.vm.transport, VMM_TRANSPORT_MMIO);
+	ck_assert_str_eq(config.vfio[2].address, "03:00.0");
+	ck_assert(!ARGS("--transport", "usb"));
+	check_problem("--transport", "must be pci or mmio");
+	ck_assert(!ARGS("--vfio"));
+	check_problem("--vfio", "needs a value");
+	for (unsigned i = config.vfio_count; i < VMM_VFIO_DEVICES_MAX; i++)
+		ck_assert(json("{ \"vfio\": \"04:00.0\" }"));
+	ck_assert(!ARGS("--vfio", "05:00.0"));
+	check_problem("--vfio", "more than 16");
+}
+END_TEST
+
 START_TEST(escape_key)
 {
 	struct term t = {0};
@@ -429,6 +450,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_mistake_in_json_is_named, 0,
 	                    sizeof(bad_json) / sizeof(bad_json[0]));
 	tcase_add_test(tc, later_options_win);
+	tcase_add_test(tc, pci_devices);
 	tcase_add_test(tc, escape_key);
 	tcase_add_test(tc, the_shipped_kernel_is_found);
 	tcase_add_test(tc, requests_that_come_at_once);

@@ -225,6 +225,20 @@ START_TEST(a_bar_larger_than_its_window)
 }
 END_TEST
 
+START_TEST(a_full_bus)
+{
+	static const struct pci_func_ops ops;
+	static const struct pci_ids ids;
+	static struct pci_func others[MACHINE_PCI_SLOTS - 1];
+	for (unsigned i = 0; i < MACHINE_PCI_SLOTS - 1; i++) {
+		memset(&others[i], 0, sizeof(others[i]));
+		pci_func_init(&others[i], &ops, "other", &ids);
+		ck_assert_int_eq(pci_bus_add(&pci, &others[i], &ei), VMM_OK);
+	}
+	refused(VMM_E_LIMIT, "more than 32 devices");
+}
+END_TEST
+
 START_TEST(config_space_is_shaped)
 {
 	add_well();
@@ -512,6 +526,7 @@ int main(void)
 	tcase_add_test(tc, headers_of_bridges);
 	tcase_add_test(tc, impossible_bars);
 	tcase_add_test(tc, a_bar_larger_than_its_window);
+	tcase_add_test(tc, a_full_bus);
 	tcase_add_test(tc, config_space_is_shaped);
 	tcase_add_test(tc, the_device_always_decodes);
 	tcase_add_test(tc, only_the_tables_pages_are_trapped);

@@ -259,7 +259,8 @@ vmm_err_t vfio_dev_add(struct vfio_place *place, const struct hostdev *d, int de
 		destroy(&v->f);
 		return err;
 	}
-	*out = v;
-	return devfn < 0 ? pci_bus_add(place->bus, &v->f, ei)
-	                 : pci_bus_add_at(place->bus, &v->f, (uint8_t)devfn, ei);
+	err = devfn < 0 ? pci_bus_add(place->bus, &v->f, ei)
+	                : pci_bus_add_at(place->bus, &v->f, (uint8_t)devfn, ei);
+	*out = err ? NULL : v;
+	return err;
 }

@@ -492,6 +492,7 @@ vmm_err_t vpci_add(struct pci_bus *bus, struct msi_routes *routes, struct vdev *
 		return err;
 	}
 	vd->transport_ctx = p;
-	*out = p;
-	return pci_bus_add(bus, &p->f, ei);
+	err = pci_bus_add(bus, &p->f, ei);
+	*out = err ? NULL : p;
+	return err;
 }

@@ -121,15 +121,9 @@ bool vec_reserve(struct vec *v, uint32_t count)
 	return true;
 }
 
-void *vec_push(struct vec *v)
+bool vec_grow(struct vec *v)
 {
-	if (v->count == v->capacity) {
-		if (v->capacity > UINT32_MAX / 2)
-			return NULL;
-		if (!vec_reserve(v, v->capacity ? v->capacity * 2 : 64))
-			return NULL;
-	}
-	return v->data + (size_t)v->count++ * v->size;
+	return v->capacity <= UINT32_MAX / 2 && vec_reserve(v, v->capacity ? v->capacity * 2 : 64);
 }
 
 /* -- text -- */

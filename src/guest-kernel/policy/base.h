@@ -74,8 +74,14 @@ struct vec {
 
 void vec_init(struct vec *v, struct arena *budget, uint32_t size);
 void vec_fini(struct vec *v);
+bool vec_grow(struct vec *v);
 /* Room for one more at the end, or NULL. */
-void *vec_push(struct vec *v);
+static inline void *vec_push(struct vec *v)
+{
+	if (v->count == v->capacity && !vec_grow(v))
+		return NULL;
+	return v->data + (size_t)v->count++ * v->size;
+}
 /* Room for COUNT elements in all, so that vec_push does not move them. */
 bool vec_reserve(struct vec *v, uint32_t count);
 

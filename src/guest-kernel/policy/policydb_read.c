@@ -37,38 +37,32 @@ policy_status_t reader_nomem(struct reader *r)
 
 /* -- numbers: little endian -- */
 
-static const uint8_t *take(struct reader *r, size_t len)
+const uint8_t *reader_short(struct reader *r, size_t len)
 {
-	if (!reader_ok(r))
-		return NULL;
-	if (len > r->len - r->at) {
+	if (reader_ok(r))
 		reader_fail(r, "the file ends here: %u more bytes are needed, %u are left",
 		            (unsigned)len, (unsigned)(r->len - r->at));
-		return NULL;
-	}
-	const uint8_t *p = r->data + r->at;
-	r->at += len;
-	return p;
+	return NULL;
 }
 
 uint8_t read_u8(struct reader *r)
 {
-	const uint8_t *p = take(r, 1);
+	const uint8_t *p = read_take(r, 1);
 	return p ? *p : 0;
 }
 
 uint16_t read_u16(struct reader *r)
 {
-	const uint8_t *p = take(r, 2);
-	return p ? (uint16_t)(p[0] | p[1] << 8) : 0;
+	const uint8_t *p = read_take(r, 2);
+	if (!p)
+		return 0;
+	return (uint16_t)(p[0] | p[1] << 8);
 }
 
 uint32_t read_u32(struct reader *r)
 {
-	const uint8_t *p = take(r, 4);
-	return p ? (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-	                       (uint32_t)p[3] << 24
-	         : 0;
+	const uint8_t *p = read_take(r, 4);
+	return p ? get_le32(p) : 0;
 }
 
 uint64_t read_u64(struct reader *r)
@@ -79,7 +73,7 @@ uint64_t read_u64(struct reader *r)
 
 void read_bytes(struct reader *r, void *to, size_t len)
 {
-	const uint8_t *p = take(r, len);
+	const uint8_t *p = read_take(r, len);
 	if (p)
 		__builtin_memcpy(to, p, len);
 	else
@@ -103,7 +97,7 @@ static const char *read_text(struct reader *r, uint32_t len, uint8_t least)
 {
 	if (reader_ok(r) && len == 0)
 		reader_fail(r, "a name is empty");
-	const uint8_t *p = take(r, len);
+	const uint8_t *p = read_take(r, len);
 	if (!p)
 		return NULL;
 	for (uint32_t i = 0; i < len; i++)
@@ -238,7 +232,7 @@ const struct set *read_set(struct reader *r, uint32_t limit)
 		reader_fail(r, "a bit map of %u bits in %u words is impossible", highbit, count);
 		return r->db->empty;
 	}
-	const uint8_t *p = take(r, (size_t)count * 12);
+	const uint8_t *p = read_take(r, (size_t)count * 12);
 	if (!p || !check_nodes(r, p, count, highbit))
 		return r->db->empty;
 	uint64_t last;
@@ -387,6 +381,7 @@ policy_status_t policydb_load(const struct policy_mem *mem, const void *data, si
 	struct reader r = {.data = data, .len = len, .db = db, .err = err, .part = "policy"};
 	vec_init(&r.intern_slots, &db->arena, sizeof(*r.intern));
 	vec_init(&r.rules, &db->arena, sizeof(struct raw_rule));
+	vec_init(&r.cond_parts, &db->arena, sizeof(struct cond_part));
 	vec_init(&r.xperms, &db->arena, sizeof(struct xperms));
 	db->empty = arena_alloc(&db->arena, sizeof(*db->empty));
 	if (db->empty)
@@ -394,6 +389,7 @@ policy_status_t policydb_load(const struct policy_mem *mem, const void *data, si
 	else
 		(void)reader_nomem(&r);
 	vec_fini(&r.rules);
+	vec_fini(&r.cond_parts);
 	vec_fini(&r.xperms);
 	vec_fini(&r.intern_slots);
 	if (reader_ok(&r)) {

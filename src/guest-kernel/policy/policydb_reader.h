@@ -19,13 +19,18 @@ struct reader {
 	const struct set **intern;
 	uint32_t intern_count, intern_mask;
 	struct vec intern_slots;
-	struct vec rules; /* struct raw_rule */
+	struct vec rules;      /* struct raw_rule */
+	struct vec cond_parts; /* struct cond_part */
 	struct vec xperms;
 };
 
 /* A rule before it is sorted into its table. */
 struct raw_rule {
 	uint16_t source, tclass, target, specified;
+	uint32_t data; /* of a conditional rule: an index into cond_parts */
+};
+
+struct cond_part {
 	uint32_t data;
 	uint32_t cond;
 };
@@ -37,6 +42,21 @@ static inline bool reader_ok(const struct reader *r)
 	return r->status == POLICY_OK;
 }
 
+/* NULL, for what is beyond the end or after a failure. */
+const uint8_t *reader_short(struct reader *r, size_t len);
+/* The next LEN bytes in place, or NULL. */
+static inline const uint8_t *read_take(struct reader *r, size_t len)
+{
+	if (!reader_ok(r) || len > r->len - r->at)
+		return reader_short(r, len);
+	const uint8_t *p = r->data + r->at;
+	r->at += len;
+	return p;
+}
+static inline uint32_t get_le32(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 uint8_t read_u8(struct reader *r);
 uint16_t read_u16(struct reader *r);
 uint32_t read_u32(struct reader *r);

@@ -37,47 +37,83 @@ static bool one_kind(uint32_t specified)
 	       !(specified & (uint32_t) ~(AVTAB_AV | AVTAB_TYPE | AVTAB_XPERMS));
 }
 
-static void read_rule(struct reader *r, uint32_t cond)
+static uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)((unsigned)p[0] | (unsigned)p[1] << 8);
+}
+
+/* The fast half of reader_check: there are many rules. */
+static bool exists(const struct symtab *s, uint32_t value)
+{
+	return value <= s->nprim && s->name[value];
+}
+
+static bool check_rule(struct reader *r, const struct raw_rule *rule, uint32_t cond)
 {
 	const struct policydb *db = r->db;
-	struct raw_rule rule = {.cond = cond};
-	rule.source = read_u16(r);
-	rule.target = read_u16(r);
-	rule.tclass = read_u16(r);
-	rule.specified = read_u16(r) & 0x7fff; /* the top bit is of the writer's memory */
-	if (reader_ok(r) && !one_kind(rule.specified))
-		reader_fail(r, "a rule is of the unknown kind 0x%x", rule.specified);
-	if (!reader_check(r, &db->types, rule.source, "type") ||
-	    !reader_check(r, &db->types, rule.target, "type") ||
-	    !reader_check(r, &db->classes, rule.tclass, "class"))
-		return;
-	if (rule.specified & AVTAB_XPERMS) {
-		if (cond != UNCONDITIONAL)
-			reader_fail(r, "a conditional has extended permissions");
-		rule.data = read_xperms(r);
-	} else {
-		rule.data = read_u32(r);
-	}
-	if (rule.specified & AVTAB_TYPE)
-		(void)reader_check(r, &db->types, rule.data, "type");
-	if (!reader_ok(r))
-		return;
-	struct raw_rule *to = vec_push(&r->rules);
-	if (to)
-		*to = rule;
-	else
+	if (!one_kind(rule->specified))
+		reader_fail(r, "a rule is of the unknown kind 0x%x", rule->specified);
+	if (!exists(&db->types, rule->source) || !exists(&db->types, rule->target) ||
+	    !exists(&db->classes, rule->tclass))
+		reader_fail(r, "a rule is about types %u and %u (they go to %u), class %u (to %u)",
+		            rule->source, rule->target, db->types.nprim, rule->tclass,
+		            db->classes.nprim);
+	if ((rule->specified & AVTAB_XPERMS) && cond != UNCONDITIONAL)
+		reader_fail(r, "a conditional has extended permissions");
+	return reader_ok(r);
+}
+
+/* A conditional rule's data and conditional stand aside, so that what is sorted is small. */
+static void put_aside(struct reader *r, struct raw_rule *rule, uint32_t cond)
+{
+	struct cond_part *part = vec_push(&r->cond_parts);
+	if (!part) {
 		reader_nomem(r);
+		return;
+	}
+	*part = (struct cond_part){.data = rule->data, .cond = cond};
+	rule->data = r->cond_parts.count - 1;
+}
+
+static void read_rule(struct reader *r, uint32_t cond)
+{
+	const uint8_t *p = read_take(r, 8);
+	struct raw_rule *rule = p ? vec_push(&r->rules) : NULL;
+	if (!rule) {
+		if (p)
+			reader_nomem(r);
+		return;
+	}
+	rule->source = get16(p);
+	rule->target = get16(p + 2);
+	rule->tclass = get16(p + 4);
+	rule->specified = get16(p + 6) & 0x7fff; /* the top bit is of the writer's memory */
+	if (!check_rule(r, rule, cond))
+		return;
+	if (rule->specified & AVTAB_XPERMS) {
+		rule->data = read_xperms(r);
+	} else {
+		p = read_take(r, 4);
+		rule->data = p ? get_le32(p) : 0;
+	}
+	if (rule->specified & AVTAB_TYPE)
+		(void)reader_check(r, &r->db->types, rule->data, "type");
+	if (cond != UNCONDITIONAL)
+		put_aside(r, rule, cond);
 }
 
 /* -- sorting -- */
 
-static uint32_t digit(const struct raw_rule *rule, unsigned pass)
+static inline __attribute__((always_inline)) uint32_t digit(const struct raw_rule *rule,
+                                                            unsigned pass)
 {
 	return pass == 0 ? rule->target : pass == 1 ? rule->tclass : rule->source;
 }
 
-static void counting_pass(const struct raw_rule *from, struct raw_rule *to, uint32_t count,
-                          unsigned pass, uint32_t *start, uint32_t values)
+static inline __attribute__((always_inline)) void counting_pass(const struct raw_rule *from,
+                                                                struct raw_rule *to, uint32_t count,
+                                                                unsigned pass, uint32_t *start,
+                                                                uint32_t values)
 {
 	__builtin_memset(start, 0, ((size_t)values + 2) * sizeof(*start));
 	for (uint32_t i = 0; i < count; i++)
@@ -122,7 +158,7 @@ static bool same_group(const struct raw_rule *a, const struct raw_rule *b)
 }
 
 static void fill_table(struct te_table *t, const struct raw_rule *rule, uint32_t count,
-                       uint32_t types)
+                       uint32_t types, const struct cond_part *parts)
 {
 	uint32_t g = 0;
 	uint32_t source = 0; /* the sources up to it have their first group */
@@ -135,8 +171,10 @@ static void fill_table(struct te_table *t, const struct raw_rule *rule, uint32_t
 		t->rule[i] = (struct te_rule){.target = rule[i].target,
 		                              .specified = rule[i].specified,
 		                              .data = rule[i].data};
-		if (t->cond)
-			t->cond[i] = rule[i].cond;
+		if (t->cond) {
+			t->rule[i].data = parts[rule[i].data].data;
+			t->cond[i] = parts[rule[i].data].cond;
+		}
 	}
 	while (source <= types + 1)
 		t->source[source++] = g;
@@ -163,8 +201,10 @@ static void build_table(struct reader *r, struct te_table *t, bool conditional)
 		reader_nomem(r);
 		return;
 	}
-	fill_table(t, rule, count, types);
+	fill_table(t, rule, count, types,
+	           (const struct cond_part *)(const void *)r->cond_parts.data);
 	vec_fini(&r->rules);
+	vec_fini(&r->cond_parts);
 }
 
 /* -- unconditional rules -- */

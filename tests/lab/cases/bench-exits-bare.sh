@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034
+# shellcheck shell=sh disable=SC2034,SC2015
 # What vmm bench exits measures is what a bare KVM program measures, plus the way through a VMM: the
 # same guest instruction, in turn in the same machine, least of many. KVM's half of an exit is so
 # cheap here, beside instructions that are emulated, that libvmm's (signal mask, second thread, bus)

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034
+# shellcheck shell=sh disable=SC2034,SC2015
 # A profiled guest, in the deterministic lab: the profile costs an exit at most 2 %, it has every exit
 # that the VMM counted, and the cost model reads it.
 

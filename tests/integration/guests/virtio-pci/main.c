@@ -300,10 +300,10 @@ static void test_abuse(void)
 	check_eq("read-only fields stay", mmio_read32(ecam(0)), 0x10441af4);
 	set_msix(0);
 	check("works after all ones", works());
-	for (unsigned size_less = 0; size_less < 0x8000; size_less += 61) {
-		mmio_write8(bar + size_less, 0xa5);
-		mmio_write16(bar + size_less, 0xa5a5);
-		(void)mmio_read64(bar + size_less);
+	for (unsigned at = 0; at < 0x8000; at += 7) {
+		mmio_write8(bar + at, 0xa5);
+		mmio_write16(bar + at, 0xa5a5);
+		(void)mmio_read64(bar + at);
 	}
 	check("works after accesses of any width", works());
 	for (unsigned i = 0; i < 64; i++)

@@ -1,0 +1,272 @@
+/*
+ * Reassembly of both families (RFC 791, 3.2; RFC 8200, 4.5; RFC 5722). Overlaps are never merged:
+ * an exact duplicate is ignored, any other overlap drops the datagram with all its fragments.
+ * Memory, fragments per datagram and time are bounded.
+ */
+#include "net/stack/priv.h"
+
+#define FRAG_LIFE_NS (30 * NS_PER_SEC) /* as Linux; RFC 8200 says 60 s at most */
+#define FRAG_MAX     64u               /* fragments of one datagram: 64 KiB in 1 KiB pieces */
+#define DATAGRAM_MAX 65535u
+
+struct piece {
+	struct piece *next;
+	struct pkt *p; /* the data only */
+	uint32_t off;
+};
+
+struct reass {
+	struct reass *next;
+	struct net_if *nif;
+	struct net_addr src, dst;
+	uint32_t id;
+	uint8_t proto;
+	bool poisoned; /* an overlap was seen: swallow the rest */
+	bool v4, have_first;
+	uint32_t end; /* known once the last fragment is there; 0 before */
+	uint32_t count, bytes, mem;
+	uint32_t hdr_len, next_at;
+	uint8_t next_header, ecn_seen;
+	uint8_t hdr[PKT_ROOM];
+	struct piece *pieces; /* by offset */
+	struct timer timer;
+};
+
+static void drop_pieces(struct reass *r)
+{
+	struct net_stack *st = r->nif->st;
+	while (r->pieces) {
+		struct piece *x = r->pieces;
+		r->pieces = x->next;
+		pkt_free(x->p);
+		mem_free(st, x, sizeof(*x));
+		st->stats.frag_drop++;
+	}
+	st->frag_mem -= r->mem;
+	r->mem = 0;
+}
+
+static void reass_free(struct reass *r)
+{
+	struct net_stack *st = r->nif->st;
+	timer_stop(&st->timers, &r->timer);
+	drop_pieces(r);
+	for (struct reass **at = &st->reass; *at; at = &(*at)->next)
+		if (*at == r) {
+			*at = r->next;
+			break;
+		}
+	st->frag_mem -= (uint32_t)sizeof(*r);
+	mem_free(st, r, sizeof(*r));
+}
+
+static void reass_timer(struct timer *t, uint64_t now)
+{
+	struct reass *r = container_of(t, struct reass, timer);
+	(void)now;
+	/* RFC 792 and 4443: say so only if the first fragment is there. */
+	if (r->have_first && !r->poisoned && r->pieces) {
+		struct ip_meta m = {.src = r->src,
+		                    .dst = r->dst,
+		                    .nif = r->nif,
+		                    .proto = r->proto,
+		                    .v4 = r->v4};
+		struct pkt *p = pkt_clone(r->pieces->p, PKT_ROOM);
+		if (p && r->hdr_len <= p->head) {
+			mem_copy(pkt_push(p, r->hdr_len), r->hdr, r->hdr_len);
+			icmp_error(p, &m, r->v4 ? ICMP_TIME : ICMP6_TIME, 1, 0);
+		}
+		if (p)
+			pkt_free(p);
+	}
+	reass_free(r);
+}
+
+static struct reass *find(struct net_if *nif, const struct ip_meta *m, const struct frag_info *f)
+{
+	struct reass *r = nif->st->reass;
+	while (r && !(r->id == f->id && r->nif == nif && addr_eq(&r->src, &m->src) &&
+	              addr_eq(&r->dst, &m->dst) && (!m->v4 || r->proto == m->proto)))
+		r = r->next;
+	return r;
+}
+
+/* Make room for BYTES by forgetting the oldest datagrams; they are at the end of the list. */
+static bool make_room(struct net_stack *st, uint32_t bytes, const struct reass *keep)
+{
+	while (st->frag_mem + bytes > st->cfg.frag_mem_max) {
+		struct reass *oldest = NULL;
+		for (struct reass *r = st->reass; r; r = r->next)
+			if (r != keep)
+				oldest = r;
+		if (!oldest)
+			return false;
+		reass_free(oldest);
+	}
+	return true;
+}
+
+static struct reass *create(struct net_if *nif, const struct ip_meta *m, const struct frag_info *f)
+{
+	struct net_stack *st = nif->st;
+	if (!make_room(st, sizeof(struct reass), NULL))
+		return NULL;
+	struct reass *r = mem_zalloc(st, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->nif = nif;
+	r->src = m->src;
+	r->dst = m->dst;
+	r->id = f->id;
+	r->proto = m->proto;
+	r->v4 = m->v4;
+	r->next = st->reass;
+	st->reass = r;
+	r->timer.fire = reass_timer;
+	st->frag_mem += (uint32_t)sizeof(*r);
+	timer_arm(st, &r->timer, st->now + FRAG_LIFE_NS);
+	return r;
+}
+
+static void poison(struct reass *r)
+{
+	drop_pieces(r);
+	r->poisoned = true;
+}
+
+enum place { PLACED, DUPLICATE, REFUSED };
+
+/* Put [off, off + len) in its place among the pieces. */
+static enum place place(struct reass *r, struct pkt *data, uint32_t off)
+{
+	struct net_stack *st = r->nif->st;
+	uint32_t end = off + data->len;
+	struct piece **at = &r->pieces;
+	while (*at && (*at)->off < off) {
+		if ((*at)->off + (*at)->p->len > off)
+			return REFUSED;
+		at = &(*at)->next;
+	}
+	if (*at && (*at)->off == off && (*at)->p->len == data->len)
+		return DUPLICATE;
+	if (*at && (*at)->off < end)
+		return REFUSED;
+	struct piece *x = mem_alloc(st, sizeof(*x));
+	if (!x)
+		return DUPLICATE; /* the sender may try again */
+	*x = (struct piece){*at, data, off};
+	*at = x;
+	return PLACED;
+}
+
+/* Length, end and number: what contradicts what is known already drops the datagram. */
+static bool consistent(struct reass *r, const struct frag_info *f, uint32_t len)
+{
+	uint32_t end = f->off + len;
+	if (len == 0 || (f->more && len % 8) || end > DATAGRAM_MAX - f->hdr_len ||
+	    r->count >= FRAG_MAX)
+		return false;
+	if (!f->more) {
+		if (r->end && r->end != end)
+			return false;
+		for (const struct piece *x = r->pieces; x; x = x->next)
+			if (x->off + x->p->len > end)
+				return false;
+		r->end = end;
+	}
+	return !r->end || end <= r->end;
+}
+
+/* All is there: one packet of the first fragment's header and the data. */
+static struct pkt *join(struct reass *r)
+{
+	struct net_stack *st = r->nif->st;
+	uint32_t hdr_len = r->v4 ? IP4_HLEN : r->hdr_len; /* IPv4 options have been looked at */
+	struct pkt *p = pkt_alloc(st, PKT_ROOM);
+	struct net_buf *b = net_buf_alloc(st, r->end);
+	if (!p || !b) {
+		if (p)
+			pkt_free(p);
+		if (b)
+			net_buf_unref(st, b);
+		return NULL;
+	}
+	for (const struct piece *x = r->pieces; x; x = x->next)
+		(void)pkt_read(x->p, 0, b->data + x->off, x->p->len);
+	(void)pkt_add(p, b, 0, r->end);
+	net_buf_unref(st, b);
+	uint8_t *h = pkt_push(p, hdr_len);
+	mem_copy(h, r->hdr, hdr_len);
+	p->nif = r->nif;
+	if (r->v4) {
+		h[0] = 0x45;
+		put_be16(h + IP4_TOTLEN, p->len);
+		put_be16(h + IP4_FRAG, 0);
+	} else {
+		h[r->next_at] = r->next_header;
+		put_be16(h + IP6_PLEN, p->len - IP6_HLEN);
+	}
+	st->stats.frag_ok++;
+	return p;
+}
+
+/* RFC 3168, 5.3: one mark marks the whole; a mixture of marked and not-capable is dropped. */
+static bool ecn_ok(const struct reass *r)
+{
+	return !((r->ecn_seen & 1 << ECN_CE) && (r->ecn_seen & 1));
+}
+
+struct pkt *frag_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m,
+                       const struct frag_info *f)
+{
+	struct net_stack *st = nif->st;
+	st->stats.frag_in++;
+	struct reass *r = find(nif, m, f);
+	if (!r)
+		r = create(nif, m, f);
+	if (!r || r->poisoned || f->hdr_len > sizeof(r->hdr)) {
+		pkt_free(p);
+		return NULL;
+	}
+	if (f->off == 0 && !r->have_first) {
+		(void)pkt_read(p, 0, r->hdr, f->hdr_len);
+		r->hdr_len = f->hdr_len;
+		r->next_header = f->next;
+		r->next_at = f->next_at;
+		r->have_first = true;
+	}
+	pkt_trim_front(p, f->data_off);
+	uint32_t mem = p->len + (uint32_t)(sizeof(struct pkt) + sizeof(struct piece));
+	enum place how = REFUSED;
+	if (consistent(r, f, p->len)) {
+		if (make_room(st, mem, r))
+			how = place(r, p, f->off);
+		else
+			how = DUPLICATE;
+	}
+	if (how != PLACED) {
+		pkt_free(p);
+		if (how == REFUSED)
+			poison(r);
+		return NULL;
+	}
+	r->count++;
+	r->bytes += p->len;
+	r->mem += mem;
+	r->ecn_seen |= (uint8_t)(1 << (m->tos & ECN_MASK));
+	st->frag_mem += mem;
+	if (!r->end || r->bytes != r->end || !r->have_first)
+		return NULL;
+	struct pkt *whole = ecn_ok(r) ? join(r) : NULL;
+	reass_free(r);
+	return whole;
+}
+
+void frag_flush(struct net_stack *st, const struct net_if *nif)
+{
+	for (struct reass *r = st->reass, *next; r; r = next) {
+		next = r->next;
+		if (!nif || r->nif == nif)
+			reass_free(r);
+	}
+}

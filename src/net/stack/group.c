@@ -1,0 +1,150 @@
+/* Membership reports: IGMPv3 (RFC 3376) and MLDv2 (RFC 3810), groups with no source filter. */
+#include "net/stack/priv.h"
+
+#define TO_EXCLUDE 4u
+#define TO_INCLUDE 3u
+#define IS_EXCLUDE 2u
+#define ROBUSTNESS 2u
+
+/* A report of one record about A. */
+static void report(struct net_if *nif, const struct net_addr *a, unsigned record)
+{
+	bool v4 = addr_is_v4(a);
+	unsigned alen = v4 ? 4 : 16;
+	if (nif->cfg.link != NET_LINK_ETHER || !nif->up)
+		return;
+	struct pkt *p = pkt_alloc(nif->st, PKT_ROOM);
+	if (!p)
+		return;
+	uint8_t *h = pkt_push(p, 8 + 4 + alen);
+	mem_set(h, 0, 12);
+	h[0] = v4 ? 0x22 : ICMP6_MLD2;
+	h[7] = 1;
+	h[8] = (uint8_t)record;
+	mem_copy(h + 12, a->b + 16 - alen, alen);
+	/* With the router alert option (RFC 3376, 4; RFC 3810, 5). */
+	if (v4) {
+		put_be16(h + 2, csum_bytes(h, 16));
+		struct ip_tx tx = {.dst = addr_v4(0xe0000016), .proto = PROTO_IGMP, .ttl = 1};
+		if (!route_source(nif->st, nif, &tx.dst, &tx.src))
+			tx.src = addr_v4(0);
+		uint8_t *o = pkt_push(p, 4);
+		put_be32(o, 0x94040000);
+		h = ip4_push(p, &tx, 0);
+		h[0] = 0x46;
+		put_be16(h + IP4_CSUM, 0);
+		put_be16(h + IP4_CSUM, csum_bytes(h, IP4_HLEN + 4));
+		if_output(nif, p, &tx.dst);
+		return;
+	}
+	struct net_addr dst = {.b = {0xff, 2, [15] = 0x16}}, src = {.q = {0, 0}};
+	for (unsigned i = 0; i < IF_ADDR_MAX; i++)
+		if (nif->addr[i].used && nif->addr[i].state == ADDR_OK &&
+		    !addr_is_v4(&nif->addr[i].addr) && addr_is_linklocal(&nif->addr[i].addr))
+			src = nif->addr[i].addr;
+	put_be16(h + 2, (uint16_t)~csum_fold((uint64_t)csum_pseudo(&src, &dst, PROTO_ICMP6, 28) +
+	                                     pkt_sum(p, 0)));
+	uint8_t *o = pkt_push(p, 8);
+	static const uint8_t alert[8] = {PROTO_ICMP6, 0, 5, 2, 0, 0, 1, 0};
+	mem_copy(o, alert, 8);
+	struct ip_tx tx = {.src = src,
+	                   .dst = dst,
+	                   .nif = nif,
+	                   .next_hop = dst,
+	                   .routed = true,
+	                   .forge = true,
+	                   .proto = PROTO_HOPOPTS,
+	                   .ttl = 1};
+	(void)ip_send(nif->st, p, &tx);
+}
+
+static bool silent(const struct net_addr *a)
+{
+	/* All hosts and all nodes are never reported. */
+	return addr_is_v4(a) ? addr_to_v4(a) == 0xe0000001u : (a->b[1] & 0xf) < 2;
+}
+
+static void schedule(struct net_if *nif, uint32_t max_ms)
+{
+	uint64_t at = nif->st->now + stack_random(nif->st) % (max_ms + 1) * NS_PER_MS;
+	if (!nif->mc_timer.armed || nif->mc_timer.when_ns > at)
+		timer_arm(nif->st, &nif->mc_timer, at);
+}
+
+int group_join(struct net_if *nif, const struct net_addr *a)
+{
+	struct if_group *slot = NULL;
+	for (unsigned i = 0; i < IF_GROUP_MAX; i++) {
+		struct if_group *g = &nif->group[i];
+		if (g->refs && addr_eq(&g->addr, a)) {
+			g->refs++;
+			return 0;
+		}
+		if (!g->refs && !slot)
+			slot = g;
+	}
+	if (!slot)
+		return -NET_ENOBUFS;
+	*slot = (struct if_group){.addr = *a, .refs = 1, .reports = ROBUSTNESS - 1};
+	if (!silent(a)) {
+		report(nif, a, TO_EXCLUDE);
+		schedule(nif, 1000);
+	}
+	return 0;
+}
+
+void group_leave(struct net_if *nif, const struct net_addr *a)
+{
+	for (unsigned i = 0; i < IF_GROUP_MAX; i++) {
+		struct if_group *g = &nif->group[i];
+		if (g->refs && addr_eq(&g->addr, a) && --g->refs == 0 && !silent(a))
+			report(nif, a, TO_INCLUDE);
+	}
+}
+
+void group_timer(struct net_if *nif, uint64_t now)
+{
+	bool more = false;
+	(void)now;
+	for (unsigned i = 0; i < IF_GROUP_MAX; i++) {
+		struct if_group *g = &nif->group[i];
+		if (!g->refs || !g->reports || silent(&g->addr))
+			continue;
+		report(nif, &g->addr, IS_EXCLUDE);
+		more |= --g->reports > 0;
+	}
+	if (more)
+		schedule(nif, 1000);
+}
+
+/* Each group that is asked for is reported again after a while. */
+static void queried(struct net_if *nif, const struct net_addr *which, bool v4, uint32_t max_ms)
+{
+	for (unsigned i = 0; i < IF_GROUP_MAX; i++) {
+		struct if_group *g = &nif->group[i];
+		if (g->refs && addr_is_v4(&g->addr) == v4 &&
+		    (addr_is_any(which) || addr_eq(which, &g->addr)))
+			g->reports = g->reports ? g->reports : 1;
+	}
+	schedule(nif, max_ms);
+}
+
+void igmp_input(struct pkt *p, const struct ip_meta *m)
+{
+	uint8_t h[8];
+	if (pkt_read(p, m->l4_off, h, 8) && pkt_sum(p, m->l4_off) == 0xffff && h[0] == 0x11 &&
+	    m->group) {
+		struct net_addr which = addr_v4_wire(h + 4);
+		queried(m->nif, &which, true, min_u32(h[1] * 100u, 10000));
+	}
+	pkt_free(p);
+}
+
+void mld_query(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
+{
+	uint8_t h[24];
+	if (!pkt_read(p, m->l4_off, h, 24) || !addr_is_linklocal(&m->src) || m->ttl != 1)
+		return;
+	struct net_addr which = addr_v6_wire(h + 8);
+	queried(nif, &which, false, min_u32(get_be16(h + 4), 10000));
+}

@@ -1,0 +1,306 @@
+/* ICMP (RFC 792, RFC 1122, 3.2.2) and ICMPv6 (RFC 4443): echo, errors sent and errors received. */
+#include "net/stack/priv.h"
+
+#define ERRORS_PER_SECOND 1000u /* as Linux's icmp_msgs_per_sec and icmp_msgs_burst */
+#define ERRORS_BURST      50u
+#define QUOTE4_MAX        (576u - IP4_HLEN - ICMP_HLEN) /* RFC 1812, 4.3.2.3 */
+#define QUOTE6_MAX        (IP6_MIN_MTU - IP6_HLEN - ICMP_HLEN)
+
+/* P begins with the ICMP header; the checksum is filled in here. */
+static int send_icmp(struct net_stack *st, struct pkt *p, const struct ip_tx *tx)
+{
+	uint8_t *h = p->room + p->head;
+	put_be16(h + 2, 0);
+	uint32_t sum = pkt_sum(p, 0);
+	if (tx->proto == PROTO_ICMP6)
+		sum += csum_pseudo(&tx->src, &tx->dst, PROTO_ICMP6, p->len);
+	put_be16(h + 2, (uint16_t)~csum_fold(sum));
+	st->stats.icmp_out++;
+	return ip_send(st, p, tx);
+}
+
+int icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
+               const struct net_addr *dst, unsigned hops)
+{
+	struct ip_tx tx = {.src = *src,
+	                   .dst = *dst,
+	                   .nif = nif,
+	                   .next_hop = *dst,
+	                   .routed = true,
+	                   .forge = true,
+	                   .proto = PROTO_ICMP6,
+	                   .ttl = (uint8_t)hops};
+	return send_icmp(nif->st, p, &tx);
+}
+
+int icmp_echo(struct net_stack *st, struct pkt *p, const struct ip_tx *tx, unsigned type,
+              uint16_t id, uint16_t seq)
+{
+	uint8_t *h = pkt_push(p, ICMP_HLEN);
+	h[0] = (uint8_t)type;
+	h[1] = 0;
+	put_be16(h + 4, id);
+	put_be16(h + 6, seq);
+	return send_icmp(st, p, tx);
+}
+
+int net_echo_reply(struct net_if *nif, const struct net_addr *src, const struct net_addr *dst,
+                   uint16_t id, uint16_t seq, const void *data, uint32_t len)
+{
+	bool v4 = addr_is_v4(dst);
+	stack_now(nif->st);
+	struct pkt *p = pkt_from(nif->st, data, len);
+	if (!p)
+		return -NET_ENOMEM;
+	struct ip_tx tx = {.src = *src,
+	                   .dst = *dst,
+	                   .nif = nif,
+	                   .forge = true,
+	                   .proto = v4 ? PROTO_ICMP : PROTO_ICMP6};
+	return icmp_echo(nif->st, p, &tx, v4 ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY, id, seq);
+}
+
+/* ---- errors that we send ---- */
+
+static bool is_icmp_error(const struct pkt *p, const struct ip_meta *m)
+{
+	uint8_t type;
+	if (m->proto != (m->v4 ? PROTO_ICMP : PROTO_ICMP6))
+		return false;
+	if (!pkt_read(p, m->l4_off, &type, 1))
+		return true;
+	return m->v4 ? type != ICMP_ECHO && type != ICMP_ECHO_REPLY : type < 128;
+}
+
+/* RFC 1122, 3.2.2 and RFC 4443, 2.4 (e). */
+static bool may_complain(const struct pkt *p, const struct ip_meta *m, unsigned type, unsigned code)
+{
+	bool v6_group_ok = !m->v4 && (type == ICMP6_TOOBIG || (type == ICMP6_PARAM && code == 2));
+	if (is_icmp_error(p, m) || addr_is_any(&m->src) || addr_is_mcast(&m->src))
+		return false;
+	return !(m->group || (p->flags & PKT_BCAST)) || v6_group_ok;
+}
+
+void icmp_error(struct pkt *p, const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg)
+{
+	struct net_stack *st = m->nif->st;
+	if (!may_complain(p, m, type, code))
+		return;
+	if (!bucket_take(&st->icmp_bucket, st->now, ERRORS_PER_SECOND, ERRORS_BURST)) {
+		st->stats.icmp_limited++;
+		return;
+	}
+	struct ip_tx tx = {.dst = m->src, .proto = m->v4 ? PROTO_ICMP : PROTO_ICMP6};
+	struct hop hop;
+	if (addr_is_linklocal(&m->src) || (m->nif->cfg.flags & NET_IF_ANY_ADDR))
+		tx.nif = m->nif;
+	if (!route_lookup(st, &m->src, tx.nif, &hop))
+		return;
+	tx.nif = hop.nif;
+	tx.next_hop = hop.next_hop;
+	tx.routed = true;
+	if (if_of_addr(st, &m->dst) ||
+	    (m->nif->cfg.flags & NET_IF_ANY_ADDR && !m->group && !addr_is_any(&m->dst)))
+		tx.src = m->dst;
+	else if (!route_source(st, hop.nif, &m->src, &tx.src))
+		return;
+	uint32_t quote = min_u32(p->len, m->v4 ? QUOTE4_MAX : QUOTE6_MAX);
+	uint8_t copy[QUOTE6_MAX];
+	if (!pkt_read(p, 0, copy, quote))
+		return;
+	struct pkt *e = pkt_from(st, copy, quote);
+	if (!e)
+		return;
+	uint8_t *h = pkt_push(e, ICMP_HLEN);
+	h[0] = (uint8_t)type;
+	h[1] = (uint8_t)code;
+	put_be32(h + 4, arg);
+	(void)send_icmp(st, e, &tx);
+}
+
+/* ---- errors that we receive ---- */
+
+/* RFC 1191, 7.1: a router that says no MTU; the next plateau below the packet's length. */
+static uint32_t plateau_below(uint32_t len)
+{
+	static const uint16_t plateau[] = {32000, 17914, 8166, 4352, 2002, 1492, 1006, 576};
+	for (unsigned i = 0; i < sizeof(plateau) / sizeof(plateau[0]); i++)
+		if (plateau[i] < len)
+			return plateau[i];
+	return 576;
+}
+
+static void classify4(struct icmp_err *e, unsigned type, unsigned code, const uint8_t *h,
+                      uint32_t quoted_len)
+{
+	static const uint8_t unreach[16] = {
+	        NET_ENETUNREACH,  NET_EHOSTUNREACH, NET_ENOPROTOOPT,  NET_ECONNREFUSED,
+	        NET_EMSGSIZE,     NET_EOPNOTSUPP,   NET_ENETUNREACH,  NET_EHOSTUNREACH,
+	        NET_EHOSTUNREACH, NET_ENETUNREACH,  NET_EHOSTUNREACH, NET_ENETUNREACH,
+	        NET_EHOSTUNREACH, NET_EHOSTUNREACH, NET_EHOSTUNREACH, NET_EHOSTUNREACH};
+	if (type == ICMP_UNREACH && code < 16) {
+		e->err = unreach[code];
+		e->hard = code == ICMP_UNR_PROTO || code == ICMP_UNR_PORT;
+		if (code == ICMP_UNR_FRAG) {
+			e->mtu = get_be16(h + 6);
+			if (!e->mtu)
+				e->mtu = plateau_below(quoted_len);
+		}
+	} else if (type == ICMP_TIME) {
+		e->err = NET_EHOSTUNREACH;
+	} else if (type == ICMP_PARAM) {
+		e->err = NET_EPROTO;
+	}
+}
+
+static void classify6(struct icmp_err *e, unsigned type, unsigned code, const uint8_t *h)
+{
+	if (type == ICMP6_UNREACH) {
+		e->err = code == 4               ? NET_ECONNREFUSED
+		         : code == 1 || code > 4 ? NET_EACCES
+		         : code == 0             ? NET_ENETUNREACH
+		                                 : NET_EHOSTUNREACH;
+		e->hard = code == 4;
+	} else if (type == ICMP6_TOOBIG) {
+		e->err = NET_EMSGSIZE;
+		e->mtu = get_be32(h + 4);
+	} else if (type == ICMP6_TIME) {
+		e->err = NET_EHOSTUNREACH;
+	} else if (type == ICMP6_PARAM) {
+		e->err = NET_EPROTO;
+		e->hard = code == 1;
+	}
+}
+
+/* The quoted packet: where its transport header is, 0 if it is nothing of ours. */
+static uint32_t read_quote(const struct pkt *p, uint32_t at, bool v4, struct icmp_err *e,
+                           uint32_t *quoted_len)
+{
+	uint8_t q[IP6_HLEN];
+	if (!pkt_read(p, at, q, v4 ? IP4_HLEN : IP6_HLEN) || q[0] >> 4 != (v4 ? 4 : 6))
+		return 0;
+	if (v4) {
+		uint32_t hlen = (q[0] & 15u) * 4u;
+		if (hlen < IP4_HLEN || (get_be16(q + IP4_FRAG) & IP4_OFFMASK))
+			return 0;
+		e->proto = q[IP4_PROTO];
+		e->src = addr_v4_wire(q + IP4_SRC);
+		e->dst = addr_v4_wire(q + IP4_DST);
+		*quoted_len = get_be16(q + IP4_TOTLEN);
+		return at + hlen;
+	}
+	e->proto = q[IP6_NEXT];
+	e->src = addr_v6_wire(q + IP6_SRC);
+	e->dst = addr_v6_wire(q + IP6_DST);
+	*quoted_len = get_be16(q + IP6_PLEN) + IP6_HLEN;
+	if (e->proto == PROTO_FRAGMENT) { /* of our own making */
+		uint8_t f[8];
+		if (!pkt_read(p, at + IP6_HLEN, f, 8) || (get_be16(f + 2) & 0xfff8u))
+			return 0;
+		e->proto = f[0];
+		return at + IP6_HLEN + 8;
+	}
+	return at + IP6_HLEN;
+}
+
+static void error_input(struct pkt *p, const struct ip_meta *m, const uint8_t *h)
+{
+	struct net_stack *st = m->nif->st;
+	struct icmp_err e = {0};
+	uint32_t quoted_len = 0;
+	uint32_t at = read_quote(p, m->l4_off + ICMP_HLEN, m->v4, &e, &quoted_len);
+	uint8_t l4[8];
+	if (!at || !pkt_read(p, at, l4, 8))
+		return;
+	if (m->v4)
+		classify4(&e, h[0], h[1], h, quoted_len);
+	else
+		classify6(&e, h[0], h[1], h);
+	if (!e.err || (!if_of_addr(st, &e.src) && !(m->nif->cfg.flags & NET_IF_ANY_ADDR)))
+		return;
+	e.sport = get_be16(l4);
+	e.dport = get_be16(l4 + 2);
+	e.seq = get_be32(l4 + 4);
+	if (e.proto == PROTO_TCP)
+		tcp_error(st, &e); /* checks the sequence number before it believes an MTU */
+	else if (e.proto == PROTO_UDP)
+		udp_error(st, &e);
+	else if (e.mtu && (e.proto == PROTO_ICMP || e.proto == PROTO_ICMP6))
+		(void)pmtu_set(st, &e.dst, e.mtu);
+}
+
+/* ---- input ---- */
+
+static void echo_input(struct pkt *p, const struct ip_meta *m, const uint8_t *h)
+{
+	struct net_if *nif = m->nif;
+	struct net_stack *st = nif->st;
+	uint16_t id = get_be16(h + 4), seq = get_be16(h + 6);
+	uint32_t data = m->l4_off + ICMP_HLEN;
+	if (m->v4 && (m->group || addr_is_any(&m->src)))
+		return;
+	struct pkt *r = pkt_slice(p, data, p->len - data, PKT_ROOM);
+	if (!r)
+		return;
+	if (nif->echo && !m->group && !if_of_addr(st, &m->dst)) {
+		nif->echo(nif->echo_ctx, nif, &m->src, &m->dst, id, seq, r);
+		return;
+	}
+	struct ip_tx tx = {.src = m->dst,
+	                   .dst = m->src,
+	                   .proto = m->v4 ? PROTO_ICMP : PROTO_ICMP6,
+	                   .tos = m->tos,
+	                   .forge = true};
+	if (addr_is_linklocal(&m->src) || (nif->cfg.flags & NET_IF_ANY_ADDR))
+		tx.nif = nif;
+	if (m->group && !route_source(st, nif, &m->src, &tx.src)) {
+		pkt_free(r);
+		return;
+	}
+	(void)icmp_echo(st, r, &tx, m->v4 ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY, id, seq);
+}
+
+static bool read_header(struct pkt *p, const struct ip_meta *m, uint8_t *h)
+{
+	m->nif->st->stats.icmp_in++;
+	if (!pkt_read(p, m->l4_off, h, ICMP_HLEN))
+		return false;
+	uint32_t sum = pkt_sum(p, m->l4_off);
+	if (!m->v4)
+		sum += csum_pseudo(&m->src, &m->dst, PROTO_ICMP6, m->l4_len);
+	return csum_fold(sum) == 0xffff;
+}
+
+void icmp4_input(struct pkt *p, const struct ip_meta *m)
+{
+	uint8_t h[ICMP_HLEN];
+	if (read_header(p, m, h)) {
+		if (h[0] == ICMP_ECHO)
+			echo_input(p, m, h);
+		else if (h[0] == ICMP_ECHO_REPLY)
+			ping_reply(p, m, get_be16(h + 4), m->l4_off);
+		else if (h[0] == ICMP_UNREACH || h[0] == ICMP_TIME || h[0] == ICMP_PARAM)
+			error_input(p, m, h);
+		/* Source quench is dead (RFC 6633); redirects are not believed (as Linux with
+		 * secure_redirects off the safe side: a wrong one takes the traffic away). */
+	}
+	pkt_free(p);
+}
+
+void icmp6_input(struct pkt *p, const struct ip_meta *m)
+{
+	uint8_t h[ICMP_HLEN];
+	if (read_header(p, m, h)) {
+		if (h[0] == ICMP6_ECHO)
+			echo_input(p, m, h);
+		else if (h[0] == ICMP6_ECHO_REPLY)
+			ping_reply(p, m, get_be16(h + 4), m->l4_off);
+		else if (h[0] >= ICMP6_UNREACH && h[0] <= ICMP6_PARAM)
+			error_input(p, m, h);
+		else if (h[0] == ICMP6_MLD_QUERY)
+			mld_query(m->nif, p, m);
+		else if (h[0] >= ICMP6_RS && h[0] <= ICMP6_REDIRECT)
+			nd_input(m->nif, p, m, h[0]);
+	}
+	pkt_free(p);
+}

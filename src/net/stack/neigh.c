@@ -1,0 +1,256 @@
+/*
+ * The neighbour cache of both families: the states of RFC 4861, 7.3, which serve ARP as well
+ * (RFC 1122, 2.3.2.1 asks for unreachability detection). Bounded; the entry used least recently
+ * makes room.
+ */
+#include "net/stack/priv.h"
+
+#define PROBES_MAX     3u
+#define DELAY_FIRST_NS (5 * NS_PER_SEC)
+
+static struct neigh **bucket_of(struct net_stack *st, const struct net_addr *a)
+{
+	uint64_t x = (a->q[0] ^ a->q[1] ^ st->key_table.k[0]) * 0x9e3779b97f4a7c15ull;
+	return &st->neigh[x >> 58];
+}
+
+struct neigh *neigh_find(struct net_stack *st, struct net_if *nif, const struct net_addr *a)
+{
+	for (struct neigh *n = *bucket_of(st, a); n; n = n->next)
+		if (n->nif == nif && addr_eq(&n->addr, a))
+			return n;
+	return NULL;
+}
+
+static void drop_queue(struct neigh *n, bool tell)
+{
+	struct net_stack *st = n->nif->st;
+	while (n->queue) {
+		struct pkt *p = n->queue;
+		n->queue = p->next;
+		p->next = NULL;
+		st->stats.neigh_drop++;
+		struct net_if *nif = n->nif;
+		struct ip_meta m = {.v4 = addr_is_v4(&n->addr), .nif = nif};
+		/* To ourselves: the socket that sent it learns that the host cannot be reached. */
+		if (tell && pkt_read(p, m.v4 ? IP4_SRC : IP6_SRC, m.src.b, m.v4 ? 4 : 16)) {
+			if (m.v4)
+				m.src = addr_v4_wire(m.src.b);
+			else
+				m.src = addr_v6_wire(m.src.b);
+			icmp_error(p, &m, m.v4 ? ICMP_UNREACH : ICMP6_UNREACH,
+			           m.v4 ? ICMP_UNR_HOST : 3, 0);
+		}
+		pkt_free(p);
+	}
+	n->queued = 0;
+}
+
+static void neigh_free(struct neigh *n, bool tell)
+{
+	struct net_stack *st = n->nif->st;
+	for (struct neigh **at = bucket_of(st, &n->addr); *at; at = &(*at)->next)
+		if (*at == n) {
+			*at = n->next;
+			break;
+		}
+	timer_stop(&st->timers, &n->timer);
+	drop_queue(n, tell);
+	st->neigh_count--;
+	mem_free(st, n, sizeof(*n));
+}
+
+static void solicit(struct neigh *n)
+{
+	struct net_if *nif = n->nif;
+	const uint8_t *to = n->state == NEIGH_PROBE ? n->mac : NULL;
+	if (!addr_is_v4(&n->addr)) {
+		nd_solicit(nif, &n->addr, to, false);
+		return;
+	}
+	struct net_addr src;
+	if (route_source(nif->st, nif, &n->addr, &src))
+		arp_request(nif, &src, &n->addr, to);
+}
+
+static void neigh_timer(struct timer *t, uint64_t now)
+{
+	struct neigh *n = container_of(t, struct neigh, timer);
+	uint64_t again = now + n->nif->retrans_ms * NS_PER_MS;
+	switch (n->state) {
+	case NEIGH_REACHABLE:
+		n->state = NEIGH_STALE;
+		return;
+	case NEIGH_DELAY:
+		n->state = NEIGH_PROBE;
+		n->probes = 0;
+		break;
+	case NEIGH_INCOMPLETE:
+	case NEIGH_PROBE:
+		break;
+	default:
+		return;
+	}
+	if (n->probes >= PROBES_MAX) {
+		neigh_free(n, true);
+		return;
+	}
+	n->probes++;
+	timer_arm(n->nif->st, &n->timer, again);
+	solicit(n);
+}
+
+static void evict_oldest(struct net_stack *st)
+{
+	struct neigh *oldest = NULL;
+	for (unsigned b = 0; b < NEIGH_BUCKETS; b++)
+		for (struct neigh *n = st->neigh[b]; n; n = n->next)
+			if (!oldest || n->used_ns < oldest->used_ns)
+				oldest = n;
+	if (oldest)
+		neigh_free(oldest, false);
+}
+
+static struct neigh *neigh_new(struct net_if *nif, const struct net_addr *a)
+{
+	struct net_stack *st = nif->st;
+	if (st->neigh_count >= NEIGH_MAX)
+		evict_oldest(st);
+	struct neigh *n = mem_zalloc(st, sizeof(*n));
+	if (!n)
+		return NULL;
+	struct neigh **at = bucket_of(st, a);
+	n->next = *at;
+	*at = n;
+	n->nif = nif;
+	n->addr = *a;
+	n->timer.fire = neigh_timer;
+	n->used_ns = st->now;
+	st->neigh_count++;
+	return n;
+}
+
+static void reachable(struct neigh *n)
+{
+	n->state = NEIGH_REACHABLE;
+	n->probes = 0;
+	timer_arm(n->nif->st, &n->timer, n->nif->st->now + n->nif->reachable_ms * NS_PER_MS);
+}
+
+static void send_queue(struct neigh *n)
+{
+	struct pkt *p = n->queue;
+	n->queue = NULL;
+	n->queued = 0;
+	while (p) {
+		struct pkt *next = p->next;
+		p->next = NULL;
+		if_send_eth(n->nif, p, n->mac, addr_is_v4(&n->addr) ? ETH_IP4 : ETH_IP6);
+		p = next;
+	}
+}
+
+static void enqueue(struct neigh *n, struct pkt *p)
+{
+	struct pkt **at = &n->queue;
+	if (n->queued == NEIGH_QUEUE) { /* RFC 1122, 2.3.2.2: the latest are kept */
+		struct pkt *old = n->queue;
+		n->queue = old->next;
+		n->nif->st->stats.neigh_drop++;
+		pkt_free(old);
+		n->queued--;
+	}
+	while (*at)
+		at = &(*at)->next;
+	p->next = NULL;
+	*at = p;
+	n->queued++;
+}
+
+void neigh_output(struct net_if *nif, const struct net_addr *next_hop, struct pkt *p)
+{
+	struct net_stack *st = nif->st;
+	struct neigh *n = neigh_find(st, nif, next_hop);
+	if (!n) {
+		n = neigh_new(nif, next_hop);
+		if (!n) {
+			pkt_free(p);
+			return;
+		}
+		n->state = NEIGH_INCOMPLETE;
+		enqueue(n, p);
+		neigh_timer(&n->timer, st->now);
+		return;
+	}
+	n->used_ns = st->now;
+	if (n->state == NEIGH_INCOMPLETE) {
+		enqueue(n, p);
+		return;
+	}
+	if (n->state == NEIGH_STALE) {
+		n->state = NEIGH_DELAY;
+		timer_arm(st, &n->timer, st->now + DELAY_FIRST_NS);
+	}
+	if_send_eth(nif, p, n->mac, addr_is_v4(next_hop) ? ETH_IP4 : ETH_IP6);
+}
+
+void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *mac, bool solicited,
+                 bool override, bool create)
+{
+	struct neigh *n = neigh_find(nif->st, nif, a);
+	if (!n) {
+		if (!create)
+			return;
+		n = neigh_new(nif, a);
+		if (!n)
+			return;
+		mem_copy(n->mac, mac, 6);
+		n->state = NEIGH_STALE;
+		return;
+	}
+	bool changed = mem_cmp(n->mac, mac, 6) != 0;
+	if (n->state == NEIGH_INCOMPLETE) {
+		mem_copy(n->mac, mac, 6);
+		timer_stop(&nif->st->timers, &n->timer);
+		n->state = NEIGH_STALE;
+		if (solicited)
+			reachable(n);
+		send_queue(n);
+		return;
+	}
+	if (changed && !override) { /* RFC 4861, 7.2.5 */
+		if (n->state == NEIGH_REACHABLE)
+			n->state = NEIGH_STALE;
+		return;
+	}
+	if (changed)
+		mem_copy(n->mac, mac, 6);
+	if (solicited)
+		reachable(n);
+	else if (changed) {
+		n->state = NEIGH_STALE;
+		timer_stop(&nif->st->timers, &n->timer);
+	}
+}
+
+void neigh_confirm(struct net_stack *st, struct net_if *nif, const struct net_addr *next_hop)
+{
+	if (nif->cfg.link != NET_LINK_ETHER)
+		return;
+	struct neigh *n = neigh_find(st, nif, next_hop);
+	if (n && (n->state == NEIGH_DELAY || n->state == NEIGH_PROBE || n->state == NEIGH_STALE))
+		reachable(n);
+}
+
+void neigh_flush(struct net_stack *st, const struct net_if *nif)
+{
+	for (unsigned b = 0; b < NEIGH_BUCKETS; b++) {
+		struct neigh *n = st->neigh[b];
+		while (n) {
+			struct neigh *next = n->next;
+			if (n->nif == nif)
+				neigh_free(n, false);
+			n = next;
+		}
+	}
+}

@@ -1,0 +1,393 @@
+/* Interfaces: their life, their addresses, what comes in and what goes out. */
+#include "net/stack/priv.h"
+
+static void if_timer(struct timer *t, uint64_t now)
+{
+	struct net_if *nif = container_of(t, struct net_if, timer);
+	if_addr_timer(nif, now);
+}
+
+static void mc_timer(struct timer *t, uint64_t now)
+{
+	group_timer(container_of(t, struct net_if, mc_timer), now);
+}
+
+static bool cfg_ok(const struct net_if_cfg *c)
+{
+	if (!c->output || c->vlan > 4094)
+		return false;
+	return c->mtu == 0 || (c->mtu >= 576 && c->mtu <= 65536);
+}
+
+struct net_if *net_if_add(struct net_stack *st, const struct net_if_cfg *cfg)
+{
+	struct net_if *nif = cfg_ok(cfg) ? mem_zalloc(st, sizeof(*nif)) : NULL;
+	if (!nif)
+		return NULL;
+	stack_now(st);
+	nif->st = st;
+	nif->cfg = *cfg;
+	nif->mtu = nif->mtu6 = cfg->mtu ? cfg->mtu : 1500;
+	if (nif->mtu < IP6_MIN_MTU || st->cfg.no_ipv6)
+		nif->cfg.flags |= NET_IF_NO_V6;
+	if (!nif->cfg.gso_max || nif->cfg.gso_max > 65536 - 128)
+		nif->cfg.gso_max = 65536 - 128;
+	nif->index = ++st->next_ifindex;
+	nif->up = true;
+	nif->hop_limit = IP_DEFAULT_TTL;
+	nif->reachable_ms = 30000;
+	nif->retrans_ms = 1000;
+	nif->rs_ns = TIMER_NEVER;
+	nif->timer.fire = if_timer;
+	nif->mc_timer.fire = mc_timer;
+	struct net_if **at = &st->ifs;
+	while (*at)
+		at = &(*at)->next;
+	*at = nif;
+	if (!(nif->cfg.flags & NET_IF_NO_V6) && cfg->link == NET_LINK_ETHER)
+		nd_start(nif);
+	return nif;
+}
+
+static void forget_traffic(struct net_stack *st, const struct net_if *nif)
+{
+	neigh_flush(st, nif);
+	frag_flush(st, nif);
+	struct pkt **at = &st->loop_head, *last = NULL;
+	while (*at) {
+		struct pkt *p = *at;
+		if (p->nif == nif) {
+			*at = p->next;
+			pkt_free(p);
+		} else {
+			last = p;
+			at = &p->next;
+		}
+	}
+	st->loop_tail = last;
+}
+
+void net_if_remove(struct net_if *nif)
+{
+	struct net_stack *st = nif->st;
+	dhcp_free(nif);
+	timer_stop(&st->timers, &nif->timer);
+	timer_stop(&st->timers, &nif->mc_timer);
+	route_drop_if(st, nif);
+	for (struct net_if **at = &st->ifs; *at; at = &(*at)->next)
+		if (*at == nif) {
+			*at = nif->next;
+			break;
+		}
+	forget_traffic(st, nif);
+	route_changed(st);
+	if (st->lo == nif)
+		st->lo = NULL;
+	mem_free(st, nif, sizeof(*nif));
+}
+
+void net_if_set_link(struct net_if *nif, bool up)
+{
+	if (nif->up == up)
+		return;
+	stack_now(nif->st);
+	nif->up = up;
+	forget_traffic(nif->st, nif);
+	route_changed(nif->st);
+	if (up && nif->cfg.link == NET_LINK_ETHER && !(nif->cfg.flags & NET_IF_NO_V6))
+		nd_router_solicit(nif);
+}
+
+unsigned net_if_index(const struct net_if *nif)
+{
+	return nif->index;
+}
+
+struct net_if *net_if_by_index(struct net_stack *st, unsigned index)
+{
+	for (struct net_if *nif = st->ifs; nif; nif = nif->next)
+		if (nif->index == index)
+			return nif;
+	return NULL;
+}
+
+void net_if_on_echo(struct net_if *nif, net_echo_fn fn, void *ctx)
+{
+	nif->echo = fn;
+	nif->echo_ctx = ctx;
+}
+
+uint32_t if_mtu(const struct net_if *nif, bool v4)
+{
+	return v4 ? nif->mtu : nif->mtu6;
+}
+
+/* ---- addresses ---- */
+
+struct if_addr *if_find_addr(struct net_if *nif, const struct net_addr *a)
+{
+	for (unsigned i = 0; i < IF_ADDR_MAX; i++)
+		if (nif->addr[i].used && addr_eq(&nif->addr[i].addr, a))
+			return &nif->addr[i];
+	return NULL;
+}
+
+struct net_if *if_of_addr(struct net_stack *st, const struct net_addr *a)
+{
+	for (struct net_if *nif = st->ifs; nif; nif = nif->next) {
+		const struct if_addr *mine = if_find_addr(nif, a);
+		if (mine && mine->state == ADDR_OK)
+			return nif;
+		if (nif->cfg.link == NET_LINK_LOOP && addr_is_loopback(a))
+			return nif;
+	}
+	return NULL;
+}
+
+bool if_is_bcast4(const struct net_if *nif, const struct net_addr *a)
+{
+	if (!addr_is_v4(a))
+		return false;
+	if (addr_is_bcast4(a))
+		return true;
+	for (unsigned i = 0; i < IF_ADDR_MAX; i++) {
+		const struct if_addr *m = &nif->addr[i];
+		if (!m->used || !addr_is_v4(&m->addr) || m->plen > 126)
+			continue;
+		uint32_t host = 0xffffffffu >> (m->plen - 96);
+		uint32_t v = addr_to_v4(a);
+		if (((v ^ addr_to_v4(&m->addr)) & ~host) == 0 &&
+		    ((v & host) == host || (v & host) == 0))
+			return true;
+	}
+	return false;
+}
+
+bool if_in_group(const struct net_if *nif, const struct net_addr *a)
+{
+	static const struct net_addr all_nodes = {.b = {0xff, 2, [15] = 1}};
+	static const struct net_addr all_nodes_if = {.b = {0xff, 1, [15] = 1}};
+	if (addr_is_v4(a) ? addr_to_v4(a) == 0xe0000001u
+	                  : addr_eq(a, &all_nodes) || addr_eq(a, &all_nodes_if))
+		return true;
+	for (unsigned i = 0; i < IF_GROUP_MAX; i++)
+		if (nif->group[i].refs && addr_eq(&nif->group[i].addr, a))
+			return true;
+	return false;
+}
+
+static struct net_addr solicited_node(const struct net_addr *a)
+{
+	struct net_addr g = {.b = {0xff, 2, [11] = 1, [12] = 0xff}};
+	mem_copy(g.b + 13, a->b + 13, 3);
+	return g;
+}
+
+struct if_addr *if_new_addr(struct net_if *nif, const struct net_addr *a, unsigned plen)
+{
+	struct if_addr *m = NULL;
+	for (unsigned i = 0; i < IF_ADDR_MAX && !m; i++)
+		if (!nif->addr[i].used)
+			m = &nif->addr[i];
+	if (!m)
+		return NULL;
+	bool dad = !addr_is_v4(a) && nif->cfg.link == NET_LINK_ETHER &&
+	           !(nif->cfg.flags & NET_IF_NO_DAD);
+	*m = (struct if_addr){.addr = *a,
+	                      .plen = (uint8_t)plen,
+	                      .used = true,
+	                      .state = dad ? ADDR_TENTATIVE : ADDR_OK,
+	                      .preferred_ns = TIMER_NEVER,
+	                      .valid_ns = TIMER_NEVER,
+	                      .next_ns = TIMER_NEVER};
+	if (nif->cfg.link == NET_LINK_ETHER) {
+		m->probes = dad ? 1 : addr_is_v4(a) ? 2 : 0;
+		if (m->probes)
+			m->next_ns = nif->st->now;
+		if (!addr_is_v4(a)) {
+			struct net_addr g = solicited_node(a);
+			(void)group_join(nif, &g);
+		}
+	}
+	(void)route_set(nif->st, a, plen, NULL, nif, 256, TIMER_NEVER);
+	route_changed(nif->st);
+	if_schedule(nif);
+	return m;
+}
+
+void if_drop_addr(struct net_if *nif, struct if_addr *a)
+{
+	struct if_addr old = *a;
+	a->used = false;
+	if (nif->cfg.link == NET_LINK_ETHER && !addr_is_v4(&old.addr)) {
+		struct net_addr g = solicited_node(&old.addr);
+		group_leave(nif, &g);
+	}
+	bool shared = false; /* another address with the same prefix keeps the route */
+	for (unsigned i = 0; i < IF_ADDR_MAX; i++)
+		shared |= nif->addr[i].used && nif->addr[i].plen == old.plen &&
+		          addr_prefix_eq(&nif->addr[i].addr, &old.addr, old.plen);
+	if (!shared)
+		route_unset(nif->st, &old.addr, old.plen, NULL, nif);
+	route_changed(nif->st);
+}
+
+int net_if_add_addr(struct net_if *nif, const struct net_addr *addr, unsigned prefix)
+{
+	bool v4 = addr_is_v4(addr);
+	if (prefix > (v4 ? 32u : 128u) || addr_is_mcast(addr) || addr_is_any(addr) ||
+	    (!v4 && (nif->cfg.flags & NET_IF_NO_V6)))
+		return -NET_EINVAL;
+	if (if_find_addr(nif, addr))
+		return -NET_EEXIST;
+	stack_now(nif->st);
+	return if_new_addr(nif, addr, v4 ? prefix + 96 : prefix) ? 0 : -NET_ENOMEM;
+}
+
+int net_if_del_addr(struct net_if *nif, const struct net_addr *addr)
+{
+	struct if_addr *m = if_find_addr(nif, addr);
+	if (!m)
+		return -NET_EADDRNOTAVAIL;
+	stack_now(nif->st);
+	if_drop_addr(nif, m);
+	return 0;
+}
+
+bool net_if_get_addr(const struct net_if *nif, unsigned i, struct net_if_addr *out)
+{
+	for (unsigned k = 0; k < IF_ADDR_MAX; k++) {
+		const struct if_addr *m = &nif->addr[k];
+		if (!m->used || i--)
+			continue;
+		*out = (struct net_if_addr){
+		        .addr = m->addr,
+		        .prefix = (uint8_t)(addr_is_v4(&m->addr) ? m->plen - 96 : m->plen),
+		        .tentative = m->state == ADDR_TENTATIVE,
+		        .duplicate = m->state == ADDR_DUPLICATE,
+		        .deprecated = m->preferred_ns <= nif->st->now,
+		        .temporary = m->temporary};
+		return true;
+	}
+	return false;
+}
+
+/* ---- in ---- */
+
+static void eth_input(struct net_if *nif, struct pkt *p)
+{
+	uint8_t h[ETH_HLEN + ETH_VLAN_LEN];
+	if (!pkt_read(p, 0, h, ETH_HLEN)) {
+		pkt_free(p);
+		return;
+	}
+	uint32_t hlen = ETH_HLEN;
+	unsigned type = get_be16(h + 12), vlan = 0;
+	if (type == ETH_VLAN && pkt_read(p, 0, h, sizeof(h))) {
+		vlan = get_be16(h + 14) & 0xfffu;
+		type = get_be16(h + 16);
+		hlen += ETH_VLAN_LEN;
+	}
+	bool group = h[0] & 1;
+	if (vlan != nif->cfg.vlan || (!group && mem_cmp(h, nif->cfg.mac, 6) != 0)) {
+		pkt_free(p);
+		return;
+	}
+	p->flags = (uint8_t)((p->flags & ~PKT_BCAST) | (group ? PKT_BCAST : 0));
+	pkt_trim_front(p, hlen);
+	if (type == ETH_IP4)
+		ip4_input(nif, p);
+	else if (type == ETH_IP6 && !(nif->cfg.flags & NET_IF_NO_V6))
+		ip6_input(nif, p);
+	else if (type == ETH_ARP)
+		arp_input(nif, p);
+	else
+		pkt_free(p);
+}
+
+void net_input(struct net_if *nif, struct pkt *p)
+{
+	stack_now(nif->st);
+	p->nif = nif;
+	uint8_t version;
+	if (!nif->up || !pkt_read(p, 0, &version, 1)) {
+		pkt_free(p);
+		return;
+	}
+	if (nif->cfg.link == NET_LINK_ETHER)
+		eth_input(nif, p);
+	else if (version >> 4 == 4)
+		ip4_input(nif, p);
+	else if (version >> 4 == 6 && !(nif->cfg.flags & NET_IF_NO_V6))
+		ip6_input(nif, p);
+	else
+		pkt_free(p);
+}
+
+/* ---- out ---- */
+
+static void loop_output(struct net_stack *st, struct net_if *nif, struct pkt *p)
+{
+	p->nif = nif;
+	p->next = NULL;
+	/* What never left the machine needs no checksum. */
+	if (p->flags & PKT_CSUM_PARTIAL)
+		p->flags = PKT_CSUM_VALID;
+	if (st->loop_tail)
+		st->loop_tail->next = p;
+	else
+		st->loop_head = p;
+	st->loop_tail = p;
+}
+
+void if_send_eth(struct net_if *nif, struct pkt *p, const uint8_t *mac, unsigned type)
+{
+	unsigned extra = nif->cfg.vlan ? ETH_VLAN_LEN : 0;
+	uint8_t *h = pkt_push(p, ETH_HLEN + extra);
+	mem_copy(h, mac, 6);
+	mem_copy(h + 6, nif->cfg.mac, 6);
+	if (extra) {
+		put_be16(h + 12, ETH_VLAN);
+		put_be16(h + 14, nif->cfg.vlan);
+	}
+	put_be16(h + 12 + extra, type);
+	if (nif->up)
+		nif->cfg.output(nif->cfg.ctx, p);
+	else
+		pkt_free(p);
+}
+
+static void group_mac(const struct net_addr *a, uint8_t *mac)
+{
+	if (addr_is_v4(a)) { /* RFC 1112, 6.4 */
+		mac[0] = 1;
+		mac[1] = 0;
+		mac[2] = 0x5e;
+		mac[3] = a->b[13] & 0x7f;
+		mac[4] = a->b[14];
+		mac[5] = a->b[15];
+	} else { /* RFC 2464, 7 */
+		mac[0] = mac[1] = 0x33;
+		mem_copy(mac + 2, a->b + 12, 4);
+	}
+}
+
+void if_output(struct net_if *nif, struct pkt *p, const struct net_addr *next_hop)
+{
+	uint8_t mac[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	unsigned type = addr_is_v4(next_hop) ? ETH_IP4 : ETH_IP6;
+	p->nif = nif;
+	nif->st->stats.ip_out++;
+	if (nif->cfg.link == NET_LINK_LOOP)
+		loop_output(nif->st, nif, p);
+	else if (nif->cfg.link == NET_LINK_IP && nif->up)
+		nif->cfg.output(nif->cfg.ctx, p);
+	else if (!nif->up)
+		pkt_free(p);
+	else if (addr_is_mcast(next_hop) || if_is_bcast4(nif, next_hop)) {
+		if (addr_is_mcast(next_hop))
+			group_mac(next_hop, mac);
+		if_send_eth(nif, p, mac, type);
+	} else
+		neigh_output(nif, next_hop, p);
+}

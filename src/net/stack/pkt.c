@@ -1,0 +1,285 @@
+/* Buffers and packets. See stack.h and pkt.h. */
+#include "net/stack/pkt.h"
+
+#include "net/stack/priv.h"
+
+struct net_buf *net_buf_alloc(struct net_stack *st, uint32_t size)
+{
+	struct net_buf *b = mem_alloc(st, sizeof(*b) + size);
+	if (!b)
+		return NULL;
+	*b = (struct net_buf){.refs = 1, .size = size, .data = (uint8_t *)(b + 1)};
+	return b;
+}
+
+struct net_buf *net_buf_wrap(struct net_stack *st, void *data, uint32_t size,
+                             void (*release)(struct net_buf *, void *), void *ctx)
+{
+	struct net_buf *b = mem_alloc(st, sizeof(*b));
+	if (b)
+		*b = (struct net_buf){1, size, data, release, ctx};
+	return b;
+}
+
+void net_buf_ref(struct net_buf *buf)
+{
+	buf->refs++;
+}
+
+void net_buf_unref(struct net_stack *st, struct net_buf *buf)
+{
+	if (--buf->refs)
+		return;
+	bool wrapped = buf->data != (uint8_t *)(buf + 1);
+	if (buf->release)
+		buf->release(buf, buf->ctx);
+	mem_free(st, buf, sizeof(*buf) + (wrapped ? 0 : buf->size));
+}
+
+struct pkt *pkt_alloc(struct net_stack *st, unsigned headroom)
+{
+	struct pkt *p = st->pkt_cache;
+	if (p) {
+		st->pkt_cache = p->next;
+		st->pkt_cached--;
+	} else {
+		p = mem_alloc(st, sizeof(*p));
+		if (!p)
+			return NULL;
+	}
+	mem_set(p, 0, offsetof(struct pkt, frag));
+	p->st = st;
+	p->head = p->head_end = (uint16_t)min_u32(headroom, PKT_ROOM);
+	return p;
+}
+
+void pkt_free(struct pkt *p)
+{
+	struct net_stack *st = p->st;
+	for (unsigned i = 0; i < p->nfrags; i++)
+		net_buf_unref(st, p->frag[i].buf);
+	if (st->pkt_cached < PKT_CACHE_MAX) {
+		p->next = st->pkt_cache;
+		st->pkt_cache = p;
+		st->pkt_cached++;
+	} else {
+		mem_free(st, p, sizeof(*p));
+	}
+}
+
+bool pkt_add(struct pkt *p, struct net_buf *buf, uint32_t off, uint32_t len)
+{
+	if (len == 0)
+		return true;
+	if (p->nfrags) {
+		struct net_frag *last = &p->frag[p->nfrags - 1];
+		if (last->buf == buf && last->off + last->len == off) {
+			last->len += len;
+			p->len += len;
+			return true;
+		}
+	}
+	if (p->nfrags == PKT_FRAGS)
+		return false;
+	net_buf_ref(buf);
+	p->frag[p->nfrags++] = (struct net_frag){buf, off, len};
+	p->len += len;
+	return true;
+}
+
+struct pkt *pkt_from(struct net_stack *st, const void *data, uint32_t len)
+{
+	struct pkt *p = pkt_alloc(st, PKT_ROOM);
+	if (!p)
+		return NULL;
+	struct net_buf *b = net_buf_alloc(st, len);
+	if (!b) {
+		pkt_free(p);
+		return NULL;
+	}
+	mem_copy(b->data, data, len);
+	(void)pkt_add(p, b, 0, len);
+	net_buf_unref(st, b);
+	return p;
+}
+
+bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
+{
+	uint8_t *out = dst;
+	if (off > p->len || len > p->len - off)
+		return false;
+	uint32_t own = (uint32_t)(p->head_end - p->head);
+	if (off < own) {
+		uint32_t n = min_u32(len, own - off);
+		mem_copy(out, p->room + p->head + off, n);
+		out += n;
+		len -= n;
+		off += n;
+	}
+	off -= own;
+	for (unsigned i = 0; len && i < p->nfrags; i++) {
+		const struct net_frag *f = &p->frag[i];
+		if (off >= f->len) {
+			off -= f->len;
+			continue;
+		}
+		uint32_t n = min_u32(len, f->len - off);
+		mem_copy(out, f->buf->data + f->off + off, n);
+		out += n;
+		len -= n;
+		off = 0;
+	}
+	return true;
+}
+
+unsigned pkt_pieces(const struct pkt *p, struct net_piece *out, unsigned max)
+{
+	unsigned n = 0;
+	if (p->head_end > p->head) {
+		if (n < max)
+			out[n] = (struct net_piece){p->room + p->head,
+			                            (uint32_t)(p->head_end - p->head)};
+		n++;
+	}
+	for (unsigned i = 0; i < p->nfrags; i++, n++)
+		if (n < max)
+			out[n] = (struct net_piece){p->frag[i].buf->data + p->frag[i].off,
+			                            p->frag[i].len};
+	return n;
+}
+
+uint8_t *pkt_push(struct pkt *p, unsigned n)
+{
+	BUG_ON(p->head < n);
+	p->head = (uint16_t)(p->head - n);
+	p->len += n;
+	p->csum_start = (uint16_t)(p->csum_start + n);
+	return p->room + p->head;
+}
+
+void pkt_trim_front(struct pkt *p, uint32_t n)
+{
+	n = min_u32(n, p->len);
+	p->len -= n;
+	p->csum_start = (uint16_t)(p->csum_start > n ? p->csum_start - n : 0);
+	uint32_t own = min_u32(n, (uint32_t)(p->head_end - p->head));
+	p->head = (uint16_t)(p->head + own);
+	n -= own;
+	unsigned gone = 0;
+	while (gone < p->nfrags && n >= p->frag[gone].len) {
+		n -= p->frag[gone].len;
+		net_buf_unref(p->st, p->frag[gone].buf);
+		gone++;
+	}
+	if (gone) {
+		p->nfrags = (uint8_t)(p->nfrags - gone);
+		mem_move(p->frag, p->frag + gone, p->nfrags * sizeof(p->frag[0]));
+	}
+	if (n) {
+		p->frag[0].off += n;
+		p->frag[0].len -= n;
+	}
+}
+
+void pkt_trim_to(struct pkt *p, uint32_t len)
+{
+	if (len >= p->len)
+		return;
+	uint32_t cut = p->len - len;
+	p->len = len;
+	while (cut && p->nfrags) {
+		struct net_frag *f = &p->frag[p->nfrags - 1];
+		if (cut < f->len) {
+			f->len -= cut;
+			return;
+		}
+		cut -= f->len;
+		net_buf_unref(p->st, f->buf);
+		p->nfrags--;
+	}
+	p->head_end = (uint16_t)(p->head_end - cut);
+}
+
+void pkt_write_head(struct pkt *p, uint32_t off, const void *src, uint32_t len)
+{
+	uint32_t own = (uint32_t)(p->head_end - p->head);
+	BUG_ON(off > own || len > own - off);
+	mem_copy(p->room + p->head + off, src, len);
+}
+
+bool pkt_pull(struct pkt *p, uint32_t len)
+{
+	uint32_t own = (uint32_t)(p->head_end - p->head);
+	if (own >= len)
+		return true;
+	uint8_t tmp[PKT_ROOM];
+	if (len > PKT_ROOM || !pkt_read(p, 0, tmp, len))
+		return false;
+	uint16_t start = p->csum_start;
+	pkt_trim_front(p, len);
+	p->csum_start = start;
+	/* At the end of the room, so that headers can still be pushed. */
+	p->head_end = PKT_ROOM;
+	p->head = (uint16_t)(PKT_ROOM - len);
+	mem_copy(p->room + p->head, tmp, len);
+	p->len += len;
+	return true;
+}
+
+/* Adds [off, off + len) of SRC to P; bytes of SRC's room are copied. */
+static bool add_slice(struct pkt *p, const struct pkt *src, uint32_t off, uint32_t len)
+{
+	uint32_t own = (uint32_t)(src->head_end - src->head);
+	if (off < own) {
+		uint32_t n = min_u32(len, own - off);
+		if (n > (uint32_t)(PKT_ROOM - p->head_end))
+			return false;
+		mem_copy(p->room + p->head_end, src->room + src->head + off, n);
+		p->head_end = (uint16_t)(p->head_end + n);
+		p->len += n;
+		len -= n;
+		off += n;
+	}
+	off -= own;
+	for (unsigned i = 0; len && i < src->nfrags; i++) {
+		const struct net_frag *f = &src->frag[i];
+		if (off >= f->len) {
+			off -= f->len;
+			continue;
+		}
+		uint32_t n = min_u32(len, f->len - off);
+		if (!pkt_add(p, f->buf, f->off + off, n))
+			return false;
+		len -= n;
+		off = 0;
+	}
+	return len == 0;
+}
+
+struct pkt *pkt_slice(const struct pkt *p, uint32_t off, uint32_t len, unsigned headroom)
+{
+	uint32_t own = (uint32_t)(p->head_end - p->head);
+	uint32_t copied = off < own ? min_u32(len, own - off) : 0;
+	struct pkt *c = pkt_alloc(p->st, min_u32(headroom, PKT_ROOM - copied));
+	if (c && !add_slice(c, p, off, len)) {
+		pkt_free(c);
+		return NULL;
+	}
+	if (c)
+		c->nif = p->nif;
+	return c;
+}
+
+struct pkt *pkt_clone(const struct pkt *p, unsigned headroom)
+{
+	struct pkt *c = pkt_slice(p, 0, p->len, headroom);
+	if (!c)
+		return NULL;
+	c->csum_start = p->csum_start;
+	c->csum_off = p->csum_off;
+	c->gso_size = p->gso_size;
+	c->gso_type = p->gso_type;
+	c->gso_ecn = p->gso_ecn;
+	c->flags = p->flags;
+	return c;
+}

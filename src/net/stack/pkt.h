@@ -1,0 +1,67 @@
+/* Packets inside the stack: headers pushed and trimmed, checksums over the pieces, byte queues. */
+#ifndef NET_STACK_PKT_H
+#define NET_STACK_PKT_H
+
+#include "net/stack/stack.h"
+
+/* N more bytes in front, uninitialised; the packet's room must have them (it does: PKT_ROOM). */
+uint8_t *pkt_push(struct pkt *p, unsigned n);
+/* Drop N bytes in front, or all. */
+void pkt_trim_front(struct pkt *p, uint32_t n);
+/* Keep the first LEN bytes. */
+void pkt_trim_to(struct pkt *p, uint32_t len);
+/* Overwrite bytes of the packet's own room; OFF + LEN must lie there. */
+void pkt_write_head(struct pkt *p, uint32_t off, const void *src, uint32_t len);
+/* Make the first LEN bytes lie in the room. False: too short, or no room. */
+bool pkt_pull(struct pkt *p, uint32_t len);
+/* A packet of the same bytes that shares the buffers. NULL: no memory. */
+struct pkt *pkt_clone(const struct pkt *p, unsigned headroom);
+/* A packet of [off, off + len) of P. */
+struct pkt *pkt_slice(const struct pkt *p, uint32_t off, uint32_t len, unsigned headroom);
+
+/* Internet checksum (RFC 1071): sums are folded to 16 bits, in host order. */
+uint32_t csum_add(uint32_t sum, const void *data, size_t len);
+uint16_t csum_fold(uint64_t sum);
+uint16_t csum_bytes(const void *data, size_t len);
+/* The sum of the packet from OFF on, not inverted. */
+uint16_t pkt_sum(const struct pkt *p, uint32_t off);
+uint32_t csum_pseudo(const struct net_addr *src, const struct net_addr *dst, unsigned proto,
+                     uint32_t len);
+/* Turn PKT_CSUM_PARTIAL into a whole checksum. False: no memory. */
+bool pkt_finish_csum(struct pkt *p);
+
+/* A slice in a queue. */
+struct seg {
+	struct seg *next;
+	struct net_frag f;
+	uint32_t seq; /* of its first byte, where the queue's owner counts them */
+	uint32_t own; /* bytes at the end of the buffer that may still be appended to */
+};
+
+/* A queue of bytes in shared buffers. */
+struct bytq {
+	struct seg *head, *tail;
+	uint32_t len;
+	/* A place in the queue that was looked up last: the next look-up begins there. */
+	struct seg *hint;
+	uint32_t hint_off;
+};
+
+struct seg *seg_new(struct net_stack *st, struct net_buf *buf, uint32_t off, uint32_t len);
+void seg_free(struct net_stack *st, struct seg *s);
+void bytq_clear(struct net_stack *st, struct bytq *q);
+/* Append a copy; returns how many bytes there was memory for. */
+uint32_t bytq_copy_in(struct net_stack *st, struct bytq *q, const void *data, uint32_t len);
+/* Append a slice, with a reference of its own. */
+bool bytq_add(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_t off,
+              uint32_t len);
+/* Append a slice that arrived: copied if it would pin much more memory than it has bytes. */
+bool bytq_add_rx(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_t off,
+                 uint32_t len);
+void bytq_drop(struct net_stack *st, struct bytq *q, uint32_t len);
+uint32_t bytq_peek(struct bytq *q, uint32_t off, void *dst, uint32_t len);
+/* Append [off, off + len) of the queue to a packet; returns how many bytes its slices sufficed for.
+ */
+uint32_t bytq_to_pkt(struct bytq *q, uint32_t off, uint32_t len, struct pkt *p);
+
+#endif

@@ -1,0 +1,307 @@
+/*
+ * The inside of the stack: the instance, interfaces, neighbours, and what the layers call of each
+ * other. Calls go down (socket, TCP, IP, interface) on the way out and up on the way in; what comes
+ * up never calls the owner's callbacks, but notes an event for net_poll.
+ */
+#ifndef NET_STACK_PRIV_H
+#define NET_STACK_PRIV_H
+
+#include "net/stack/hash.h"
+#include "net/stack/pkt.h"
+#include "net/stack/proto/wire.h"
+#include "net/stack/stack.h"
+#include "net/stack/timer.h"
+#include "net/stack/util.h"
+
+#define PKT_CACHE_MAX  64u
+#define IF_ADDR_MAX    16u
+#define IF_GROUP_MAX   24u
+#define IF_ROUTER_MAX  4u
+#define NEIGH_BUCKETS  64u
+#define NEIGH_MAX      512u
+#define NEIGH_QUEUE    3u
+#define PMTU_MAX       256u
+#define UDP_BUCKETS    256u
+#define LOOP_BUDGET    512u
+#define IP_DEFAULT_TTL 64u
+
+/* A bug of the stack, not of the peer: stop. */
+#define BUG_ON(cond)                      \
+	do {                              \
+		if (cond)                 \
+			__builtin_trap(); \
+	} while (0)
+
+enum addr_state { ADDR_TENTATIVE, ADDR_OK, ADDR_DUPLICATE };
+
+struct if_addr {
+	struct net_addr addr;
+	uint8_t plen; /* counted in the 128 bits of struct net_addr */
+	uint8_t state;
+	uint8_t probes; /* duplicate detection: still to send; then announcements */
+	uint8_t conflicts;
+	bool autoconf, temporary, used;
+	uint64_t preferred_ns, valid_ns; /* ends; TIMER_NEVER */
+	uint64_t next_ns;                /* the next probe or announcement */
+	uint64_t defended_ns;
+};
+
+struct if_group {
+	struct net_addr addr;
+	uint32_t refs;
+	uint8_t reports; /* unsolicited reports still to send */
+};
+
+struct if_router {
+	struct net_addr addr;
+	uint64_t until_ns;
+};
+
+struct dhcp;
+
+struct net_if {
+	struct net_stack *st;
+	struct net_if *next;
+	struct net_if_cfg cfg;
+	uint32_t mtu, mtu6;
+	uint16_t index;
+	bool up;
+	struct if_addr addr[IF_ADDR_MAX];
+	struct if_group group[IF_GROUP_MAX];
+	struct if_router router[IF_ROUTER_MAX];
+	uint8_t hop_limit, rs_left, dad_counter;
+	uint32_t reachable_ms, retrans_ms;
+	struct timer timer; /* addresses and router solicitations */
+	uint64_t rs_ns;
+	struct timer mc_timer; /* group reports */
+	struct dhcp *dhcp;
+	net_echo_fn echo;
+	void *echo_ctx;
+};
+
+struct route {
+	struct route *next;
+	struct net_addr dst, gw;
+	struct net_if *nif;
+	uint32_t metric;
+	uint8_t plen;
+	bool has_gw;
+	uint64_t until_ns;
+};
+
+enum neigh_state { NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, NEIGH_DELAY, NEIGH_PROBE };
+
+struct neigh {
+	struct neigh *next;
+	struct net_if *nif;
+	struct net_addr addr;
+	uint8_t mac[6];
+	uint8_t state, probes, queued;
+	bool router;
+	struct pkt *queue;
+	uint64_t used_ns;
+	struct timer timer;
+};
+
+struct pmtu {
+	struct pmtu *next;
+	struct net_addr dst;
+	uint32_t mtu;
+	uint64_t until_ns;
+};
+
+struct bucket { /* token bucket of a rate limit */
+	uint64_t last_ns;
+	uint32_t tokens;
+};
+
+struct reass;
+struct dns;
+struct tcp_table;
+
+struct net_stack {
+	const struct net_ops *ops;
+	void *ctx;
+	struct net_cfg cfg;
+	uint64_t now; /* ns, read at each entry */
+	struct hash_key key_isn, key_port, key_table, key_cookie, key_iid;
+	struct timer_heap timers;
+	uint64_t woken_for;
+	struct net_if *ifs, *lo;
+	uint16_t next_ifindex;
+	struct route *routes;
+	uint32_t route_gen; /* changes with routes and addresses */
+	struct neigh *neigh[NEIGH_BUCKETS];
+	uint32_t neigh_count;
+	struct pmtu *pmtus;
+	uint32_t pmtu_count;
+	struct reass *reass;
+	uint32_t frag_mem;
+	struct pkt *loop_head, *loop_tail;
+	struct bucket icmp_bucket, challenge_bucket;
+	uint64_t rng_state[4];
+	struct net_sock *socks;
+	struct net_sock *events; /* sockets with events to tell of */
+	struct net_sock *udp[UDP_BUCKETS];
+	struct net_sock *udp_any; /* transparent, any port */
+	struct tcp_table *tcp;
+	struct dns *dns;
+	struct pkt *pkt_cache;
+	uint32_t pkt_cached;
+	struct net_stats stats;
+};
+
+/* What IP tells the transport of a packet. The packet still has its IP header in front. */
+struct ip_meta {
+	struct net_addr src, dst;
+	struct net_if *nif;
+	uint32_t l4_off, l4_len;
+	uint8_t proto, ttl, tos;
+	bool v4, group; /* group: broadcast or multicast destination */
+};
+
+/* What a transport tells IP. */
+struct ip_tx {
+	struct net_addr src, dst; /* src "any": to be chosen */
+	struct net_if *nif;       /* NULL: by the routes */
+	struct net_addr next_hop; /* with nif and routed: already looked up */
+	bool routed;
+	bool df;    /* IPv4: do not fragment */
+	bool forge; /* src need not be ours */
+	uint8_t proto, ttl, tos;
+};
+
+/* stack.c */
+void *mem_alloc(struct net_stack *st, size_t size);
+void *mem_zalloc(struct net_stack *st, size_t size);
+void mem_free(struct net_stack *st, void *p, size_t size);
+uint32_t stack_random(struct net_stack *st);
+void stack_now(struct net_stack *st);
+bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t burst);
+void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns);
+
+/* netif.c */
+struct if_addr *if_find_addr(struct net_if *nif, const struct net_addr *a);
+/* The interface that has A as a usable address, or NULL. */
+struct net_if *if_of_addr(struct net_stack *st, const struct net_addr *a);
+bool if_is_bcast4(const struct net_if *nif, const struct net_addr *a);
+bool if_in_group(const struct net_if *nif, const struct net_addr *a);
+struct if_addr *if_new_addr(struct net_if *nif, const struct net_addr *a, unsigned plen);
+void if_drop_addr(struct net_if *nif, struct if_addr *a);
+void if_schedule(struct net_if *nif);
+void if_output(struct net_if *nif, struct pkt *p, const struct net_addr *next_hop);
+void if_send_eth(struct net_if *nif, struct pkt *p, const uint8_t *mac, unsigned type);
+uint32_t if_mtu(const struct net_if *nif, bool v4);
+
+/* if_addr.c: duplicate detection of both families, and the life of addresses */
+void if_addr_timer(struct net_if *nif, uint64_t now);
+void if_addr_conflict(struct net_if *nif, struct if_addr *a, bool theirs_in_use);
+
+/* arp.c, neigh.c, nd.c */
+void arp_input(struct net_if *nif, struct pkt *p);
+void arp_request(struct net_if *nif, const struct net_addr *sender, const struct net_addr *target,
+                 const uint8_t *unicast_to);
+void neigh_output(struct net_if *nif, const struct net_addr *next_hop, struct pkt *p);
+struct neigh *neigh_find(struct net_stack *st, struct net_if *nif, const struct net_addr *a);
+/* News of a neighbour's address: SOLICITED proves that it hears us. CREATE: a new entry may be
+ * made. */
+void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *mac, bool solicited,
+                 bool override, bool create);
+/* A transport saw progress: the neighbour is reachable. */
+void neigh_confirm(struct net_stack *st, struct net_if *nif, const struct net_addr *next_hop);
+void neigh_flush(struct net_stack *st, const struct net_if *nif);
+void nd_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m, unsigned type);
+void nd_solicit(struct net_if *nif, const struct net_addr *target, const uint8_t *unicast_to,
+                bool dad);
+void nd_advertise(struct net_if *nif, const struct net_addr *target, const struct net_addr *to,
+                  bool solicited);
+void nd_router_solicit(struct net_if *nif);
+void nd_start(struct net_if *nif);
+void nd_regenerate(struct net_if *nif, const struct if_addr *old);
+
+/* route.c */
+struct hop {
+	struct net_if *nif;
+	struct net_addr next_hop;
+};
+bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_if *bound,
+                  struct hop *out);
+bool route_source(struct net_stack *st, struct net_if *nif, const struct net_addr *dst,
+                  struct net_addr *src);
+void route_changed(struct net_stack *st);
+void route_drop_if(struct net_stack *st, const struct net_if *nif);
+int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
+              const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns);
+void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen,
+                 const struct net_addr *gw, const struct net_if *nif);
+uint32_t pmtu_get(struct net_stack *st, const struct net_addr *dst, uint32_t if_mtu);
+bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu);
+void pmtu_clear(struct net_stack *st);
+
+/* ip4.c, ip6.c, ip_out.c, frag.c */
+void ip4_input(struct net_if *nif, struct pkt *p);
+void ip6_input(struct net_if *nif, struct pkt *p);
+void ip_deliver(struct pkt *p, struct ip_meta *m);
+int ip_send(struct net_stack *st, struct pkt *p, const struct ip_tx *tx);
+bool ip_filter(struct net_stack *st, struct net_if *nif, const struct pkt *p,
+               const struct ip_meta *m, enum net_dir dir);
+uint8_t *ip4_push(struct pkt *p, const struct ip_tx *tx, uint32_t id_frag);
+struct frag_info {
+	uint32_t id, off;
+	bool more;
+	uint32_t hdr_len;  /* what goes in front of the whole datagram */
+	uint32_t data_off; /* where the fragment's data begins in the packet */
+	uint8_t next;      /* IPv6: the header after the fragment header */
+	uint32_t next_at;  /* IPv6: where the first fragment says it */
+};
+/* Takes P over; the whole datagram, once all of it is there. */
+struct pkt *frag_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m,
+                       const struct frag_info *f);
+void frag_flush(struct net_stack *st, const struct net_if *nif);
+
+/* icmp.c */
+void icmp4_input(struct pkt *p, const struct ip_meta *m);
+void icmp6_input(struct pkt *p, const struct ip_meta *m);
+/* An error about P, which stays the caller's. */
+void icmp_error(struct pkt *p, const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg);
+int icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
+               const struct net_addr *dst, unsigned hops);
+int icmp_echo(struct net_stack *st, struct pkt *p, const struct ip_tx *tx, unsigned type,
+              uint16_t id, uint16_t seq);
+/* What an ICMP error means for a socket. */
+struct icmp_err {
+	struct net_addr src, dst; /* of the packet it is about: src is ours */
+	uint16_t sport, dport;
+	uint32_t seq; /* TCP */
+	uint8_t proto;
+	int err; /* NET_E* */
+	bool hard;
+	uint32_t mtu; /* too big: the next hop's */
+};
+
+/* group.c: IGMPv3 and MLDv2 */
+int group_join(struct net_if *nif, const struct net_addr *a);
+void group_leave(struct net_if *nif, const struct net_addr *a);
+void igmp_input(struct pkt *p, const struct ip_meta *m);
+void mld_query(struct net_if *nif, struct pkt *p, const struct ip_meta *m);
+void group_timer(struct net_if *nif, uint64_t now);
+
+/* udp.c */
+void udp_input(struct pkt *p, const struct ip_meta *m);
+void udp_error(struct net_stack *st, const struct icmp_err *e);
+void ping_reply(struct pkt *p, const struct ip_meta *m, uint16_t id, uint32_t data_off);
+
+/* tcp */
+int tcp_init(struct net_stack *st);
+void tcp_exit(struct net_stack *st);
+void tcp_input(struct pkt *p, const struct ip_meta *m);
+void tcp_error(struct net_stack *st, const struct icmp_err *e);
+void tcp_poll(struct net_stack *st);
+void tcp_route_changed(struct net_stack *st);
+
+/* dhcp.c, dns.c */
+void dhcp_free(struct net_if *nif);
+void dhcp_conflict(struct net_if *nif, const struct net_addr *a);
+void dns_free(struct net_stack *st);
+
+#endif

@@ -1,0 +1,334 @@
+/* Sockets: the calls of stack.h, handed on to the kind of the socket. */
+#include "net/stack/sock.h"
+
+void sock_init(struct net_sock *s, struct net_stack *st, enum net_sock_type type)
+{
+	s->st = st;
+	s->type = (uint8_t)type;
+	s->next = st->socks;
+	if (s->next)
+		s->next->prev = s;
+	s->prev = NULL;
+	st->socks = s;
+}
+
+void sock_exit(struct net_sock *s)
+{
+	struct net_stack *st = s->st;
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		st->socks = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	for (struct net_sock **at = &st->events; s->ev_queued && *at; at = &(*at)->ev_next)
+		if (*at == s) {
+			*at = s->ev_next;
+			break;
+		}
+}
+
+void sock_destroy(struct net_sock *s)
+{
+	if (s->type == NET_STREAM)
+		tcp_destroy(s);
+	else
+		udp_destroy(s);
+}
+
+void sock_notify(struct net_sock *s)
+{
+	if (!s->fn || s->ev_queued || !s->open)
+		return;
+	s->ev_queued = true;
+	s->ev_next = s->st->events;
+	s->st->events = s;
+}
+
+void sock_tell(struct net_sock *s)
+{
+	s->ev_queued = false;
+	if (s->fn)
+		s->fn(s->fn_ctx, s, net_ready(s));
+}
+
+/* "::" takes both families, unless told otherwise; 0.0.0.0 takes IPv4. */
+bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const struct net_if *nif)
+{
+	const struct net_addr *l = &s->local.addr;
+	if (s->local.ifindex && s->local.ifindex != nif->index)
+		return false;
+	if (!s->transparent && (nif->cfg.flags & NET_IF_ANY_ADDR) && !addr_is_mcast(dst) &&
+	    !if_is_bcast4(nif, dst) && !if_of_addr(s->st, dst))
+		return false;
+	if (addr_is_v4(l) && addr_is_any(l))
+		return addr_is_v4(dst);
+	if (addr_is_any(l))
+		return !(s->v6only && addr_is_v4(dst));
+	return addr_eq(l, dst);
+}
+
+bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
+                  const struct net_endpoint *remote)
+{
+	struct net_stack *st = s->st;
+	return !st->ops->policy || st->ops->policy(st->ctx, op, s->label, local, remote);
+}
+
+static bool overlap(const struct net_endpoint *a, const struct net_endpoint *b)
+{
+	if (a->ifindex && b->ifindex && a->ifindex != b->ifindex)
+		return false;
+	bool any_a = addr_is_any(&a->addr), any_b = addr_is_any(&b->addr);
+	bool v4_a = addr_is_v4(&a->addr), v4_b = addr_is_v4(&b->addr);
+	if (any_a && any_b)
+		return v4_a == v4_b || !v4_a || !v4_b;
+	if (any_a)
+		return !v4_a || v4_b;
+	if (any_b)
+		return !v4_b || v4_a;
+	return addr_eq(&a->addr, &b->addr);
+}
+
+bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local)
+{
+	for (const struct net_sock *o = s->st->socks; o; o = o->next) {
+		if (o == s || o->type != s->type || !o->bound || o->local.port != local->port ||
+		    !overlap(&o->local, local))
+			continue;
+		/* As Linux: two that both allow it may share, but not with a listener. */
+		if (s->type == NET_STREAM && s->reuse && o->reuse &&
+		    tcp_state_of(o) != NET_TCP_LISTEN)
+			continue;
+		if (s->type != NET_STREAM && s->reuse && o->reuse)
+			continue;
+		return true;
+	}
+	return false;
+}
+
+int sock_local_ok(const struct net_sock *s, const struct net_endpoint *local)
+{
+	if (s->bound)
+		return -NET_EINVAL;
+	if (local->ifindex && !net_if_by_index(s->st, local->ifindex))
+		return -NET_EINVAL;
+	if (!s->transparent && !addr_is_any(&local->addr) && !if_of_addr(s->st, &local->addr) &&
+	    !(s->type != NET_STREAM && addr_is_mcast(&local->addr)))
+		return -NET_EADDRNOTAVAIL;
+	return sock_allowed(s, NET_OP_BIND, local, NULL) ? 0 : -NET_EACCES;
+}
+
+int net_socket(struct net_stack *st, enum net_sock_type type, struct net_sock **out)
+{
+	stack_now(st);
+	int err = type == NET_STREAM ? tcp_create(st, out) : udp_create(st, type, out);
+	if (!err)
+		(*out)->open = true;
+	return err;
+}
+
+static void close_sock(struct net_sock *s, bool abort)
+{
+	stack_now(s->st);
+	s->fn = NULL;
+	if (s->type == NET_STREAM)
+		tcp_close(s, abort);
+	else
+		udp_destroy(s);
+}
+
+void net_close(struct net_sock *s)
+{
+	close_sock(s, false);
+}
+
+void net_abort(struct net_sock *s)
+{
+	close_sock(s, true);
+}
+
+int net_bind(struct net_sock *s, const struct net_endpoint *local)
+{
+	stack_now(s->st);
+	return s->type == NET_STREAM ? tcp_bind(s, local) : udp_bind(s, local);
+}
+
+int net_connect(struct net_sock *s, const struct net_endpoint *remote)
+{
+	stack_now(s->st);
+	return s->type == NET_STREAM ? tcp_connect(s, remote) : udp_connect(s, remote);
+}
+
+int net_listen(struct net_sock *s, unsigned backlog)
+{
+	stack_now(s->st);
+	return s->type == NET_STREAM ? tcp_listen(s, backlog) : -NET_EOPNOTSUPP;
+}
+
+int net_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer)
+{
+	stack_now(s->st);
+	return s->type == NET_STREAM ? tcp_accept(s, out, peer) : -NET_EOPNOTSUPP;
+}
+
+long net_send(struct net_sock *s, const void *data, size_t len, unsigned flags,
+              const struct net_endpoint *to)
+{
+	stack_now(s->st);
+	if (s->type != NET_STREAM)
+		return udp_send(s, data, len, NULL, to);
+	return to ? -NET_EISCONN : tcp_send(s, data, len, flags);
+}
+
+long net_send_from(struct net_sock *s, const void *data, size_t len,
+                   const struct net_endpoint *from, const struct net_endpoint *to)
+{
+	stack_now(s->st);
+	if (s->type == NET_STREAM || !s->transparent)
+		return -NET_EOPNOTSUPP;
+	return udp_send(s, data, len, from, to);
+}
+
+long net_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct net_endpoint *from)
+{
+	stack_now(s->st);
+	if (s->type != NET_STREAM)
+		return udp_recv(s, data, len, flags, from, NULL);
+	if (from)
+		*from = s->remote;
+	return tcp_recv(s, data, len, flags);
+}
+
+long net_recv_to(struct net_sock *s, void *data, size_t len, struct net_endpoint *from,
+                 struct net_endpoint *to)
+{
+	stack_now(s->st);
+	return s->type == NET_STREAM ? -NET_EOPNOTSUPP : udp_recv(s, data, len, 0, from, to);
+}
+
+long net_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_t len)
+{
+	stack_now(s->st);
+	if (s->type != NET_STREAM)
+		return -NET_EOPNOTSUPP;
+	if (off > buf->size || len > buf->size - off)
+		return -NET_EINVAL;
+	return tcp_send_buf(s, buf, off, len);
+}
+
+int net_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max)
+{
+	stack_now(s->st);
+	return s->type == NET_STREAM ? tcp_recv_bufs(s, out, max) : -NET_EOPNOTSUPP;
+}
+
+int net_shutdown(struct net_sock *s, enum net_how how)
+{
+	stack_now(s->st);
+	return s->type == NET_STREAM ? tcp_shutdown(s, how) : udp_shutdown(s, how);
+}
+
+/* The options that every kind has; -NET_ENOPROTOOPT: not one of them. */
+static int set_common(struct net_sock *s, enum net_opt opt, int64_t v)
+{
+	switch (opt) {
+	case NET_SO_REUSEADDR:
+		s->reuse = v != 0;
+		return 0;
+	case NET_SO_BROADCAST:
+		s->bcast = v != 0;
+		return 0;
+	case NET_SO_TRANSPARENT:
+		s->transparent = v != 0;
+		return 0;
+	case NET_SO_V6ONLY:
+		s->v6only = v != 0;
+		return 0;
+	case NET_SO_PRIORITY_TOS:
+		if (v < 0 || v > 255)
+			return -NET_EINVAL;
+		s->tos = (uint8_t)(s->type == NET_STREAM ? v & ~3 : v);
+		return 0;
+	case NET_SO_TTL:
+		if (v < 1 || v > 255)
+			return -NET_EINVAL;
+		s->ttl = (uint8_t)v;
+		return 0;
+	case NET_SO_IFINDEX:
+		if (v && (v < 0 || v > 0xffff || !net_if_by_index(s->st, (unsigned)v)))
+			return -NET_EINVAL;
+		s->local.ifindex = (uint16_t)v;
+		return 0;
+	default:
+		return -NET_ENOPROTOOPT;
+	}
+}
+
+int net_set(struct net_sock *s, enum net_opt opt, int64_t value)
+{
+	stack_now(s->st);
+	int err = set_common(s, opt, value);
+	if (err != -NET_ENOPROTOOPT)
+		return err;
+	return s->type == NET_STREAM ? tcp_set(s, opt, value) : udp_set(s, opt, value);
+}
+
+int net_get(struct net_sock *s, enum net_opt opt, int64_t *value)
+{
+	if (opt == NET_SO_ERROR) {
+		*value = s->err;
+		s->err = 0;
+		return 0;
+	}
+	return s->type == NET_STREAM ? tcp_get(s, opt, value) : -NET_ENOPROTOOPT;
+}
+
+int net_name(const struct net_sock *s, struct net_endpoint *local, struct net_endpoint *remote)
+{
+	if (local)
+		*local = s->local;
+	if (remote && !s->connected)
+		return -NET_ENOTCONN;
+	if (remote)
+		*remote = s->remote;
+	return 0;
+}
+
+unsigned net_ready(const struct net_sock *s)
+{
+	return s->type == NET_STREAM ? tcp_ready(s) : udp_ready(s);
+}
+
+void net_on_event(struct net_sock *s, net_event_fn fn, void *ctx)
+{
+	s->fn = fn;
+	s->fn_ctx = ctx;
+	if (fn && net_ready(s))
+		sock_notify(s);
+}
+
+void net_set_label(struct net_sock *s, void *label)
+{
+	s->label = label;
+}
+
+void *net_label(const struct net_sock *s)
+{
+	return s->label;
+}
+
+void net_conns(struct net_stack *st, void (*fn)(void *ctx, const struct net_conn *c), void *ctx)
+{
+	for (const struct net_sock *s = st->socks; s; s = s->next) {
+		struct net_conn c = {.type = s->type, .local = s->local, .remote = s->remote};
+		if (s->type == NET_STREAM) {
+			c.state = tcp_state_of(s);
+			tcp_queued(s, &c.rcvq, &c.sndq);
+		} else {
+			c.rcvq = udp_queued(s);
+		}
+		fn(ctx, &c);
+	}
+	tcp_each_mini(st, fn, ctx);
+}

@@ -1,0 +1,80 @@
+/* Sockets inside the stack: what all kinds have in common, and what each kind provides. */
+#ifndef NET_STACK_SOCK_H
+#define NET_STACK_SOCK_H
+
+#include "net/stack/priv.h"
+
+#define PORT_EPHEMERAL_MIN 32768u /* Linux's ip_local_port_range */
+#define PORT_EPHEMERAL_MAX 60999u
+
+struct net_sock {
+	struct net_stack *st;
+	struct net_sock *next, *prev; /* all sockets of the instance */
+	struct net_sock *ev_next;
+	net_event_fn fn;
+	void *fn_ctx;
+	void *label;
+	struct net_endpoint local, remote;
+	uint16_t err; /* pending, positive NET_E* */
+	uint8_t type;
+	uint8_t tos, ttl;
+	bool open; /* somebody holds the handle */
+	bool ev_queued;
+	bool bound, connected, reuse, transparent, v6only, bcast;
+};
+
+/* sock.c */
+void sock_init(struct net_sock *s, struct net_stack *st, enum net_sock_type type);
+void sock_exit(struct net_sock *s);
+void sock_destroy(struct net_sock *s);
+void sock_notify(struct net_sock *s);
+void sock_tell(struct net_sock *s);
+bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const struct net_if *nif);
+bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
+                  const struct net_endpoint *remote);
+/* Is LOCAL in use by another socket of the kind? */
+bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local);
+int sock_local_ok(const struct net_sock *s, const struct net_endpoint *local);
+static inline int sock_take_err(struct net_sock *s)
+{
+	int err = s->err;
+	s->err = 0;
+	return -err;
+}
+
+/* udp.c */
+int udp_create(struct net_stack *st, enum net_sock_type type, struct net_sock **out);
+void udp_destroy(struct net_sock *s);
+int udp_bind(struct net_sock *s, const struct net_endpoint *local);
+int udp_connect(struct net_sock *s, const struct net_endpoint *remote);
+long udp_send(struct net_sock *s, const void *data, size_t len, const struct net_endpoint *from,
+              const struct net_endpoint *to);
+long udp_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct net_endpoint *from,
+              struct net_endpoint *to);
+unsigned udp_ready(const struct net_sock *s);
+int udp_set(struct net_sock *s, enum net_opt opt, int64_t value);
+uint32_t udp_queued(const struct net_sock *s);
+int udp_shutdown(struct net_sock *s, enum net_how how);
+
+/* tcp_sock.c */
+int tcp_create(struct net_stack *st, struct net_sock **out);
+void tcp_destroy(struct net_sock *s);
+void tcp_close(struct net_sock *s, bool abort);
+int tcp_bind(struct net_sock *s, const struct net_endpoint *local);
+int tcp_connect(struct net_sock *s, const struct net_endpoint *remote);
+int tcp_listen(struct net_sock *s, unsigned backlog);
+int tcp_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer);
+long tcp_send(struct net_sock *s, const void *data, size_t len, unsigned flags);
+long tcp_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_t len);
+long tcp_recv(struct net_sock *s, void *data, size_t len, unsigned flags);
+int tcp_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max);
+int tcp_shutdown(struct net_sock *s, enum net_how how);
+int tcp_set(struct net_sock *s, enum net_opt opt, int64_t value);
+int tcp_get(struct net_sock *s, enum net_opt opt, int64_t *value);
+unsigned tcp_ready(const struct net_sock *s);
+enum net_tcp_state tcp_state_of(const struct net_sock *s);
+void tcp_queued(const struct net_sock *s, uint32_t *rcvq, uint32_t *sndq);
+void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_conn *), void *ctx);
+bool tcp_has_work(const struct net_stack *st);
+
+#endif

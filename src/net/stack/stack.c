@@ -1,0 +1,230 @@
+/* An instance: creation, the owner's callbacks, net_poll. See stack.h. */
+#include "net/stack/sock.h"
+
+void *mem_alloc(struct net_stack *st, size_t size)
+{
+	void *p = st->ops->alloc(st->ctx, size);
+	if (!p)
+		st->stats.nomem++;
+	return p;
+}
+
+void *mem_zalloc(struct net_stack *st, size_t size)
+{
+	void *p = mem_alloc(st, size);
+	if (p)
+		mem_set(p, 0, size);
+	return p;
+}
+
+void mem_free(struct net_stack *st, void *p, size_t size)
+{
+	st->ops->free(st->ctx, p, size);
+}
+
+/* xoshiro128-like mixing would do for jitter; what must not be guessed comes from here as well, so
+ * the generator is SipHash in counter mode under a secret key. */
+uint32_t stack_random(struct net_stack *st)
+{
+	struct hash_key key = {{st->rng_state[0], st->rng_state[1]}};
+	st->rng_state[2]++;
+	return (uint32_t)hash_sip(&key, &st->rng_state[2], 2 * sizeof(uint64_t));
+}
+
+void stack_now(struct net_stack *st)
+{
+	st->now = st->ops->now_ns(st->ctx);
+}
+
+bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t burst)
+{
+	uint64_t step = NS_PER_SEC / per_second;
+	uint64_t fresh = now > b->last_ns ? (now - b->last_ns) / step : 0;
+	if (b->last_ns == 0 || fresh + b->tokens >= burst) {
+		b->tokens = burst;
+		b->last_ns = now ? now : 1;
+	} else {
+		b->tokens += (uint32_t)fresh;
+		b->last_ns += fresh * step;
+	}
+	if (!b->tokens)
+		return false;
+	b->tokens--;
+	return true;
+}
+
+void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns)
+{
+	timer_set(&st->timers, t, when_ns);
+	if (st->ops->wake && when_ns < st->woken_for) {
+		st->woken_for = when_ns;
+		st->ops->wake(st->ctx, when_ns);
+	}
+}
+
+static void set_defaults(struct net_cfg *c)
+{
+	if (!c->tcp_rcvbuf)
+		c->tcp_rcvbuf = 128 * 1024;
+	if (!c->tcp_rcvbuf_max)
+		c->tcp_rcvbuf_max = 6 * 1024 * 1024;
+	if (c->tcp_rcvbuf > c->tcp_rcvbuf_max)
+		c->tcp_rcvbuf = c->tcp_rcvbuf_max;
+	if (!c->tcp_sndbuf_max)
+		c->tcp_sndbuf_max = 4 * 1024 * 1024;
+	if (!c->frag_mem_max)
+		c->frag_mem_max = 256 * 1024;
+	if (!c->tw_max)
+		c->tw_max = 8192;
+	if (!c->syn_backlog)
+		c->syn_backlog = 1024;
+}
+
+static void discard(void *ctx, struct pkt *p)
+{
+	(void)ctx;
+	pkt_free(p);
+}
+
+static int add_loopback(struct net_stack *st)
+{
+	struct net_if_cfg lo = {.name = "lo",
+	                        .link = NET_LINK_LOOP,
+	                        .mtu = 65536,
+	                        .offloads =
+	                                NET_IF_CSUM_TX | NET_IF_TSO4 | NET_IF_TSO6 | NET_IF_TSO_ECN,
+	                        .flags = NET_IF_NO_DAD,
+	                        .output = discard};
+	st->lo = net_if_add(st, &lo);
+	if (!st->lo)
+		return -NET_ENOMEM;
+	struct net_addr a = addr_v4(0x7f000001);
+	int err = net_if_add_addr(st->lo, &a, 8);
+	a = (struct net_addr){.b = {[15] = 1}};
+	if (!err && !st->cfg.no_ipv6)
+		err = net_if_add_addr(st->lo, &a, 128);
+	return err;
+}
+
+struct net_stack *net_stack_create(const struct net_cfg *cfg)
+{
+	struct net_stack *st = cfg->ops->alloc(cfg->ctx, sizeof(*st));
+	if (!st)
+		return NULL;
+	mem_set(st, 0, sizeof(*st));
+	st->ops = cfg->ops;
+	st->ctx = cfg->ctx;
+	st->cfg = *cfg;
+	set_defaults(&st->cfg);
+	stack_now(st);
+	struct hash_key *keys[] = {&st->key_isn, &st->key_port, &st->key_table, &st->key_cookie,
+	                           &st->key_iid};
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		st->ops->entropy(st->ctx, keys[i], sizeof(*keys[i]));
+	st->ops->entropy(st->ctx, st->rng_state, sizeof(st->rng_state));
+	st->woken_for = TIMER_NEVER;
+	if (tcp_init(st) < 0 || add_loopback(st) < 0) {
+		net_stack_destroy(st);
+		return NULL;
+	}
+	return st;
+}
+
+static void free_pkts(struct pkt *p)
+{
+	while (p) {
+		struct pkt *next = p->next;
+		pkt_free(p);
+		p = next;
+	}
+}
+
+void net_stack_destroy(struct net_stack *st)
+{
+	stack_now(st);
+	dns_free(st);
+	while (st->socks)
+		sock_destroy(st->socks);
+	tcp_exit(st);
+	while (st->ifs)
+		net_if_remove(st->ifs);
+	frag_flush(st, NULL);
+	pmtu_clear(st);
+	free_pkts(st->loop_head);
+	while (st->pkt_cache) {
+		struct pkt *p = st->pkt_cache;
+		st->pkt_cache = p->next;
+		mem_free(st, p, sizeof(*p));
+	}
+	st->ops->free(st->ctx, st, sizeof(*st));
+}
+
+static void run_timers(struct net_stack *st)
+{
+	struct timer *t;
+	/* A timer that fires may arm itself again, but never for a time that has passed. */
+	while ((t = timer_pop(&st->timers, st->now)))
+		t->fire(t, st->now);
+}
+
+static void run_loopback(struct net_stack *st)
+{
+	for (unsigned n = 0; st->loop_head && n < LOOP_BUDGET; n++) {
+		struct pkt *p = st->loop_head;
+		st->loop_head = p->next;
+		if (!st->loop_head)
+			st->loop_tail = NULL;
+		p->next = NULL;
+		if (p->nif->cfg.link == NET_LINK_LOOP)
+			net_input(p->nif, p);
+		else /* to one of our own addresses on another interface */
+			net_input(st->lo, p);
+	}
+}
+
+static void run_events(struct net_stack *st)
+{
+	struct net_sock *s = st->events, *order = NULL;
+	st->events = NULL;
+	while (s) { /* oldest first */
+		struct net_sock *next = s->ev_next;
+		s->ev_next = order;
+		order = s;
+		s = next;
+	}
+	while (order) {
+		s = order;
+		order = s->ev_next;
+		/* Others may be closed by the callback: they look for themselves in this list. */
+		st->events = order;
+		sock_tell(s);
+		order = st->events;
+	}
+}
+
+void net_poll(struct net_stack *st)
+{
+	stack_now(st);
+	run_timers(st);
+	for (unsigned i = 0; i < 64; i++) {
+		tcp_poll(st);
+		run_loopback(st);
+		if (st->events)
+			run_events(st);
+		else if (!st->loop_head && !tcp_has_work(st))
+			break;
+	}
+	st->woken_for = timer_next(&st->timers);
+}
+
+uint64_t net_next_deadline(const struct net_stack *st)
+{
+	if (st->loop_head || st->events || tcp_has_work(st))
+		return st->now;
+	return timer_next(&st->timers);
+}
+
+const struct net_stats *net_stack_stats(const struct net_stack *st)
+{
+	return &st->stats;
+}

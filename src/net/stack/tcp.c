@@ -1,0 +1,423 @@
+/* TCP: the table of connections, the way in for segments and errors, the end of a connection. */
+#include "net/stack/tcp.h"
+
+#define BUCKETS_MIN 256u
+
+int tcp_init(struct net_stack *st)
+{
+	struct tcp_table *tt = mem_zalloc(st, sizeof(*tt));
+	if (!tt)
+		return -NET_ENOMEM;
+	st->tcp = tt;
+	tt->out_tail = &tt->out_head;
+	tt->port_next = (uint16_t)stack_random(st);
+	tt->bucket = mem_zalloc(st, BUCKETS_MIN * sizeof(struct tnode *));
+	if (!tt->bucket)
+		return -NET_ENOMEM;
+	tt->mask = BUCKETS_MIN - 1;
+	return 0;
+}
+
+void tcp_exit(struct net_stack *st)
+{
+	struct tcp_table *tt = st->tcp;
+	if (!tt)
+		return;
+	for (uint32_t i = 0; tt->bucket && i <= tt->mask; i++)
+		while (tt->bucket[i]) {
+			struct tnode *n = tt->bucket[i];
+			if (n->kind == TNODE_REQ)
+				tcp_req_free(container_of(n, struct tcp_req, n));
+			else
+				tcp_tw_free(container_of(n, struct tcp_tw, n));
+		}
+	if (tt->bucket)
+		mem_free(st, tt->bucket, (tt->mask + 1) * sizeof(struct tnode *));
+	mem_free(st, tt, sizeof(*tt));
+	st->tcp = NULL;
+}
+
+/* ---- the table ---- */
+
+static void put_tuple(uint8_t *out, const struct net_addr *laddr, uint16_t lport,
+                      const struct net_addr *raddr, uint16_t rport)
+{
+	mem_copy(out, laddr->b, 16);
+	mem_copy(out + 16, raddr->b, 16);
+	put_be16(out + 32, lport);
+	put_be16(out + 34, rport);
+}
+
+static uint64_t tuple_hash(const struct hash_key *key, const struct net_addr *laddr, uint16_t lport,
+                           const struct net_addr *raddr, uint16_t rport)
+{
+	uint8_t in[36];
+	put_tuple(in, laddr, lport, raddr, rport);
+	return hash_sip(key, in, sizeof(in));
+}
+
+static struct tnode **chain_of(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
+                               const struct net_addr *raddr, uint16_t rport)
+{
+	uint8_t in[36];
+	put_tuple(in, laddr, lport, raddr, rport);
+	return &st->tcp->bucket[(uint32_t)hash_table(&st->key_table, in, sizeof(in)) &
+	                        st->tcp->mask];
+}
+
+/* Twice as many buckets; without memory for it, chains get longer. */
+static void grow(struct net_stack *st)
+{
+	struct tcp_table *tt = st->tcp;
+	uint32_t old = tt->mask + 1;
+	struct tnode **fresh = mem_zalloc(st, 2 * old * sizeof(struct tnode *));
+	if (!fresh)
+		return;
+	struct tnode **from = tt->bucket;
+	tt->bucket = fresh;
+	tt->mask = 2 * old - 1;
+	for (uint32_t i = 0; i < old; i++)
+		while (from[i]) {
+			struct tnode *n = from[i];
+			from[i] = n->next;
+			struct tnode **to = chain_of(st, &n->laddr, n->lport, &n->raddr, n->rport);
+			n->next = *to;
+			*to = n;
+		}
+	mem_free(st, from, old * sizeof(struct tnode *));
+}
+
+bool tcp_hash_add(struct net_stack *st, struct tnode *n)
+{
+	if (tcp_hash_find(st, &n->laddr, n->lport, &n->raddr, n->rport))
+		return false;
+	if (st->tcp->count > st->tcp->mask && st->tcp->mask < 1u << 20)
+		grow(st);
+	struct tnode **at = chain_of(st, &n->laddr, n->lport, &n->raddr, n->rport);
+	n->next = *at;
+	*at = n;
+	n->hashed = true;
+	st->tcp->count++;
+	return true;
+}
+
+void tcp_hash_del(struct net_stack *st, struct tnode *n)
+{
+	if (!n->hashed)
+		return;
+	for (struct tnode **at = chain_of(st, &n->laddr, n->lport, &n->raddr, n->rport); *at;
+	     at = &(*at)->next)
+		if (*at == n) {
+			*at = n->next;
+			break;
+		}
+	n->hashed = false;
+	st->tcp->count--;
+}
+
+struct tnode *tcp_hash_find(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
+                            const struct net_addr *raddr, uint16_t rport)
+{
+	struct tnode *n = *chain_of(st, laddr, lport, raddr, rport);
+	while (n && !(n->lport == lport && n->rport == rport && addr_eq(&n->raddr, raddr) &&
+	              addr_eq(&n->laddr, laddr)))
+		n = n->next;
+	return n;
+}
+
+/* RFC 6528: M + F(localip, localport, remoteip, remoteport, secret), M ticks every 4 µs. */
+uint32_t tcp_isn(struct net_stack *st, const struct tnode *n)
+{
+	uint64_t f = tuple_hash(&st->key_isn, &n->laddr, n->lport, &n->raddr, n->rport);
+	return (uint32_t)f + (uint32_t)(st->now / 4000);
+}
+
+/* RFC 7323, 5.4 and 7.1: an offset of its own for each pair of hosts, so that a peer learns
+ * nothing of other connections or of the time since boot. */
+uint32_t tcp_ts_offset(struct net_stack *st, const struct tnode *n)
+{
+	return (uint32_t)(tuple_hash(&st->key_isn, &n->laddr, 0, &n->raddr, 0) >> 32);
+}
+
+uint32_t tcp_clock_ms(const struct net_stack *st)
+{
+	return (uint32_t)(st->now / NS_PER_MS);
+}
+
+/* ---- in ---- */
+
+static bool checksum_ok(const struct pkt *p, const struct ip_meta *m)
+{
+	if (p->flags & (PKT_CSUM_VALID | PKT_CSUM_PARTIAL))
+		return true;
+	return csum_fold((uint64_t)pkt_sum(p, m->l4_off) +
+	                 csum_pseudo(&m->src, &m->dst, PROTO_TCP, m->l4_len)) == 0xffff;
+}
+
+static bool parse(struct tcp_seg *g)
+{
+	const struct ip_meta *m = g->m;
+	uint8_t h[60];
+	if (m->l4_len < TCP_HLEN || !pkt_read(g->p, m->l4_off, h, TCP_HLEN))
+		return false;
+	uint32_t hlen = (h[TCP_OFF] >> 4) * 4u;
+	if (hlen < TCP_HLEN || hlen > m->l4_len || !pkt_read(g->p, m->l4_off, h, hlen) ||
+	    !checksum_ok(g->p, m))
+		return false;
+	g->sport = get_be16(h);
+	g->dport = get_be16(h + 2);
+	g->seq = get_be32(h + TCP_SEQ);
+	g->ack = get_be32(h + TCP_ACKNO);
+	g->flags = h[TCP_FLAGS];
+	g->wnd = get_be16(h + TCP_WND);
+	g->up = get_be16(h + TCP_UP);
+	g->len = m->l4_len - hlen;
+	g->ecn_ce = (m->tos & ECN_MASK) == ECN_CE;
+	tcp_parse_options(h + TCP_HLEN, hlen - TCP_HLEN, &g->o);
+	return true;
+}
+
+static unsigned listen_score(const struct tcp *t, const struct tcp_seg *g)
+{
+	const struct net_sock *s = &t->s;
+	bool any_port = s->transparent && s->local.port == 0;
+	if ((!any_port && s->local.port != g->dport) || !sock_takes(s, &g->m->dst, g->m->nif))
+		return 0;
+	return 1u + (any_port ? 0 : 8) + (addr_is_any(&s->local.addr) ? 0 : 4) +
+	       (addr_is_v4(&s->local.addr) ? 2 : 0) + (s->local.ifindex ? 1 : 0);
+}
+
+static struct tcp *find_listener(struct net_stack *st, const struct tcp_seg *g)
+{
+	struct tcp *best = NULL;
+	unsigned top = 0;
+	for (struct tcp *t = st->tcp->listeners; t; t = t->acc_next) {
+		unsigned n = listen_score(t, g);
+		if (n > top) {
+			top = n;
+			best = t;
+		}
+	}
+	return best;
+}
+
+static void to_listener(struct net_stack *st, struct tcp_seg *g)
+{
+	struct tcp *lsn = find_listener(st, g);
+	if (lsn)
+		tcp_listen_input(lsn, g);
+	else
+		tcp_reset_for(st, g);
+}
+
+static void demux(struct net_stack *st, struct tcp_seg *g)
+{
+	const struct ip_meta *m = g->m;
+	struct tnode *n = tcp_hash_find(st, &m->dst, g->dport, &m->src, g->sport);
+	if (!n) {
+		to_listener(st, g);
+	} else if (n->kind == TNODE_REQ) {
+		tcp_req_input(container_of(n, struct tcp_req, n), g);
+	} else if (n->kind == TNODE_TW) {
+		tcp_tw_input(container_of(n, struct tcp_tw, n), g);
+		/* A new SYN may have ended the old connection (RFC 6191). */
+		if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
+		    !tcp_hash_find(st, &m->dst, g->dport, &m->src, g->sport))
+			to_listener(st, g);
+	} else {
+		struct tcp *t = container_of(n, struct tcp, n);
+		t->segs_in++;
+		tcp_segment(t, g);
+	}
+}
+
+void tcp_input(struct pkt *p, const struct ip_meta *m)
+{
+	struct net_stack *st = m->nif->st;
+	struct tcp_seg g = {.p = p, .m = m};
+	st->stats.tcp_in++;
+	/* RFC 9293, MUST-57: nothing to or from a group. */
+	if (!parse(&g)) {
+		st->stats.tcp_bad++;
+	} else if (!m->group && !addr_is_any(&m->src)) {
+		pkt_trim_front(p, m->l4_off + m->l4_len - g.len);
+		demux(st, &g);
+	}
+	if (g.p)
+		pkt_free(g.p);
+}
+
+/* RFC 9293, 3.5.2 and 3.10.7.1. */
+void tcp_reset_for(struct net_stack *st, const struct tcp_seg *g)
+{
+	if (g->flags & TCP_RST)
+		return;
+	struct tcp_reply r = {.src = g->m->dst,
+	                      .dst = g->m->src,
+	                      .sport = g->dport,
+	                      .dport = g->sport,
+	                      .flags = TCP_RST,
+	                      .nif = g->m->nif};
+	if (g->flags & TCP_ACK) {
+		r.seq = g->ack;
+	} else {
+		r.flags |= TCP_ACK;
+		r.ack = seg_end(g);
+	}
+	st->stats.tcp_rst_out++;
+	tcp_send_reply(st, &r);
+}
+
+/* ---- ICMP (RFC 5927) ---- */
+
+static void conn_error(struct tcp *t, const struct icmp_err *e)
+{
+	/* Only who sees the connection's packets knows a sequence number that is in flight. */
+	if (t->state == NET_TCP_LISTEN || seq_lt(e->seq, t->snd_una) ||
+	    seq_lt(t->snd_nxt, e->seq) || (e->seq == t->snd_nxt && t->snd_nxt != t->snd_una))
+		return;
+	if (e->mtu) {
+		if (e->mtu < t->pmtu && pmtu_set(t->s.st, &e->dst, e->mtu)) {
+			(void)tcp_route(t);
+			tcp_sync_mss(t);
+			/* What was too large is lost for certain; no congestion is to blame. */
+			for (struct txseg *x = t->tx_head; x; x = x->next)
+				if (x->state == TX_FLYING)
+					tx_set_state(t, x, TX_LOST);
+			tcp_want_output(t);
+		}
+		return;
+	}
+	if (t->state == NET_TCP_SYN_SENT && e->hard)
+		tcp_finish(t, e->err);
+	/* RFC 1122, 4.2.3.9 and RFC 5461: an established connection outlives it. */
+}
+
+void tcp_error(struct net_stack *st, const struct icmp_err *e)
+{
+	struct tnode *n = tcp_hash_find(st, &e->src, e->sport, &e->dst, e->dport);
+	if (n && n->kind == TNODE_CONN)
+		conn_error(container_of(n, struct tcp, n), e);
+	else if (n && n->kind == TNODE_REQ && e->mtu)
+		(void)pmtu_set(st, &e->dst, e->mtu);
+}
+
+/* ---- routes ---- */
+
+bool tcp_route(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	struct net_if *bound =
+	        net_if_by_index(st, t->s.local.ifindex ? t->s.local.ifindex : t->s.remote.ifindex);
+	t->hop_ok = route_lookup(st, &t->s.remote.addr, bound, &t->hop);
+	t->route_gen = st->route_gen;
+	if (!t->hop_ok)
+		return false;
+	uint32_t mtu = if_mtu(t->hop.nif, addr_is_v4(&t->s.remote.addr));
+	t->pmtu = pmtu_get(st, &t->s.remote.addr, mtu);
+	if (t->mtu_probe_fail)
+		t->pmtu = min_u32(t->pmtu, t->mtu_probe_fail);
+	return true;
+}
+
+void tcp_sync_mss(struct tcp *t)
+{
+	uint32_t headers = TCP_HLEN + (addr_is_v4(&t->s.remote.addr) ? IP4_HLEN : IP6_HLEN);
+	uint32_t mss = t->pmtu > headers ? t->pmtu - headers : TCP_MSS_FLOOR;
+	mss = min_u32(mss, t->mss_peer);
+	if (t->mss_user)
+		mss = min_u32(mss, t->mss_user);
+	mss = max_u32(mss, TCP_MSS_FLOOR);
+	t->mss = (uint16_t)min_u32(mss - (t->ts_ok ? 12 : 0), 65000);
+}
+
+/* Pointers to interfaces must not outlive them. */
+void tcp_route_changed(struct net_stack *st)
+{
+	for (struct net_sock *s = st->socks; s; s = s->next)
+		if (s->type == NET_STREAM)
+			to_tcp(s)->hop_ok = false;
+}
+
+/* ---- the end ---- */
+
+void tcp_set_state(struct tcp *t, enum net_tcp_state state)
+{
+	t->state = (uint8_t)state;
+	sock_notify(&t->s);
+}
+
+void tcp_want_output(struct tcp *t)
+{
+	struct tcp_table *tt = t->s.st->tcp;
+	if (t->out_queued)
+		return;
+	t->out_queued = true;
+	t->out_next = NULL;
+	*tt->out_tail = t;
+	tt->out_tail = &t->out_next;
+}
+
+bool tcp_has_work(const struct net_stack *st)
+{
+	return st->tcp->out_head != NULL;
+}
+
+void tcp_poll(struct net_stack *st)
+{
+	struct tcp_table *tt = st->tcp;
+	struct tcp *t = tt->out_head;
+	tt->out_head = NULL;
+	tt->out_tail = &tt->out_head;
+	while (t) {
+		struct tcp *next = t->out_next;
+		t->out_queued = false;
+		if (t->state == NET_TCP_CLOSED && !t->s.open && !t->parent)
+			tcp_free(t);
+		else
+			tcp_output(t);
+		t = next;
+	}
+}
+
+/* The connection is over. What has arrived can still be read; the memory goes in tcp_poll, when
+ * nobody up the stack has the pointer any more. */
+void tcp_finish(struct tcp *t, int err)
+{
+	struct net_stack *st = t->s.st;
+	if (t->state == NET_TCP_CLOSED)
+		return;
+	t->s.err = (uint16_t)err;
+	tcp_hash_del(st, &t->n);
+	for (unsigned i = 0; i < TT_COUNT; i++)
+		t->at[i] = TIMER_NEVER;
+	timer_stop(&st->timers, &t->timer);
+	tx_clear(t);
+	bytq_clear(st, &t->sndq);
+	tcp_clear_rx(t);
+	tcp_set_state(t, NET_TCP_CLOSED);
+	tcp_want_output(t);
+}
+
+void tcp_free(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	struct tcp_table *tt = st->tcp;
+	if (t->out_queued) {
+		struct tcp **at = &tt->out_head;
+		while (*at && *at != t)
+			at = &(*at)->out_next;
+		if (*at)
+			*at = t->out_next;
+		for (tt->out_tail = &tt->out_head; *tt->out_tail;)
+			tt->out_tail = &(*tt->out_tail)->out_next;
+	}
+	tcp_hash_del(st, &t->n);
+	timer_stop(&st->timers, &t->timer);
+	tx_clear(t);
+	bytq_clear(st, &t->sndq);
+	bytq_clear(st, &t->rcvq);
+	tcp_clear_rx(t);
+	sock_exit(&t->s);
+	mem_free(st, t, sizeof(*t));
+}

@@ -1,0 +1,362 @@
+/*
+ * TCP inside: the connection, its small forms (a request before the handshake is over, a remnant in
+ * TIME-WAIT), and what the files tcp_*.c call of each other.
+ *
+ * Sequence variables have the names of RFC 9293, 3.3.1. What has been sent and not yet acknowledged
+ * is a list of `struct txseg` without gaps from snd_una to snd_nxt; the bytes themselves wait in
+ * sndq. A record covers what went out in one piece (with segmentation offload up to 64 KiB) and is
+ * split where an acknowledgment or a loss ends inside it.
+ */
+#ifndef NET_STACK_TCP_H
+#define NET_STACK_TCP_H
+
+#include "net/stack/cc.h"
+#include "net/stack/sock.h"
+
+#define TCP_MSS_DEFAULT4   536u
+#define TCP_MSS_DEFAULT6   1220u
+#define TCP_MSS_FLOOR      48u /* Linux's TCP_MIN_SND_MSS: a tinier MSS is an attack */
+#define TCP_IW_SEGS        10u /* RFC 6928 */
+#define TCP_WSCALE_MAX     14u
+#define TCP_RTO_INIT_US    1000000u
+#define TCP_RTO_MIN_US     200000u /* as Linux; RFC 6298 (2.4) would have 1 s */
+#define TCP_RTO_MAX_US     120000000u
+#define TCP_DELACK_NS      (40 * NS_PER_MS)
+#define TCP_MSL2_NS        (60 * NS_PER_SEC) /* Linux's TCP_TIMEWAIT_LEN; also FIN-WAIT-2 orphans */
+#define TCP_SYN_RETRIES    7u                /* 255 s: MUST-23 wants 3 min, Linux waits 127 s */
+#define TCP_SYNACK_RETRIES 5u
+#define TCP_RETRIES        15u
+#define TCP_ORPHAN_RETRIES 8u
+#define TCP_KEEPIDLE_S     7200u
+#define TCP_KEEPINTVL_S    75u
+#define TCP_KEEPCNT        9u
+#define TCP_INFINITE       0x7fffffffu
+#define TCP_SACKS          4u
+#define TCP_OOO_MAX        4096u /* slices in the reassembly queue */
+#define TCP_DUPTHRESH      3u
+
+enum tnode_kind { TNODE_CONN, TNODE_REQ, TNODE_TW };
+
+/* What hangs in the table of connections. */
+struct tnode {
+	struct tnode *next;
+	struct net_addr laddr, raddr;
+	uint16_t lport, rport;
+	uint8_t kind;
+	bool hashed;
+};
+
+#define TS_PRESENT 1u
+struct tcp_opts {
+	uint32_t ts_val, ts_ecr;
+	uint16_t mss; /* 0: none */
+	uint8_t wscale;
+	bool has_ts, has_wscale, sack_ok;
+	uint8_t nsacks;
+	struct {
+		uint32_t start, end;
+	} sack[TCP_SACKS];
+};
+
+/* A segment that came in. */
+struct tcp_seg {
+	struct pkt *p; /* the data only, once the headers are parsed; NULL after somebody took it */
+	const struct ip_meta *m;
+	uint32_t seq, ack, wnd; /* wnd as on the wire */
+	uint32_t len;           /* of the data */
+	uint16_t sport, dport, up;
+	uint8_t flags;
+	bool ecn_ce;
+	struct tcp_opts o;
+};
+
+static inline uint32_t seg_end(const struct tcp_seg *g)
+{
+	return g->seq + g->len + (g->flags & TCP_SYN ? 1 : 0) + (g->flags & TCP_FIN ? 1 : 0);
+}
+
+enum tx_state { TX_FLYING, TX_SACKED, TX_LOST };
+
+struct txseg {
+	struct txseg *next, *prev;
+	uint64_t sent_ns;
+	uint32_t seq, end;
+	uint8_t state;
+	uint8_t retx;  /* times it was retransmitted, at most 255 */
+	uint8_t flags; /* TCP_SYN, TCP_FIN it carries; TCP_PSH */
+	bool tlp;
+};
+
+enum ca_state { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
+enum rtx_kind { RTX_NONE, RTX_RTO, RTX_TLP, RTX_REO, RTX_PERSIST };
+enum tcp_timer { TT_RTX, TT_DELACK, TT_KEEP, TT_PACE, TT_COUNT };
+
+/* What a listener has besides. */
+struct tcp_lsn {
+	struct tcp *head, *tail; /* to be accepted */
+	uint32_t count, backlog, reqs;
+	net_syn_fn on_syn;
+	void *on_syn_ctx;
+};
+
+struct tcp {
+	struct net_sock s;
+	struct tnode n;
+	struct tcp *out_next; /* waits for tcp_poll */
+	struct tcp *acc_next; /* in a listener's queue */
+	struct tcp *parent;   /* the listener, until accepted */
+	struct tcp_lsn *lsn;
+	struct timer timer;
+	uint64_t at[TT_COUNT];
+	uint8_t state, ca_state, rtx_kind;
+	bool out_queued;
+
+	/* sending */
+	uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, snd_up, max_wnd;
+	struct bytq sndq; /* from snd_una on, or iss + 1 before the SYN is acknowledged */
+	struct txseg *tx_head, *tx_tail;
+	uint32_t sacked, lost; /* bytes in those states */
+	uint32_t sndbuf;
+	uint16_t mss, mss_peer, mss_adv, mss_user;
+	uint8_t snd_wscale, rcv_wscale;
+	bool fin_wanted, fin_sent, fin_acked, nodelay, cork, urg_out, probe_out, sndbuf_fixed,
+	        rcvbuf_fixed, wscale_ok, sack_ok, ts_ok, more;
+	uint32_t snd_sml; /* end of the last short segment: Minshall's form of Nagle */
+
+	/* congestion and recovery */
+	const struct cc_ops *cc;
+	struct cc_state ccs;
+	uint32_t cwnd, ssthresh, high_seq, prior_cwnd, prior_ssthresh, undo_marker;
+	uint32_t prr_delivered, prr_out, prr_cwnd, dupacks, max_flight;
+	int32_t undo_retrans;
+	uint64_t undo_stamp_ms; /* when the first retransmission went out */
+	uint8_t frto_new;       /* segments that F-RTO may send beyond the window */
+	bool frto, cwnd_limited, pacing;
+	uint64_t delivered;
+
+	/* round-trip times, in µs */
+	uint32_t srtt_us, rttvar_us, rto_us, min_rtt_us;
+	uint64_t min_rtt_ns;
+	uint8_t backoff, retransmits, probes, syn_retries;
+
+	/* RACK-TLP (RFC 8985) */
+	uint64_t rack_xmit_ns;
+	uint32_t rack_end, rack_rtt_us, rack_fack, rack_dsack_round, tlp_end;
+	uint8_t rack_mult, rack_persist;
+	bool reord_seen, rack_dsack, tlp_retx;
+
+	/* receiving */
+	uint32_t irs, rcv_nxt, rcv_adv, rcv_acked, rcv_up;
+	struct bytq rcvq;
+	struct seg *ooo;
+	uint32_t ooo_bytes, ooo_count, rcvbuf, rcv_mss, fin_seq;
+	struct {
+		uint32_t start, end;
+	} rsack[TCP_SACKS]; /* the most recent first */
+	uint32_t dsack_start, dsack_end;
+	uint8_t nrsacks, quick;
+	bool dsack, fin_known, fin_rcvd, urg_in, rd_shut, ack_now, ack_wanted, ecn_ok, ecn_echo,
+	        ecn_cwr, quickack;
+	uint32_t ts_recent, ts_off;
+	uint64_t ts_recent_ns;
+	uint64_t rcv_rtt_ns; /* when the window under measurement began */
+	uint32_t rcv_rtt_seq, rcv_rtt_us, rcv_space, rcv_copied;
+	uint64_t rcv_space_ns;
+	struct bucket oow; /* answers to segments outside the window */
+
+	/* policy of the connection */
+	uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms;
+	uint8_t keep_cnt, keep_probes, syncnt;
+	bool keepalive;
+	int32_t linger;
+	uint64_t last_rcv_ns, last_sent_ns, progress_ns, pace_ns;
+
+	/* way out */
+	struct hop hop;
+	uint32_t route_gen, pmtu, mtu_probe_fail;
+	bool hop_ok;
+
+	/* for TCP_INFO */
+	uint64_t bytes_acked, bytes_in, bytes_out, bytes_retx;
+	uint32_t segs_in, segs_out, data_in, data_out, total_retx, dsacks_in, ooo_in, delivered_ce;
+	uint64_t last_ack_ns;
+};
+
+/* A request: a SYN that was answered, or waits for the listener's word. */
+struct tcp_req {
+	struct tnode n;
+	struct tcp *lsn;
+	struct net_stack *st;
+	struct timer timer;
+	uint64_t id; /* of a deferred one */
+	struct net_if *nif;
+	uint32_t irs, iss, ts_recent, ts_off, wnd;
+	uint16_t mss, mss_adv;
+	uint8_t wscale, rcv_wscale, sent, tos;
+	bool ts_ok, sack_ok, wscale_ok, ecn_ok, deferred, acked;
+	struct bucket rate;
+	uint64_t sent_ns;
+};
+
+/* A remnant in TIME-WAIT. */
+struct tcp_tw {
+	struct tnode n;
+	struct net_stack *st;
+	struct timer timer;
+	struct tcp_tw *next, *prev; /* by age */
+	struct net_if *nif;
+	uint32_t snd_nxt, rcv_nxt, rcv_wnd, ts_recent, ts_off;
+	uint64_t ts_recent_ns;
+	uint8_t tos, rcv_wscale;
+	bool ts_ok;
+	struct bucket rate;
+};
+
+struct tcp_table {
+	struct tnode **bucket;
+	uint32_t mask, count;
+	struct tcp *listeners; /* chained by acc_next */
+	struct tcp *out_head, **out_tail;
+	struct tcp_tw *tw_old, *tw_new;
+	uint32_t tws, reqs;
+	uint64_t next_req_id;
+	uint16_t port_next;
+	uint64_t cookie_seen_ns; /* when a cookie was last sent */
+};
+
+static inline struct tcp *to_tcp(const struct net_sock *s)
+{
+	return container_of((struct net_sock *)(uintptr_t)s, struct tcp, s);
+}
+
+static inline uint32_t tcp_flight(const struct tcp *t)
+{
+	return t->snd_nxt - t->snd_una - t->sacked - t->lost;
+}
+
+/* The sequence number behind the last byte that waits to be sent. */
+static inline uint32_t tcp_snd_end(const struct tcp *t)
+{
+	uint32_t base = t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD ? t->iss + 1
+	                                                                             : t->snd_una;
+	return base + t->sndq.len;
+}
+
+static inline bool tcp_synchronized(const struct tcp *t)
+{
+	return t->state >= NET_TCP_ESTABLISHED;
+}
+
+/* tcp.c */
+bool tcp_hash_add(struct net_stack *st, struct tnode *n);
+void tcp_hash_del(struct net_stack *st, struct tnode *n);
+struct tnode *tcp_hash_find(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
+                            const struct net_addr *raddr, uint16_t rport);
+void tcp_reset_for(struct net_stack *st, const struct tcp_seg *g);
+void tcp_set_state(struct tcp *t, enum net_tcp_state state);
+void tcp_finish(struct tcp *t, int err);
+void tcp_free(struct tcp *t);
+void tcp_want_output(struct tcp *t);
+bool tcp_route(struct tcp *t);
+void tcp_sync_mss(struct tcp *t);
+uint32_t tcp_isn(struct net_stack *st, const struct tnode *n);
+uint32_t tcp_ts_offset(struct net_stack *st, const struct tnode *n);
+uint32_t tcp_clock_ms(const struct net_stack *st);
+
+/* tcp_opt.c */
+void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out);
+struct tcp_syn_opts {
+	uint16_t mss;
+	uint8_t wscale;
+	bool wscale_ok, sack_ok, ts_ok;
+	uint32_t ts_val, ts_ecr;
+};
+uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so);
+/* OUT has 40 bytes; returns how many are used. */
+uint32_t tcp_put_options(const struct tcp *t, uint8_t *out);
+uint8_t tcp_pick_wscale(const struct net_stack *st);
+
+/* tcp_in.c */
+void tcp_segment(struct tcp *t, struct tcp_seg *g);
+void tcp_challenge(struct tcp *t);
+bool tcp_challenge_ok(struct net_stack *st);
+/* tcp_data.c */
+void tcp_take_data(struct tcp *t, struct tcp_seg *g);
+void tcp_clear_rx(struct tcp *t);
+void tcp_read_some(struct tcp *t, uint32_t len);
+void tcp_dsack(struct tcp *t, uint32_t start, uint32_t end);
+uint32_t tcp_rcv_space(const struct tcp *t);
+uint32_t tcp_rcv_wnd(const struct tcp *t);
+
+/* tcp_ack.c: what an acknowledgment brought */
+struct ack_news {
+	uint32_t prior_una, prior_flight, prior_lost, acked, delivered, newly_lost;
+	int64_t rtt_us, sack_rtt_us; /* -1: none */
+	bool advanced, sacked_new, dsack, orig_acked, retx_acked, ece, wnd_moved, dup, syn_acked;
+	uint64_t first_sent_ns;
+};
+/* False: the segment is to be dropped. */
+bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g);
+void tcp_rtt_sample(struct tcp *t, int64_t rtt_us);
+void tcp_set_rto(struct tcp *t);
+
+/* tcp_sack.c: the list of what is in flight */
+struct txseg *tx_add(struct tcp *t, uint32_t seq, uint32_t end, uint8_t flags);
+bool tx_split(struct tcp *t, struct txseg *x, uint32_t at);
+void tx_set_state(struct tcp *t, struct txseg *x, enum tx_state state);
+void tx_clear(struct tcp *t);
+void tx_cleaned(struct tcp *t, uint32_t ack, struct ack_news *news);
+void tcp_take_sacks(struct tcp *t, const struct tcp_seg *g, struct ack_news *news);
+
+/* tcp_loss.c: detection and recovery */
+void rack_update(struct tcp *t, const struct txseg *x);
+void tcp_recovery(struct tcp *t, struct ack_news *news);
+void rack_timeout(struct tcp *t);
+void tcp_enter_loss(struct tcp *t);
+void tcp_enter_cwr(struct tcp *t);
+void tlp_timeout(struct tcp *t);
+void tlp_arm(struct tcp *t);
+void tlp_ack(struct tcp *t, const struct ack_news *news, const struct tcp_seg *g);
+
+/* tcp_out.c */
+void tcp_output(struct tcp *t);
+void tcp_send_ack(struct tcp *t);
+void tcp_send_syn(struct tcp *t);
+void tcp_send_rst(struct tcp *t);
+void tcp_send_probe(struct tcp *t, bool keepalive);
+bool tcp_retransmit(struct tcp *t, struct txseg *x, uint32_t max);
+struct tcp_reply {
+	struct net_addr src, dst;
+	uint16_t sport, dport;
+	uint32_t seq, ack, wnd;
+	uint8_t flags, tos;
+	struct net_if *nif;
+	uint8_t opts[40];
+	uint32_t optlen;
+};
+/* A segment without data and without a connection. */
+void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r);
+
+/* tcp_timer.c */
+void tcp_timer_fire(struct timer *tm, uint64_t now);
+void tcp_arm(struct tcp *t, enum tcp_timer which, uint64_t at_ns);
+void tcp_disarm(struct tcp *t, enum tcp_timer which);
+void tcp_arm_rtx(struct tcp *t, enum rtx_kind kind, uint64_t in_us);
+void tcp_rearm_rto(struct tcp *t);
+void tcp_keep_restart(struct tcp *t);
+
+/* tcp_syn.c, tcp_tw.c */
+void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g);
+void tcp_req_input(struct tcp_req *r, struct tcp_seg *g);
+void tcp_req_free(struct tcp_req *r);
+void tcp_reqs_drop(struct tcp *lsn);
+void tcp_accept_drop(struct tcp *lsn);
+bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g);
+void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g);
+struct tcp *tcp_from_req(const struct tcp_req *r);
+void tcp_time_wait(struct tcp *t);
+void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g);
+void tcp_tw_free(struct tcp_tw *w);
+bool tcp_tw_reusable(const struct tcp_tw *w);
+
+#endif

@@ -1,0 +1,156 @@
+/* Acknowledgments: validity (RFC 5961, 5.2), the peer's window, round-trip times (RFC 6298, 7323).
+ */
+#include "net/stack/tcp.h"
+
+#define MIN_RTT_LIFE_NS (300 * NS_PER_SEC) /* Linux's tcp_min_rtt_wlen */
+
+static void note_min_rtt(struct tcp *t, uint32_t rtt_us)
+{
+	uint64_t now = t->s.st->now;
+	if (!t->min_rtt_us || rtt_us <= t->min_rtt_us || now - t->min_rtt_ns > MIN_RTT_LIFE_NS) {
+		t->min_rtt_us = rtt_us ? rtt_us : 1;
+		t->min_rtt_ns = now;
+	}
+}
+
+void tcp_set_rto(struct tcp *t)
+{
+	uint64_t rto = (uint64_t)t->srtt_us + max_u32(4 * t->rttvar_us, TCP_RTO_MIN_US);
+	t->rto_us = (uint32_t)min_u64(rto, TCP_RTO_MAX_US);
+}
+
+/* RFC 6298, 2. */
+void tcp_rtt_sample(struct tcp *t, int64_t rtt)
+{
+	if (rtt < 0)
+		return;
+	uint32_t r = (uint32_t)min_u64((uint64_t)rtt, TCP_RTO_MAX_US);
+	if (!t->srtt_us) {
+		t->srtt_us = r ? r : 1;
+		t->rttvar_us = r / 2;
+	} else {
+		uint32_t delta = r > t->srtt_us ? r - t->srtt_us : t->srtt_us - r;
+		t->rttvar_us = t->rttvar_us - t->rttvar_us / 4 + delta / 4;
+		t->srtt_us = max_u32(t->srtt_us - t->srtt_us / 8 + r / 8, 1);
+	}
+	note_min_rtt(t, r);
+	t->backoff = 0; /* RFC 6298, 5: a fresh sample ends the backing off */
+	tcp_set_rto(t);
+}
+
+/* Karn: never from what was retransmitted, unless the echo says which one it was. */
+static void sample_rtt(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
+{
+	int64_t rtt = news->rtt_us;
+	if (rtt < 0)
+		rtt = news->sack_rtt_us;
+	if (rtt < 0 && news->acked && t->ts_ok && g->o.has_ts && g->o.ts_ecr) {
+		uint32_t ms = tcp_clock_ms(t->s.st) + t->ts_off - g->o.ts_ecr;
+		if (ms < 600000)
+			rtt = ms ? ms * 1000 : 1000;
+	}
+	news->rtt_us = rtt;
+	tcp_rtt_sample(t, rtt);
+}
+
+/* RFC 9293, 3.10.7.4: SND.WL1, SND.WL2. */
+static void take_window(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
+{
+	uint32_t wnd = g->wnd << t->snd_wscale;
+	if (!(seq_lt(t->snd_wl1, g->seq) || (t->snd_wl1 == g->seq && seq_le(t->snd_wl2, g->ack))))
+		return;
+	t->snd_wl1 = g->seq;
+	t->snd_wl2 = g->ack;
+	if (wnd != t->snd_wnd) {
+		news->wnd_moved = true;
+		if (!t->snd_wnd && t->rtx_kind == RTX_PERSIST)
+			tcp_disarm(t, TT_RTX);
+		t->snd_wnd = wnd;
+		t->max_wnd = max_u32(t->max_wnd, wnd);
+		sock_notify(&t->s);
+	}
+}
+
+/* The peer took the byte (or FIN) of a window probe. */
+static void absorb_probe(struct tcp *t)
+{
+	t->probe_out = false;
+	if (t->sndq.len) {
+		bytq_drop(t->s.st, &t->sndq, 1);
+		t->bytes_acked++;
+	} else {
+		t->fin_sent = t->fin_acked = true;
+	}
+	t->snd_una++;
+	t->snd_nxt++;
+	t->progress_ns = t->s.st->now;
+}
+
+static void advance(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
+{
+	uint64_t now = t->s.st->now;
+	news->advanced = true;
+	tx_cleaned(t, g->ack, news);
+	t->retransmits = t->probes = 0;
+	t->progress_ns = now;
+	if (t->urg_out && seq_le(t->snd_up, t->snd_una))
+		t->urg_out = false;
+	if (!t->urg_out)
+		t->snd_up = t->snd_una;
+	neigh_confirm(t->s.st, t->hop.nif, &t->hop.next_hop);
+	sock_notify(&t->s);
+}
+
+/* Pieces that SACK says have arrived but the ACK has now passed cannot be; nor may the list be
+ * shorter than the numbers. */
+static void after_advance(struct tcp *t)
+{
+	if (!t->tx_head) {
+		t->lost = 0;
+		if (t->sack_ok)
+			t->sacked = 0;
+		t->rack_fack = 0;
+	}
+	if (t->rtx_kind != RTX_PERSIST)
+		tcp_rearm_rto(t);
+}
+
+bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
+{
+	struct ack_news news = {.prior_una = t->snd_una,
+	                        .prior_flight = t->snd_nxt - t->snd_una,
+	                        .prior_lost = t->lost,
+	                        .rtt_us = -1,
+	                        .sack_rtt_us = -1};
+	if (t->probe_out && g->ack == t->snd_nxt + 1 && t->snd_nxt == t->snd_una)
+		absorb_probe(t);
+	if (seq_lt(t->snd_nxt, g->ack)) { /* of what was never sent */
+		tcp_challenge(t);
+		return false;
+	}
+	if (seq_lt(g->ack, t->snd_una)) {
+		if (t->snd_una - g->ack > max_u32(t->max_wnd, 1)) {
+			tcp_challenge(t);
+			return false;
+		}
+		return true; /* an old one: the data with it may be new */
+	}
+	t->last_ack_ns = t->s.st->now;
+	news.ece = t->ecn_ok && (g->flags & TCP_ECE);
+	take_window(t, g, &news);
+	if (g->ack != t->snd_una)
+		advance(t, g, &news);
+	else
+		t->probes = 0;
+	news.dup = !news.advanced && !g->len && !news.wnd_moved && t->tx_head &&
+	           !(g->flags & (TCP_SYN | TCP_FIN));
+	tcp_take_sacks(t, g, &news);
+	sample_rtt(t, g, &news);
+	tlp_ack(t, &news, g);
+	if (news.prior_flight)
+		tcp_recovery(t, &news);
+	if (news.advanced)
+		after_advance(t);
+	tcp_want_output(t);
+	return true;
+}

@@ -1,0 +1,364 @@
+/*
+ * Data that arrives: the reassembly queue, the blocks to acknowledge selectively (RFC 2018, 2883),
+ * the window to announce, when to acknowledge, FIN.
+ */
+#include "net/stack/tcp.h"
+
+void tcp_clear_rx(struct tcp *t)
+{
+	while (t->ooo) {
+		struct seg *s = t->ooo;
+		t->ooo = s->next;
+		seg_free(t->s.st, s);
+	}
+	t->ooo_bytes = t->ooo_count = 0;
+	t->nrsacks = 0;
+}
+
+void tcp_dsack(struct tcp *t, uint32_t start, uint32_t end)
+{
+	if (!t->sack_ok)
+		return;
+	t->dsack = true;
+	t->dsack_start = start;
+	t->dsack_end = end;
+}
+
+/* ---- the window ---- */
+
+uint32_t tcp_rcv_space(const struct tcp *t)
+{
+	uint32_t cap = t->wscale_ok ? 0xffffu << t->rcv_wscale : 0xffffu;
+	uint32_t room = t->rcvbuf > t->rcvq.len ? t->rcvbuf - t->rcvq.len : 0;
+	return min_u32(room, cap);
+}
+
+/* The window to announce now: the right edge never moves left (MUST-14... RFC 9293, 3.8.6), and
+ * moves right only by steps that are worth it (3.8.6.2.2). */
+uint32_t tcp_rcv_wnd(const struct tcp *t)
+{
+	uint32_t now = t->rcv_adv - t->rcv_nxt, want = tcp_rcv_space(t);
+	uint32_t step = min_u32(t->rcv_mss ? t->rcv_mss : 1, t->rcvbuf / 2);
+	uint32_t unit = (1u << t->rcv_wscale) - 1;
+	if (want <= now || want - now < step)
+		want = now;
+	else
+		want &= ~unit;
+	return want < now ? now : want;
+}
+
+/* The buffer grows with what the reader takes in a round trip, as Linux's does. */
+static void grow_buffer(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	uint64_t rtt_us = t->rcv_rtt_us ? t->rcv_rtt_us : t->srtt_us;
+	if (t->rcvbuf_fixed || st->now - t->rcv_space_ns < max_u64(rtt_us, 1000) * NS_PER_US)
+		return;
+	if (t->rcv_copied > t->rcv_space) {
+		uint64_t want = 2ull * t->rcv_copied + 16ull * t->rcv_mss;
+		want += want * (t->rcv_copied - t->rcv_space) / (t->rcv_space + 1);
+		if (want > t->rcvbuf)
+			t->rcvbuf = (uint32_t)min_u64(want, st->cfg.tcp_rcvbuf_max);
+		t->rcv_space = t->rcv_copied;
+	}
+	t->rcv_copied = 0;
+	t->rcv_space_ns = st->now;
+}
+
+/* LEN bytes have been read. */
+void tcp_read_some(struct tcp *t, uint32_t len)
+{
+	bytq_drop(t->s.st, &t->rcvq, len);
+	t->rcv_copied += len;
+	grow_buffer(t);
+	if (t->state < NET_TCP_ESTABLISHED || t->fin_rcvd)
+		return;
+	uint32_t now = t->rcv_adv - t->rcv_nxt, gain = tcp_rcv_wnd(t) - now;
+	if ((gain >= 2 * t->rcv_mss && gain >= t->rcvbuf / 4) || gain >= t->rcvbuf / 2 ||
+	    (now < t->rcv_mss && gain >= min_u32(t->rcv_mss, t->rcvbuf / 2))) {
+		t->ack_now = true;
+		tcp_want_output(t);
+	}
+}
+
+/* ---- blocks ---- */
+
+static void drop_rsack(struct tcp *t, unsigned i)
+{
+	t->nrsacks--;
+	mem_move(&t->rsack[i], &t->rsack[i + 1], (t->nrsacks - i) * sizeof(t->rsack[0]));
+}
+
+/* The block around SEQ goes to the front (RFC 2018, 4). */
+static void note_block(struct tcp *t, uint32_t seq)
+{
+	uint32_t start = seq, end = seq;
+	for (const struct seg *s = t->ooo; s && seq_le(s->seq, seq_max(end, seq)); s = s->next) {
+		if (s->seq != end || s == t->ooo)
+			start = s->seq;
+		end = s->seq + s->f.len;
+	}
+	for (unsigned i = 0; i < t->nrsacks;) {
+		if (seq_le(start, t->rsack[i].end) && seq_le(t->rsack[i].start, end))
+			drop_rsack(t, i);
+		else
+			i++;
+	}
+	if (t->nrsacks == TCP_SACKS)
+		t->nrsacks--;
+	mem_move(&t->rsack[1], &t->rsack[0], t->nrsacks * sizeof(t->rsack[0]));
+	t->rsack[0].start = start;
+	t->rsack[0].end = end;
+	t->nrsacks++;
+}
+
+static void forget_blocks(struct tcp *t)
+{
+	for (unsigned i = 0; i < t->nrsacks;) {
+		if (seq_le(t->rsack[i].end, t->rcv_nxt))
+			drop_rsack(t, i);
+		else
+			i++;
+	}
+}
+
+/* ---- the reassembly queue ---- */
+
+/* A slice for the gap that begins at *AT. Small slices of large buffers are copied. */
+static bool put_slice(struct tcp *t, struct seg **at, struct net_buf *buf, uint32_t off,
+                      uint32_t len, uint32_t seq)
+{
+	struct net_stack *st = t->s.st;
+	struct seg *s;
+	if (buf->size > 4 * len + 1024) {
+		struct net_buf *copy = net_buf_alloc(st, len);
+		if (!copy)
+			return false;
+		mem_copy(copy->data, buf->data + off, len);
+		s = seg_new(st, copy, 0, len);
+		net_buf_unref(st, copy);
+	} else {
+		s = seg_new(st, buf, off, len);
+	}
+	if (!s)
+		return false;
+	s->seq = seq;
+	s->next = *at;
+	*at = s;
+	t->ooo_bytes += len;
+	t->ooo_count++;
+	return true;
+}
+
+/* [seq, seq + len) of BUF at OFF: only what is not there yet. Returns how many bytes were new. */
+static uint32_t fill_gaps(struct tcp *t, struct net_buf *buf, uint32_t off, uint32_t len,
+                          uint32_t seq)
+{
+	struct seg **at = &t->ooo;
+	uint32_t fresh = 0;
+	while (len) {
+		while (*at && seq_le((*at)->seq + (*at)->f.len, seq))
+			at = &(*at)->next;
+		if (*at && seq_le((*at)->seq, seq)) {
+			uint32_t skip = min_u32(len, (*at)->seq + (*at)->f.len - seq);
+			off += skip;
+			seq += skip;
+			len -= skip;
+			continue;
+		}
+		uint32_t n = *at ? min_u32(len, (*at)->seq - seq) : len;
+		if (t->ooo_count >= TCP_OOO_MAX || !put_slice(t, at, buf, off, n, seq)) {
+			t->s.st->stats.tcp_pruned++;
+			break;
+		}
+		fresh += n;
+		off += n;
+		seq += n;
+		len -= n;
+	}
+	return fresh;
+}
+
+static void queue_ooo(struct tcp *t, struct tcp_seg *g)
+{
+	struct pkt *p = g->p;
+	uint32_t seq = g->seq, fresh = 0;
+	struct net_stack *st = t->s.st;
+	st->stats.tcp_ooo++;
+	t->ooo_in++;
+	t->ack_now = true;
+	if (g->len == 0)
+		return;
+	/* Headers and data in one small piece: rare, and copied. */
+	if (p->head_end > p->head) {
+		uint32_t n = (uint32_t)(p->head_end - p->head);
+		struct net_buf *b = net_buf_alloc(st, n);
+		if (!b)
+			return;
+		mem_copy(b->data, p->room + p->head, n);
+		fresh += fill_gaps(t, b, 0, n, seq);
+		net_buf_unref(st, b);
+		seq += n;
+	}
+	for (unsigned i = 0; i < p->nfrags; i++) {
+		fresh += fill_gaps(t, p->frag[i].buf, p->frag[i].off, p->frag[i].len, seq);
+		seq += p->frag[i].len;
+	}
+	if (fresh == 0)
+		tcp_dsack(t, g->seq, g->seq + g->len);
+	for (const struct seg *s = t->ooo; s; s = s->next)
+		if (seq_le(s->seq, g->seq) && seq_lt(g->seq, s->seq + s->f.len)) {
+			note_block(t, g->seq);
+			break;
+		}
+}
+
+/* What has become contiguous moves to the reader's queue. */
+static void pull_ooo(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	while (t->ooo && seq_le(t->ooo->seq, t->rcv_nxt)) {
+		struct seg *s = t->ooo;
+		uint32_t old = t->rcv_nxt - s->seq;
+		if (old < s->f.len) {
+			uint32_t n = s->f.len - old;
+			if (!t->rd_shut && !bytq_add_rx(st, &t->rcvq, s->f.buf, s->f.off + old, n))
+				return;
+			t->rcv_nxt += n;
+			t->bytes_in += n;
+		}
+		t->ooo = s->next;
+		t->ooo_bytes -= s->f.len;
+		t->ooo_count--;
+		seg_free(st, s);
+	}
+	forget_blocks(t);
+}
+
+/* ---- in order ---- */
+
+static uint32_t append(struct tcp *t, struct pkt *p)
+{
+	struct net_stack *st = t->s.st;
+	uint32_t own = (uint32_t)(p->head_end - p->head), done = 0;
+	if (t->rd_shut)
+		return p->len;
+	if (own) {
+		done = bytq_copy_in(st, &t->rcvq, p->room + p->head, own);
+		if (done < own)
+			return done;
+	}
+	for (unsigned i = 0; i < p->nfrags; i++) {
+		const struct net_frag *f = &p->frag[i];
+		if (!bytq_add_rx(st, &t->rcvq, f->buf, f->off, f->len))
+			return done;
+		done += f->len;
+	}
+	return done;
+}
+
+static void take_fin(struct tcp *t)
+{
+	t->rcv_nxt++;
+	if (t->rcv_adv == t->rcv_nxt - 1) /* a FIN needs no window to be acknowledged */
+		t->rcv_adv = t->rcv_nxt;
+	t->fin_rcvd = true;
+	t->ack_now = true;
+	tcp_clear_rx(t);
+	switch (t->state) {
+	case NET_TCP_ESTABLISHED:
+		tcp_set_state(t, NET_TCP_CLOSE_WAIT);
+		break;
+	case NET_TCP_FIN_WAIT1:
+		tcp_set_state(t, NET_TCP_CLOSING);
+		break;
+	case NET_TCP_FIN_WAIT2:
+		tcp_send_ack(t);
+		tcp_time_wait(t);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The receiver's round trip: from a window's beginning to its end (as Linux), or by timestamps. */
+static void measure_rtt(struct tcp *t, const struct tcp_seg *g)
+{
+	struct net_stack *st = t->s.st;
+	if (t->ts_ok && g->o.ts_ecr && g->len >= t->rcv_mss) {
+		uint32_t ms = tcp_clock_ms(st) + t->ts_off - g->o.ts_ecr;
+		if (ms < 60000)
+			t->rcv_rtt_us = ms ? ms * 1000 : 1000;
+		return;
+	}
+	if (seq_lt(t->rcv_nxt, t->rcv_rtt_seq))
+		return;
+	if (t->rcv_rtt_ns)
+		t->rcv_rtt_us = (uint32_t)min_u64((st->now - t->rcv_rtt_ns) / NS_PER_US, 60000000);
+	t->rcv_rtt_ns = st->now;
+	t->rcv_rtt_seq = t->rcv_nxt + (t->rcv_adv - t->rcv_nxt);
+}
+
+static void decide_ack(struct tcp *t, const struct tcp_seg *g, bool filled)
+{
+	uint32_t size = g->p->gso_size ? g->p->gso_size : g->len;
+	if (size > t->rcv_mss || (size > t->rcv_mss / 2 && g->len <= t->mss_adv))
+		t->rcv_mss = min_u32(max_u32(size, TCP_MSS_FLOOR), t->mss_adv);
+	if (t->ooo || filled || t->quick || t->quickack ||
+	    t->rcv_nxt - t->rcv_acked >= 2 * t->rcv_mss) {
+		t->ack_now = true;
+		return;
+	}
+	if (!t->ack_wanted) {
+		t->ack_wanted = true;
+		tcp_arm(t, TT_DELACK, t->s.st->now + TCP_DELACK_NS);
+	}
+}
+
+static void in_order(struct tcp *t, struct tcp_seg *g)
+{
+	uint32_t taken = append(t, g->p);
+	bool filled = t->ooo != NULL;
+	t->rcv_nxt += taken;
+	t->bytes_in += taken;
+	t->data_in++;
+	if (t->ooo)
+		pull_ooo(t);
+	measure_rtt(t, g);
+	decide_ack(t, g, filled);
+	sock_notify(&t->s);
+}
+
+void tcp_take_data(struct tcp *t, struct tcp_seg *g)
+{
+	if (t->fin_rcvd || (t->state != NET_TCP_ESTABLISHED && t->state != NET_TCP_FIN_WAIT1 &&
+	                    t->state != NET_TCP_FIN_WAIT2)) {
+		t->ack_now = true;
+		return;
+	}
+	/* The first FIN says where the stream ends. */
+	if (t->fin_known && seq_lt(t->fin_seq, g->seq + g->len)) {
+		if (seq_le(t->fin_seq, g->seq)) {
+			t->ack_now = true;
+			return;
+		}
+		g->len = t->fin_seq - g->seq;
+		pkt_trim_to(g->p, g->len);
+	}
+	if ((g->flags & TCP_FIN) && !t->fin_known) {
+		uint32_t at = g->seq + g->len;
+		const struct seg *last = t->ooo;
+		while (last && last->next)
+			last = last->next;
+		if (!last || seq_le(last->seq + last->f.len, at)) {
+			t->fin_known = true;
+			t->fin_seq = at;
+		}
+	}
+	if (g->seq != t->rcv_nxt)
+		queue_ooo(t, g);
+	else if (g->len)
+		in_order(t, g);
+	if (t->fin_known && t->rcv_nxt == t->fin_seq)
+		take_fin(t);
+}

@@ -1,0 +1,380 @@
+/* A segment for a connection (RFC 9293, 3.10.7.3 and 3.10.7.4). */
+#include "net/stack/tcp.h"
+
+#define PAWS_IDLE_NS   (24ull * 86400 * NS_PER_SEC) /* RFC 7323, 5.5 */
+#define CHALLENGE_RATE 1000u /* a second for the whole stack (RFC 5961, 7 and 10) */
+#define OOW_PER_SECOND 2u    /* answers to one peer's segments outside the window */
+
+bool tcp_challenge_ok(struct net_stack *st)
+{
+	/* The burst varies: a count that others can drain is a side channel (CVE-2016-5696). */
+	uint32_t burst = CHALLENGE_RATE / 2 + stack_random(st) % CHALLENGE_RATE;
+	return bucket_take(&st->challenge_bucket, st->now, CHALLENGE_RATE, burst);
+}
+
+void tcp_challenge(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	if (!bucket_take(&t->oow, st->now, OOW_PER_SECOND, 4) || !tcp_challenge_ok(st))
+		return;
+	st->stats.tcp_challenge++;
+	tcp_send_ack(t);
+}
+
+/* ---- SYN-SENT ---- */
+
+static void take_syn_options(struct tcp *t, const struct tcp_seg *g)
+{
+	const struct tcp_opts *o = &g->o;
+	bool v4 = addr_is_v4(&t->s.remote.addr);
+	t->mss_peer = (uint16_t)(o->mss ? max_u32(o->mss, TCP_MSS_FLOOR)
+	                         : v4   ? TCP_MSS_DEFAULT4
+	                                : TCP_MSS_DEFAULT6);
+	t->ts_ok = t->ts_ok && o->has_ts;
+	t->sack_ok = t->sack_ok && o->sack_ok;
+	if (t->wscale_ok && o->has_wscale) {
+		t->snd_wscale = o->wscale;
+	} else {
+		t->wscale_ok = false;
+		t->snd_wscale = t->rcv_wscale = 0;
+	}
+	if (o->has_ts) {
+		t->ts_recent = o->ts_val;
+		t->ts_recent_ns = t->s.st->now;
+	}
+	tcp_sync_mss(t);
+	t->rcv_mss = min_u32(t->mss, t->mss_adv);
+}
+
+static void take_syn(struct tcp *t, const struct tcp_seg *g)
+{
+	t->irs = g->seq;
+	t->rcv_nxt = t->rcv_acked = g->seq + 1;
+	t->rcv_adv = t->rcv_nxt + tcp_rcv_space(t);
+	t->rcv_up = t->rcv_nxt;
+	take_syn_options(t, g);
+	t->snd_wnd = g->wnd; /* never scaled in a SYN */
+	t->max_wnd = g->wnd;
+	t->snd_wl1 = g->seq;
+	t->snd_wl2 = g->ack;
+}
+
+static void established(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	t->cwnd = TCP_IW_SEGS * t->mss;
+	if (t->retransmits) /* RFC 5681, 3.1: a lost SYN means one segment */
+		t->cwnd = t->mss;
+	t->retransmits = t->backoff = 0;
+	t->undo_marker = 0;
+	t->ca_state = CA_OPEN;
+	t->quick = 16;
+	t->rcv_space_ns = t->rcv_rtt_ns = st->now;
+	t->rcv_rtt_seq = t->rcv_nxt;
+	t->rcv_space = t->rcvbuf / 4;
+	t->snd_up = t->snd_una;
+	t->snd_sml = t->snd_una;
+	t->last_rcv_ns = t->progress_ns = st->now;
+	if (t->cc->init)
+		t->cc->init(t);
+	tcp_set_state(t, t->fin_wanted ? NET_TCP_FIN_WAIT1 : NET_TCP_ESTABLISHED);
+	tcp_keep_restart(t);
+}
+
+static void syn_sent(struct tcp *t, struct tcp_seg *g)
+{
+	if (g->flags & TCP_ACK) {
+		if (seq_le(g->ack, t->iss) || seq_lt(t->snd_nxt, g->ack)) {
+			tcp_reset_for(t->s.st, g);
+			return;
+		}
+		/* RFC 7323: an echo of what was never sent. */
+		if (g->o.has_ts && t->ts_ok && !(g->flags & TCP_RST) && g->o.ts_ecr &&
+		    (int32_t)(tcp_clock_ms(t->s.st) + t->ts_off - g->o.ts_ecr) < 0) {
+			tcp_reset_for(t->s.st, g);
+			return;
+		}
+	}
+	if (g->flags & TCP_RST) {
+		if (g->flags & TCP_ACK)
+			tcp_finish(t, NET_ECONNREFUSED);
+		return;
+	}
+	if (!(g->flags & TCP_SYN))
+		return;
+	take_syn(t, g);
+	if (!(g->flags & TCP_ACK)) { /* both at once (3.5, figure 8) */
+		t->ecn_ok = false;
+		tcp_set_state(t, NET_TCP_SYN_RCVD);
+		tcp_send_syn(t);
+		return;
+	}
+	t->ecn_ok = t->ecn_ok && (g->flags & (TCP_ECE | TCP_CWR)) == TCP_ECE;
+	struct ack_news news = {.rtt_us = -1, .sack_rtt_us = -1};
+	tx_cleaned(t, g->ack, &news);
+	if (!t->retransmits)
+		tcp_rtt_sample(t, news.rtt_us);
+	tcp_disarm(t, TT_RTX);
+	established(t);
+	neigh_confirm(t->s.st, t->hop.nif, &t->hop.next_hop);
+	t->ack_now = true;
+	/* Data or FIN on the SYN-ACK is treated as any other (3.10.7.3). */
+	g->flags &= (uint8_t)~TCP_SYN;
+	g->seq++;
+	if (g->len || (g->flags & TCP_FIN))
+		tcp_take_data(t, g);
+	tcp_want_output(t);
+}
+
+/* ---- acceptability ---- */
+
+/* RFC 7323, 5.3. True: drop. */
+static bool paws_drops(struct tcp *t, const struct tcp_seg *g)
+{
+	if (!t->ts_ok || (g->flags & TCP_RST))
+		return false;
+	if (!g->o.has_ts) /* RFC 7323, 3.2; a keepalive of ours is answered with one */
+		return true;
+	if ((int32_t)(g->o.ts_val - t->ts_recent) >= 0 ||
+	    t->s.st->now - t->ts_recent_ns > PAWS_IDLE_NS)
+		return false;
+	t->s.st->stats.tcp_paws++;
+	if (g->len)
+		tcp_dsack(t, g->seq, seg_end(g));
+	tcp_challenge(t);
+	return true;
+}
+
+/* 3.10.7.4, first: the four cases. */
+static bool acceptable(const struct tcp *t, const struct tcp_seg *g)
+{
+	uint32_t wnd = t->rcv_adv - t->rcv_nxt, len = seg_end(g) - g->seq;
+	if (len == 0)
+		return wnd == 0 ? g->seq == t->rcv_nxt : g->seq - t->rcv_nxt < wnd;
+	if (wnd == 0)
+		return false;
+	return g->seq - t->rcv_nxt < wnd || seg_end(g) - 1 - t->rcv_nxt < wnd ||
+	       (seq_lt(g->seq, t->rcv_nxt) && seq_lt(t->rcv_nxt, seg_end(g)));
+}
+
+static void cut_front(struct tcp_seg *g, uint32_t n)
+{
+	if (g->flags & TCP_SYN) {
+		g->flags &= (uint8_t)~TCP_SYN;
+		g->seq++;
+		n--;
+	}
+	n = min_u32(n, g->len);
+	pkt_trim_front(g->p, n);
+	g->seq += n;
+	g->len -= n;
+}
+
+/* Keep what is in the window. */
+static void trim(struct tcp *t, struct tcp_seg *g)
+{
+	if (seq_lt(g->seq, t->rcv_nxt)) {
+		uint32_t old = t->rcv_nxt - g->seq;
+		if (g->len)
+			tcp_dsack(t, g->seq, seq_min(g->seq + g->len, t->rcv_nxt));
+		cut_front(g, old);
+	}
+	uint32_t wnd = t->rcv_adv - g->seq;
+	if (seg_end(g) - g->seq > wnd) {
+		g->flags &= (uint8_t)~TCP_FIN;
+		if (g->len > wnd) {
+			pkt_trim_to(g->p, wnd);
+			g->len = wnd;
+		}
+		t->ack_now = true;
+	}
+}
+
+/* RFC 5961, 3.2 and 4.2. True: the segment is used up. */
+static bool reset_or_syn(struct tcp *t, struct tcp_seg *g)
+{
+	if (g->flags & TCP_RST) {
+		if (g->seq != t->rcv_nxt) {
+			tcp_challenge(t);
+			return true;
+		}
+		int err = t->state == NET_TCP_SYN_RCVD     ? NET_ECONNREFUSED
+		          : t->state == NET_TCP_CLOSE_WAIT ? NET_EPIPE
+		                                           : NET_ECONNRESET;
+		if (t->state == NET_TCP_CLOSING || t->state == NET_TCP_LAST_ACK)
+			err = 0;
+		tcp_finish(t, err);
+		return true;
+	}
+	if (g->flags & TCP_SYN) {
+		tcp_challenge(t);
+		return true;
+	}
+	return false;
+}
+
+/* True: go on with the segment, which is trimmed to the window. */
+static bool check_sequence(struct tcp *t, struct tcp_seg *g)
+{
+	/* The SYN-ACK of a simultaneous opening repeats the SYN (3.5, figure 8). */
+	if (t->state == NET_TCP_SYN_RCVD &&
+	    (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) && g->seq == t->irs &&
+	    g->ack == t->snd_nxt)
+		cut_front(g, 1);
+	if (paws_drops(t, g))
+		return false;
+	bool fits = acceptable(t, g);
+	/* MUST-66: with a window of zero, RST, URG and ACK are still looked at. */
+	if (!fits && t->rcv_adv == t->rcv_nxt && g->seq == t->rcv_nxt &&
+	    !(g->flags & (TCP_SYN | TCP_RST))) {
+		pkt_trim_to(g->p, 0);
+		g->len = 0;
+		g->flags &= (uint8_t)~TCP_FIN;
+		t->ack_now = true;
+		fits = true;
+	}
+	/* A probe of a keepalive sender: one below, to be answered at once. */
+	if (!fits) {
+		if (g->flags & TCP_RST)
+			return false;
+		if (g->len && seq_le(seg_end(g), t->rcv_nxt)) {
+			/* All old: a retransmission. Answer each, the peer needs it (MUST-38...).
+			 */
+			tcp_dsack(t, g->seq, seg_end(g));
+			tcp_send_ack(t);
+		} else {
+			tcp_challenge(t);
+		}
+		return false;
+	}
+	if (reset_or_syn(t, g))
+		return false;
+	trim(t, g);
+	return true;
+}
+
+/* RFC 7323, 4.3: the timestamp of what lies at the left edge of the window. */
+static void remember_timestamp(struct tcp *t, const struct tcp_seg *g)
+{
+	if (t->ts_ok && g->o.has_ts && seq_le(g->seq, t->rcv_acked) &&
+	    (int32_t)(g->o.ts_val - t->ts_recent) >= 0) {
+		t->ts_recent = g->o.ts_val;
+		t->ts_recent_ns = t->s.st->now;
+	}
+}
+
+/* ---- what comes after the ACK ---- */
+
+static bool finish_handshake(struct tcp *t, const struct tcp_seg *g)
+{
+	if (seq_le(g->ack, t->snd_una) || seq_lt(t->snd_nxt, g->ack)) {
+		tcp_reset_for(t->s.st, g);
+		return false;
+	}
+	struct ack_news news = {.rtt_us = -1, .sack_rtt_us = -1};
+	tx_cleaned(t, t->iss + 1, &news);
+	if (!t->retransmits)
+		tcp_rtt_sample(t, news.rtt_us);
+	tcp_disarm(t, TT_RTX);
+	t->snd_wnd = g->wnd << t->snd_wscale;
+	t->snd_wl1 = g->seq;
+	t->snd_wl2 = g->ack;
+	established(t);
+	return true;
+}
+
+/* 3.8.5: the urgent pointer only ever moves forward. */
+static void take_urgent(struct tcp *t, const struct tcp_seg *g)
+{
+	if (!(g->flags & TCP_URG) || t->fin_rcvd || t->state > NET_TCP_FIN_WAIT2)
+		return;
+	/* RFC 6093: as everybody does it, the pointer points behind the last urgent byte. */
+	uint32_t up = g->seq + g->up;
+	if (seq_le(up, t->rcv_nxt) || (t->urg_in && seq_le(up, t->rcv_up)))
+		return;
+	t->rcv_up = up;
+	t->urg_in = true;
+	sock_notify(&t->s);
+}
+
+static void our_fin_acked(struct tcp *t)
+{
+	switch (t->state) {
+	case NET_TCP_FIN_WAIT1:
+		tcp_set_state(t, NET_TCP_FIN_WAIT2);
+		if (!t->s.open) /* nobody will read: do not wait for ever */
+			tcp_arm(t, TT_KEEP, t->s.st->now + TCP_MSL2_NS);
+		break;
+	case NET_TCP_CLOSING:
+		tcp_time_wait(t);
+		break;
+	case NET_TCP_LAST_ACK:
+		tcp_finish(t, 0);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Data for whom nobody reads any more: the peer is told (MUST-43... RFC 9293, 3.6.1 by RST). */
+static bool unread(struct tcp *t, const struct tcp_seg *g)
+{
+	if (t->s.open || !g->len || t->parent || t->state == NET_TCP_CLOSE_WAIT ||
+	    t->state == NET_TCP_LAST_ACK || t->state == NET_TCP_CLOSING)
+		return false;
+	if (t->state != NET_TCP_FIN_WAIT1 && t->state != NET_TCP_FIN_WAIT2)
+		return false;
+	tcp_send_rst(t);
+	tcp_finish(t, 0);
+	return true;
+}
+
+static void after_ack(struct tcp *t, struct tcp_seg *g)
+{
+	if (t->fin_acked) {
+		t->fin_acked = false;
+		our_fin_acked(t);
+		if (t->state == NET_TCP_CLOSED)
+			return;
+	}
+	take_urgent(t, g);
+	if (unread(t, g))
+		return;
+	if (g->len || (g->flags & TCP_FIN))
+		tcp_take_data(t, g);
+}
+
+void tcp_segment(struct tcp *t, struct tcp_seg *g)
+{
+	t->last_rcv_ns = t->s.st->now;
+	t->keep_probes = 0;
+	if (t->state == NET_TCP_SYN_SENT) {
+		syn_sent(t, g);
+		return;
+	}
+	if (t->state == NET_TCP_CLOSED) {
+		tcp_reset_for(t->s.st, g);
+		return;
+	}
+	if (!check_sequence(t, g)) {
+		if (t->state != NET_TCP_CLOSED)
+			tcp_want_output(t);
+		return;
+	}
+	if (!(g->flags & TCP_ACK))
+		return;
+	if (t->state == NET_TCP_SYN_RCVD && !finish_handshake(t, g))
+		return;
+	if (t->ecn_ok && (g->flags & TCP_CWR) && g->len)
+		t->ecn_echo = false;
+	if (t->ecn_ok && g->ecn_ce && g->len) {
+		t->ecn_echo = true;
+		t->ack_now = true;
+	}
+	remember_timestamp(t, g);
+	if (!tcp_take_ack(t, g))
+		return;
+	after_ack(t, g);
+	if (t->state != NET_TCP_CLOSED)
+		tcp_want_output(t);
+}

@@ -1,0 +1,128 @@
+/* TCP options (RFC 9293, 3.1; RFC 7323; RFC 2018), in the order in which Linux sends them. */
+#include "net/stack/tcp.h"
+
+static void parse_sacks(const uint8_t *o, uint32_t len, struct tcp_opts *out)
+{
+	out->nsacks = 0;
+	for (uint32_t i = 2; len - i >= 8 && out->nsacks < TCP_SACKS; i += 8) {
+		out->sack[out->nsacks].start = get_be32(o + i);
+		out->sack[out->nsacks++].end = get_be32(o + i + 4);
+	}
+}
+
+static void parse_one(const uint8_t *o, uint32_t len, struct tcp_opts *out)
+{
+	switch (o[0]) {
+	case TCPOPT_MSS:
+		if (len == 4)
+			out->mss = get_be16(o + 2);
+		break;
+	case TCPOPT_WSCALE:
+		if (len == 3) {
+			out->has_wscale = true;
+			out->wscale = (uint8_t)min_u32(o[2], TCP_WSCALE_MAX);
+		}
+		break;
+	case TCPOPT_SACKPERM:
+		if (len == 2)
+			out->sack_ok = true;
+		break;
+	case TCPOPT_SACK:
+		if (len >= 10 && (len - 2) % 8 == 0)
+			parse_sacks(o, len, out);
+		break;
+	case TCPOPT_TS:
+		if (len == 10) {
+			out->has_ts = true;
+			out->ts_val = get_be32(o + 2);
+			out->ts_ecr = get_be32(o + 6);
+		}
+		break;
+	default: /* MUST-6: unknown ones are passed over */
+		break;
+	}
+}
+
+void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out)
+{
+	uint32_t i = 0;
+	while (i < len && o[i] != TCPOPT_EOL) {
+		if (o[i] == TCPOPT_NOP) {
+			i++;
+			continue;
+		}
+		/* MUST-7: a length that cannot be ends the parsing, not the segment. */
+		if (len - i < 2 || o[i + 1] < 2 || o[i + 1] > len - i)
+			return;
+		parse_one(o + i, o[i + 1], out);
+		i += o[i + 1];
+	}
+}
+
+static uint8_t *put_ts(uint8_t *p, uint32_t val, uint32_t ecr)
+{
+	p[0] = TCPOPT_TS;
+	p[1] = 10;
+	put_be32(p + 2, val);
+	put_be32(p + 6, ecr);
+	return p + 10;
+}
+
+uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so)
+{
+	uint8_t *p = o;
+	p[0] = TCPOPT_MSS;
+	p[1] = 4;
+	put_be16(p + 2, so->mss);
+	p += 4;
+	if (so->ts_ok) {
+		p[0] = so->sack_ok ? TCPOPT_SACKPERM : TCPOPT_NOP;
+		p[1] = so->sack_ok ? 2 : TCPOPT_NOP;
+		p = put_ts(p + 2, so->ts_val, so->ts_ecr);
+	} else if (so->sack_ok) {
+		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_NOP << 16 | TCPOPT_SACKPERM << 8 | 2);
+		p += 4;
+	}
+	if (so->wscale_ok) {
+		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_WSCALE << 16 | 3u << 8 | so->wscale);
+		p += 4;
+	}
+	return (uint32_t)(p - o);
+}
+
+uint32_t tcp_put_options(const struct tcp *t, uint8_t *out)
+{
+	uint8_t *p = out;
+	if (t->ts_ok) {
+		p[0] = p[1] = TCPOPT_NOP;
+		p = put_ts(p + 2, tcp_clock_ms(t->s.st) + t->ts_off, t->ts_recent);
+	}
+	uint32_t n = t->nrsacks + (t->dsack ? 1u : 0);
+	n = min_u32(n, (40 - (uint32_t)(p - out) - 4) / 8);
+	if (!n || !t->sack_ok)
+		return (uint32_t)(p - out);
+	p[0] = p[1] = TCPOPT_NOP;
+	p[2] = TCPOPT_SACK;
+	p[3] = (uint8_t)(2 + 8 * n);
+	p += 4;
+	if (t->dsack) { /* RFC 2883, 4: the duplicate first */
+		put_be32(p, t->dsack_start);
+		put_be32(p + 4, t->dsack_end);
+		p += 8;
+		n--;
+	}
+	for (uint32_t i = 0; i < n; i++, p += 8) {
+		put_be32(p, t->rsack[i].start);
+		put_be32(p + 4, t->rsack[i].end);
+	}
+	return (uint32_t)(p - out);
+}
+
+/* Large enough for the largest window the connection may ever announce. */
+uint8_t tcp_pick_wscale(const struct net_stack *st)
+{
+	uint8_t scale = 0;
+	while (scale < TCP_WSCALE_MAX && st->cfg.tcp_rcvbuf_max >> scale > 0xffff)
+		scale++;
+	return scale;
+}

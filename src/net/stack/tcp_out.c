@@ -1,0 +1,509 @@
+/* What goes out: segments, when to send how much, acknowledgments, probes and resets. */
+#include "net/stack/tcp.h"
+
+#define OUTPUT_BUDGET 256u /* segments of one call */
+#define CORK_NS       (200 * NS_PER_MS)
+
+/* The payload of a full segment that carries the options of now. */
+static uint32_t current_mss(const struct tcp *t)
+{
+	uint32_t blocks = t->sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
+	if (!blocks)
+		return t->mss;
+	blocks = min_u32(blocks, t->ts_ok ? 3 : 4);
+	return t->mss > 4 + 8 * blocks + TCP_MSS_FLOOR / 2 ? t->mss - 4 - 8 * blocks : t->mss;
+}
+
+static void put_header(const struct tcp *t, uint8_t *h, uint32_t seq, uint8_t flags, uint32_t hlen)
+{
+	put_be16(h, t->s.local.port);
+	put_be16(h + 2, t->s.remote.port);
+	put_be32(h + TCP_SEQ, seq);
+	put_be32(h + TCP_ACKNO, flags & TCP_ACK ? t->rcv_nxt : 0);
+	h[TCP_OFF] = (uint8_t)(hlen / 4 << 4);
+	h[TCP_FLAGS] = flags;
+	put_be16(h + TCP_UP, 0);
+}
+
+/* The window field; what is announced is remembered. ALIGN up, so that the edge never recedes. */
+static uint32_t announce(struct tcp *t, uint8_t flags)
+{
+	if (flags & TCP_SYN) {
+		uint32_t wnd = min_u32(tcp_rcv_space(t), 0xffff);
+		if (wnd > t->mss_adv)
+			wnd -= wnd % t->mss_adv; /* as Linux: 64240 with an MSS of 1460 */
+		if (flags & TCP_ACK)
+			t->rcv_adv = t->rcv_nxt + wnd;
+		return wnd;
+	}
+	if (flags & TCP_RST && !(flags & TCP_ACK))
+		return 0;
+	uint32_t wnd = tcp_rcv_wnd(t);
+	uint32_t field = min_u32((wnd + (1u << t->rcv_wscale) - 1) >> t->rcv_wscale, 0xffff);
+	t->rcv_adv = seq_max(t->rcv_adv, t->rcv_nxt + (field << t->rcv_wscale));
+	return field;
+}
+
+static void ack_sent(struct tcp *t)
+{
+	if (t->quick && t->rcv_acked != t->rcv_nxt)
+		t->quick--;
+	t->rcv_acked = t->rcv_nxt;
+	t->ack_now = t->ack_wanted = t->dsack = false;
+	tcp_disarm(t, TT_DELACK);
+}
+
+/* Give a segment its header and hand it to IP. */
+static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint8_t flags, const uint8_t *opts,
+                  uint32_t optlen, bool ect)
+{
+	struct net_stack *st = t->s.st;
+	if ((!t->hop_ok || t->route_gen != st->route_gen) && !tcp_route(t)) {
+		pkt_free(p);
+		return -NET_ENETUNREACH;
+	}
+	uint32_t wnd = announce(t, flags), hlen = TCP_HLEN + optlen;
+	uint8_t *h = pkt_push(p, hlen);
+	put_header(t, h, seq, flags, hlen);
+	put_be16(h + TCP_WND, wnd);
+	if (t->urg_out && p->len > hlen && seq_lt(seq, t->snd_up)) {
+		h[TCP_FLAGS] |= TCP_URG;
+		put_be16(h + TCP_UP, min_u32(t->snd_up - seq, 0xffff));
+	}
+	if (optlen)
+		mem_copy(h + TCP_HLEN, opts, optlen);
+	put_be16(h + TCP_CSUM, csum_pseudo(&t->s.local.addr, &t->s.remote.addr, PROTO_TCP, p->len));
+	p->flags = PKT_CSUM_PARTIAL;
+	p->csum_start = 0;
+	p->csum_off = TCP_CSUM;
+	struct ip_tx tx = {.src = t->s.local.addr,
+	                   .dst = t->s.remote.addr,
+	                   .nif = t->hop.nif,
+	                   .next_hop = t->hop.next_hop,
+	                   .routed = true,
+	                   .df = true,
+	                   .forge = true,
+	                   .proto = PROTO_TCP,
+	                   .ttl = t->s.ttl,
+	                   .tos = (uint8_t)(t->s.tos | (ect ? ECN_ECT0 : 0))};
+	if (flags & TCP_ACK)
+		ack_sent(t);
+	st->stats.tcp_out++;
+	t->segs_out++;
+	t->last_sent_ns = st->now;
+	return ip_send(st, p, &tx);
+}
+
+/* A segment of LEN bytes of the queue from SEQ on. Returns the bytes that went out, or -1. */
+static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint8_t flags, bool fresh)
+{
+	struct net_stack *st = t->s.st;
+	uint8_t opts[40];
+	uint32_t mss = current_mss(t);
+	struct pkt *p = pkt_alloc(st, PKT_ROOM);
+	if (!p)
+		return -1;
+	uint32_t got = len ? bytq_to_pkt(&t->sndq, seq - t->snd_una, len, p) : 0;
+	if (got < len) { /* more slices than a packet holds: fewer bytes */
+		if (got > mss) {
+			got -= got % mss;
+			pkt_trim_to(p, got);
+		}
+		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+	}
+	if (len && !got) {
+		pkt_free(p);
+		return -1;
+	}
+	if (got > mss) {
+		p->gso_size = (uint16_t)mss;
+		p->gso_type = addr_is_v4(&t->s.remote.addr) ? PKT_GSO_TCP4 : PKT_GSO_TCP6;
+	}
+	if (t->ecn_ok && t->ecn_echo)
+		flags |= TCP_ECE;
+	if (t->ecn_ok && t->ecn_cwr && fresh && got) {
+		flags |= TCP_CWR;
+		p->gso_ecn = 1;
+		t->ecn_cwr = false;
+	}
+	uint32_t optlen = tcp_put_options(t, opts);
+	if (got) {
+		t->quick = 0; /* a conversation: acknowledgments ride on the answers */
+		t->data_out++;
+		t->bytes_out += got;
+	}
+	int err = finish(t, p, seq, flags, opts, optlen, t->ecn_ok && fresh && got);
+	if (err == -NET_EMSGSIZE) {
+		(void)tcp_route(t);
+		tcp_sync_mss(t);
+	}
+	return (long)got;
+}
+
+void tcp_send_ack(struct tcp *t)
+{
+	uint8_t opts[40];
+	struct pkt *p = t->state >= NET_TCP_SYN_RCVD ? pkt_alloc(t->s.st, PKT_ROOM) : NULL;
+	if (!p) {
+		tcp_arm(t, TT_DELACK, t->s.st->now + TCP_DELACK_NS);
+		return;
+	}
+	uint8_t flags = TCP_ACK | (t->ecn_ok && t->ecn_echo ? TCP_ECE : 0);
+	uint32_t optlen = tcp_put_options(t, opts);
+	(void)finish(t, p, t->snd_nxt, flags, opts, optlen, false);
+}
+
+void tcp_send_syn(struct tcp *t)
+{
+	uint8_t opts[40];
+	struct net_stack *st = t->s.st;
+	struct pkt *p = pkt_alloc(st, PKT_ROOM);
+	uint8_t flags = TCP_SYN;
+	bool first = !t->tx_head;
+	if (t->state == NET_TCP_SYN_RCVD)
+		flags |= TCP_ACK;
+	else if (t->ecn_ok && !t->retransmits) /* RFC 3168, 6.1.1.1: a retry goes without */
+		flags |= TCP_ECE | TCP_CWR;
+	if (first && !tx_add(t, t->iss, t->iss + 1, TCP_SYN)) {
+		if (p)
+			pkt_free(p);
+		tcp_arm_rtx(t, RTX_RTO, TCP_RTO_INIT_US);
+		return;
+	}
+	t->snd_nxt = t->iss + 1;
+	if (!first)
+		t->tx_head->retx = 1;
+	if (p) {
+		struct tcp_syn_opts so = {.mss = t->mss_adv,
+		                          .wscale = t->rcv_wscale,
+		                          .wscale_ok = t->wscale_ok,
+		                          .sack_ok = t->sack_ok,
+		                          .ts_ok = t->ts_ok,
+		                          .ts_val = tcp_clock_ms(st) + t->ts_off,
+		                          .ts_ecr = t->ts_recent};
+		(void)finish(t, p, t->iss, flags, opts, tcp_put_syn_options(opts, &so), false);
+	}
+	tcp_arm_rtx(t, RTX_RTO, (uint64_t)t->rto_us << t->backoff);
+}
+
+void tcp_send_rst(struct tcp *t)
+{
+	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
+	if (!p || t->state == NET_TCP_SYN_SENT || t->state <= NET_TCP_LISTEN) {
+		if (p)
+			pkt_free(p);
+		return;
+	}
+	t->s.st->stats.tcp_rst_out++;
+	(void)finish(t, p, t->snd_nxt, TCP_RST | TCP_ACK, NULL, 0, false);
+}
+
+/* RFC 9293, 3.8.6.1: an octet beyond the window (or the FIN), so that the peer says its window.
+ * A keepalive (3.8.4) is the octet below, without data. */
+void tcp_send_probe(struct tcp *t, bool keepalive)
+{
+	uint8_t opts[40];
+	uint32_t seq = keepalive ? t->snd_nxt - 1 : t->snd_nxt;
+	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
+	if (!p)
+		return;
+	uint8_t flags = TCP_ACK;
+	if (!keepalive && t->snd_una == t->snd_nxt) {
+		if (t->sndq.len)
+			(void)bytq_to_pkt(&t->sndq, 0, 1, p);
+		else if (t->fin_wanted && !t->fin_sent)
+			flags |= TCP_FIN;
+		t->probe_out = p->len || (flags & TCP_FIN);
+	} else {
+		seq = t->snd_una - 1;
+	}
+	uint32_t optlen = tcp_put_options(t, opts);
+	(void)finish(t, p, seq, flags, opts, optlen, false);
+}
+
+/* Send X again, at most MAX bytes of it; what is left becomes a segment of its own. */
+bool tcp_retransmit(struct tcp *t, struct txseg *x, uint32_t max)
+{
+	struct net_stack *st = t->s.st;
+	uint32_t mss = current_mss(t), len = x->end - x->seq;
+	if (x->flags & TCP_SYN) {
+		tcp_send_syn(t);
+		return true;
+	}
+	max = max_u32(max - max % mss, mss);
+	if (len > max) {
+		if (!tx_split(t, x, x->seq + max))
+			return false;
+		len = max;
+	}
+	uint8_t flags = (uint8_t)(TCP_ACK | (x->flags & (TCP_FIN | TCP_PSH)));
+	uint32_t data = len - (x->flags & TCP_FIN ? 1 : 0);
+	long n = xmit(t, x->seq, data, flags, false);
+	if (n < 0)
+		return false;
+	if ((uint32_t)n < data && !tx_split(t, x, x->seq + (uint32_t)n))
+		return false;
+	tx_set_state(t, x, TX_FLYING);
+	x->sent_ns = st->now;
+	if (x->retx < 255)
+		x->retx++;
+	st->stats.tcp_retrans++;
+	t->total_retx++;
+	t->bytes_retx += (uint32_t)n;
+	if (t->undo_marker) {
+		if (t->undo_retrans < 0)
+			t->undo_retrans = 0;
+		t->undo_retrans++;
+		if (!t->undo_stamp_ms)
+			t->undo_stamp_ms = st->now / NS_PER_MS | 1;
+	}
+	t->prr_out += x->end - x->seq;
+	return true;
+}
+
+/* ---- how much new data ---- */
+
+/* What one packet may carry: a millisecond's worth, as Linux's tcp_tso_autosize. */
+static uint32_t burst_limit(const struct tcp *t, uint32_t mss)
+{
+	uint32_t max = t->hop_ok ? t->hop.nif->cfg.gso_max : mss;
+	if (t->urg_out)
+		return mss;
+	if (t->srtt_us) {
+		uint64_t rate = (uint64_t)t->cwnd * 2000000 / t->srtt_us; /* bytes/s */
+		max = (uint32_t)min_u64(max, max_u64(rate / 1024, 2 * mss));
+	}
+	return max_u32(max - max % mss, mss);
+}
+
+/* RFC 9293, 3.7.4 and 3.8.6.2.1: may LEN bytes, less than a segment, go now? */
+static bool short_ok(struct tcp *t, uint32_t len, uint32_t avail)
+{
+	bool waiting = seq_lt(t->snd_una, t->snd_sml) && seq_le(t->snd_sml, t->snd_nxt);
+	if (len < avail) /* the window is too small: half of the largest, or nothing */
+		return len >= t->max_wnd / 2;
+	if (t->fin_wanted || (t->urg_out && seq_lt(t->snd_nxt, t->snd_up)))
+		return true;
+	if (t->cork || t->more) {
+		if (t->at[TT_PACE] == TIMER_NEVER)
+			tcp_arm(t, TT_PACE, t->s.st->now + CORK_NS);
+		return false;
+	}
+	return t->nodelay || !waiting;
+}
+
+/* The bytes to send next, 0: none. *ZERO: only the peer's window is in the way. */
+static uint32_t next_len(struct tcp *t, uint32_t quota, uint32_t mss, bool *zero)
+{
+	uint32_t avail = t->sndq.len - (t->snd_nxt - t->snd_una);
+	uint32_t edge = t->snd_una + t->snd_wnd;
+	uint32_t wnd = seq_lt(t->snd_nxt, edge) ? edge - t->snd_nxt : 0;
+	uint32_t len = min_u32(avail, wnd);
+	if (!avail)
+		return 0;
+	if (!len) {
+		*zero = true;
+		return 0;
+	}
+	len = min_u32(len, burst_limit(t, mss));
+	if (len > quota) {
+		len = quota - quota % mss;
+		t->cwnd_limited = true;
+		if (!len)
+			return 0;
+	}
+	if (len > mss && len < avail)
+		len -= len % mss;
+	else if (len > mss && len % mss && !short_ok(t, len % mss, len % mss))
+		len -= len % mss;
+	else if (len < mss && !short_ok(t, len, avail)) {
+		*zero = len < avail;
+		return 0;
+	}
+	return len;
+}
+
+static bool send_new(struct tcp *t, uint32_t len, uint32_t mss)
+{
+	uint32_t seq = t->snd_nxt, after = t->snd_nxt - t->snd_una + len;
+	bool last = after == t->sndq.len, fin = last && t->fin_wanted;
+	uint8_t flags = TCP_ACK;
+	if (last && len)
+		flags |= TCP_PSH;
+	if (fin)
+		flags |= TCP_FIN;
+	struct txseg *x = tx_add(t, seq, seq + len + fin, flags & (TCP_FIN | TCP_PSH));
+	if (!x)
+		return false;
+	t->snd_nxt = x->end;
+	long n = xmit(t, seq, len, flags, true);
+	if (n < 0 || (uint32_t)n < len) {
+		uint32_t sent = n < 0 ? 0 : (uint32_t)n;
+		x->end = t->snd_nxt = seq + sent;
+		x->flags = 0;
+		fin = false;
+		if (!sent) {
+			t->tx_tail = x->prev;
+			if (x->prev)
+				x->prev->next = NULL;
+			else
+				t->tx_head = NULL;
+			mem_free(t->s.st, x, sizeof(*x));
+			return false;
+		}
+		len = sent;
+	}
+	t->fin_sent |= fin;
+	if (len % mss)
+		t->snd_sml = t->snd_nxt;
+	t->probe_out = false;
+	t->prr_out += len;
+	return true;
+}
+
+static void pace(struct tcp *t, uint32_t sent)
+{
+	if (!t->pacing || !t->srtt_us || !sent)
+		return;
+	/* Twice the rate in slow start, 1.2 times after it, as Linux. */
+	uint64_t rate =
+	        (uint64_t)t->cwnd * (t->cwnd < t->ssthresh / 2 ? 2000000u : 1200000u) / t->srtt_us;
+	t->pace_ns = max_u64(t->pace_ns, t->s.st->now) + sent * NS_PER_SEC / (rate ? rate : 1);
+}
+
+static struct txseg *first_lost(const struct tcp *t)
+{
+	struct txseg *x = t->lost ? t->tx_head : NULL;
+	while (x && x->state != TX_LOST)
+		x = x->next;
+	return x;
+}
+
+enum step { STEP_MORE, STEP_DONE, STEP_ZERO };
+
+static enum step step(struct tcp *t, uint32_t mss)
+{
+	uint32_t flight = tcp_flight(t);
+	uint32_t quota = t->cwnd > flight ? t->cwnd - flight : 0, before = t->snd_nxt;
+	struct txseg *x = t->frto_new ? NULL : first_lost(t);
+	if (t->frto_new)
+		quota = max_u32(quota, mss);
+	if (x) {
+		uint32_t need = min_u32(mss, x->end - x->seq);
+		if (quota < need && flight)
+			return STEP_DONE;
+		uint32_t max = max_u32(min_u32(quota, burst_limit(t, mss)), mss);
+		uint32_t len = min_u32(max, x->end - x->seq);
+		if (!tcp_retransmit(t, x, max))
+			return STEP_DONE;
+		pace(t, len);
+		return STEP_MORE;
+	}
+	/* RFC 3042: without SACK, two duplicates each let one new segment out. */
+	if (t->fin_sent)
+		return STEP_DONE;
+	bool zero = false;
+	uint32_t len = next_len(t, quota, mss, &zero);
+	bool only_fin = !len && t->fin_wanted && t->snd_nxt - t->snd_una == t->sndq.len &&
+	                (t->snd_wnd || t->snd_nxt != t->snd_una);
+	if (!len && !only_fin) {
+		bool fin_waits = t->fin_wanted && t->snd_nxt - t->snd_una == t->sndq.len;
+		return zero || fin_waits ? STEP_ZERO : STEP_DONE;
+	}
+	if (!send_new(t, len, mss))
+		return STEP_DONE;
+	if (t->frto_new)
+		t->frto_new--;
+	pace(t, t->snd_nxt - before);
+	return t->snd_nxt == before ? STEP_DONE : STEP_MORE;
+}
+
+/* RFC 5681, 4.1: after an idle time, what was learnt of the path is old. */
+static void restart_after_idle(struct tcp *t)
+{
+	uint64_t idle_us = (t->s.st->now - t->last_sent_ns) / NS_PER_US;
+	if (t->snd_nxt != t->snd_una || !t->last_sent_ns || idle_us <= t->rto_us || !t->sndq.len)
+		return;
+	uint32_t floor = min_u32(t->cwnd, TCP_IW_SEGS * t->mss);
+	t->ssthresh = max_u32(t->ssthresh, t->cwnd / 4 * 3);
+	for (; idle_us > t->rto_us && t->cwnd > floor; idle_us -= t->rto_us)
+		t->cwnd /= 2;
+	t->cwnd = max_u32(t->cwnd, floor);
+	if (t->cc->restart)
+		t->cc->restart(t);
+}
+
+static void send_all(struct tcp *t)
+{
+	uint32_t mss = current_mss(t), before = t->snd_nxt;
+	enum step r = STEP_MORE;
+	restart_after_idle(t);
+	t->cwnd_limited = false;
+	for (unsigned i = 0; r == STEP_MORE && i < OUTPUT_BUDGET; i++) {
+		if (t->pacing && t->pace_ns > t->s.st->now) {
+			tcp_arm(t, TT_PACE, t->pace_ns);
+			t->cwnd_limited = true;
+			break;
+		}
+		r = step(t, mss);
+	}
+	if (r == STEP_MORE && !(t->pacing && t->pace_ns > t->s.st->now))
+		tcp_want_output(t);
+	uint32_t out = t->snd_nxt - t->snd_una;
+	t->max_flight = before == t->snd_nxt ? t->max_flight : out;
+	if (t->snd_nxt != before) {
+		if (!t->progress_ns || before == t->snd_una)
+			t->progress_ns = t->s.st->now;
+		tlp_arm(t);
+	} else if (t->tx_head && t->rtx_kind == RTX_NONE) {
+		tcp_rearm_rto(t);
+	}
+	if (r == STEP_ZERO && !t->tx_head && t->rtx_kind == RTX_NONE)
+		tcp_arm_rtx(t, RTX_PERSIST, (uint64_t)t->rto_us << t->backoff);
+}
+
+void tcp_output(struct tcp *t)
+{
+	if (t->state < NET_TCP_ESTABLISHED || t->state == NET_TCP_TIME_WAIT)
+		return;
+	if (!t->hop_ok || t->route_gen != t->s.st->route_gen) {
+		(void)tcp_route(t);
+		tcp_sync_mss(t);
+	}
+	if (t->fin_wanted || t->sndq.len || t->tx_head)
+		send_all(t);
+	if (t->ack_now)
+		tcp_send_ack(t);
+}
+
+void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r)
+{
+	struct pkt *p = pkt_alloc(st, PKT_ROOM);
+	if (!p)
+		return;
+	uint32_t hlen = TCP_HLEN + r->optlen;
+	uint8_t *h = pkt_push(p, hlen);
+	put_be16(h, r->sport);
+	put_be16(h + 2, r->dport);
+	put_be32(h + TCP_SEQ, r->seq);
+	put_be32(h + TCP_ACKNO, r->ack);
+	h[TCP_OFF] = (uint8_t)(hlen / 4 << 4);
+	h[TCP_FLAGS] = r->flags;
+	put_be16(h + TCP_WND, r->wnd);
+	put_be16(h + TCP_UP, 0);
+	mem_copy(h + TCP_HLEN, r->opts, r->optlen);
+	put_be16(h + TCP_CSUM, csum_pseudo(&r->src, &r->dst, PROTO_TCP, hlen));
+	p->flags = PKT_CSUM_PARTIAL;
+	p->csum_start = 0;
+	p->csum_off = TCP_CSUM;
+	struct ip_tx tx = {.src = r->src,
+	                   .dst = r->dst,
+	                   .df = true,
+	                   .forge = true,
+	                   .proto = PROTO_TCP,
+	                   .tos = r->tos};
+	if (r->nif && (addr_is_linklocal(&r->dst) || (r->nif->cfg.flags & NET_IF_ANY_ADDR)))
+		tx.nif = r->nif;
+	st->stats.tcp_out++;
+	(void)ip_send(st, p, &tx);
+}

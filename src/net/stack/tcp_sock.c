@@ -1,0 +1,564 @@
+/* TCP's side of the socket calls (RFC 9293, 3.9 and 3.10). */
+#include "net/stack/tcp.h"
+
+#define SNDBUF_DEFAULT (128u * 1024)
+#define BUF_MAX        (64u * 1024 * 1024)
+#define BACKLOG_MAX    4096u
+
+static void set_mss_adv(struct tcp *t)
+{
+	uint32_t headers = TCP_HLEN + (addr_is_v4(&t->s.remote.addr) ? IP4_HLEN : IP6_HLEN);
+	uint32_t mtu = if_mtu(t->hop.nif, addr_is_v4(&t->s.remote.addr));
+	t->mss_adv = (uint16_t)(min_u32(mtu, 65535) - headers); /* MUST-67: of what we can take */
+	if (t->mss_user)
+		t->mss_adv = (uint16_t)min_u32(t->mss_adv, t->mss_user);
+}
+
+static struct tcp *new_tcp(struct net_stack *st)
+{
+	struct tcp *t = mem_zalloc(st, sizeof(*t));
+	if (!t)
+		return NULL;
+	sock_init(&t->s, st, NET_STREAM);
+	for (unsigned i = 0; i < TT_COUNT; i++)
+		t->at[i] = TIMER_NEVER;
+	t->timer.fire = tcp_timer_fire;
+	t->n.kind = TNODE_CONN;
+	t->cc = st->cfg.cc ? cc_find(st->cfg.cc) : NULL;
+	if (!t->cc)
+		t->cc = &cc_cubic;
+	t->rto_us = TCP_RTO_INIT_US;
+	t->ssthresh = TCP_INFINITE;
+	t->sndbuf = SNDBUF_DEFAULT;
+	t->rcvbuf = st->cfg.tcp_rcvbuf;
+	t->mss = t->mss_peer = TCP_MSS_DEFAULT4;
+	t->ts_ok = t->sack_ok = t->wscale_ok = true;
+	t->rcv_wscale = tcp_pick_wscale(st);
+	t->linger = -1;
+	t->keep_idle_s = TCP_KEEPIDLE_S;
+	t->keep_intvl_s = TCP_KEEPINTVL_S;
+	t->keep_cnt = TCP_KEEPCNT;
+	t->syncnt = TCP_SYN_RETRIES;
+	t->rack_mult = 1;
+	t->pacing = st->cfg.pacing;
+	t->ecn_ok = st->cfg.ecn == 1;
+	return t;
+}
+
+int tcp_create(struct net_stack *st, struct net_sock **out)
+{
+	struct tcp *t = new_tcp(st);
+	if (!t)
+		return -NET_ENOMEM;
+	*out = &t->s;
+	return 0;
+}
+
+void tcp_destroy(struct net_sock *s)
+{
+	struct tcp *t = to_tcp(s);
+	if (t->lsn) {
+		tcp_reqs_drop(t);
+		for (struct tcp *c = t->lsn->head; c; c = c->acc_next)
+			c->parent = NULL;
+		mem_free(s->st, t->lsn, sizeof(*t->lsn));
+	}
+	tcp_free(t);
+}
+
+enum net_tcp_state tcp_state_of(const struct net_sock *s)
+{
+	return to_tcp(s)->state;
+}
+
+/* ---- names ---- */
+
+static int pick_port(struct net_sock *s, struct net_endpoint *local)
+{
+	uint32_t range = PORT_EPHEMERAL_MAX - PORT_EPHEMERAL_MIN + 1;
+	uint32_t start = stack_random(s->st) % range;
+	for (uint32_t i = 0; i < range; i++) {
+		local->port = (uint16_t)(PORT_EPHEMERAL_MIN + (start + i) % range);
+		if (!sock_port_taken(s, local))
+			return 0;
+	}
+	return -NET_EADDRINUSE;
+}
+
+int tcp_bind(struct net_sock *s, const struct net_endpoint *local)
+{
+	struct net_endpoint l = *local;
+	if (to_tcp(s)->state != NET_TCP_CLOSED || s->connected)
+		return -NET_EINVAL;
+	if (s->local.ifindex)
+		l.ifindex = s->local.ifindex;
+	int err = sock_local_ok(s, &l);
+	if (err)
+		return err;
+	if (l.port == 0 && !s->transparent)
+		err = pick_port(s, &l);
+	else if (l.port && sock_port_taken(s, &l))
+		err = -NET_EADDRINUSE;
+	if (err)
+		return err;
+	s->local = l;
+	s->bound = true;
+	return 0;
+}
+
+/* Is the pair free? A remnant that cannot be confused with a new connection makes way. */
+static bool pair_free(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	struct tnode *n = tcp_hash_find(st, &t->n.laddr, t->n.lport, &t->n.raddr, t->n.rport);
+	if (n && n->kind == TNODE_TW) {
+		struct tcp_tw *w = container_of(n, struct tcp_tw, n);
+		if (tcp_tw_reusable(w)) {
+			tcp_tw_free(w);
+			n = NULL;
+		}
+	}
+	return !n;
+}
+
+/* RFC 6056, 3.3.3: a keyed hash of the destination, and a counter. */
+static bool pick_pair(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	uint32_t range = PORT_EPHEMERAL_MAX - PORT_EPHEMERAL_MIN + 1;
+	uint32_t offset = (uint32_t)hash_sip(&st->key_port, &t->n.raddr, sizeof(t->n.raddr));
+	for (uint32_t i = 0; i < range; i++) {
+		uint32_t k = (offset + ++st->tcp->port_next) % range;
+		t->n.lport = (uint16_t)(PORT_EPHEMERAL_MIN + k);
+		if (pair_free(t))
+			return true;
+	}
+	return false;
+}
+
+static int name_connection(struct tcp *t, const struct net_endpoint *remote)
+{
+	struct net_sock *s = &t->s;
+	struct net_stack *st = s->st;
+	s->remote = *remote;
+	if (!tcp_route(t))
+		return -NET_ENETUNREACH;
+	struct net_addr src = s->local.addr;
+	if (addr_is_any(&src) && !route_source(st, t->hop.nif, &remote->addr, &src))
+		return -NET_EADDRNOTAVAIL;
+	if (addr_is_v4(&src) != addr_is_v4(&remote->addr))
+		return -NET_EAFNOSUPPORT;
+	t->n = (struct tnode){.laddr = src,
+	                      .raddr = remote->addr,
+	                      .lport = s->local.port,
+	                      .rport = remote->port,
+	                      .kind = TNODE_CONN};
+	if (s->bound && s->local.port ? !pair_free(t) : !pick_pair(t))
+		return -NET_EADDRNOTAVAIL;
+	if (!tcp_hash_add(st, &t->n))
+		return -NET_EADDRNOTAVAIL;
+	s->local.addr = src;
+	s->local.port = t->n.lport;
+	s->bound = s->connected = true;
+	return 0;
+}
+
+int tcp_connect(struct net_sock *s, const struct net_endpoint *remote)
+{
+	struct tcp *t = to_tcp(s);
+	if (s->err)
+		return sock_take_err(s);
+	if (t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD)
+		return -NET_EALREADY;
+	if (t->state != NET_TCP_CLOSED || s->connected)
+		return -NET_EISCONN;
+	/* MUST-60..: no group, no wildcard, no port 0. */
+	if (!remote->port || addr_is_any(&remote->addr))
+		return -NET_EINVAL;
+	if (addr_is_mcast(&remote->addr) || addr_is_bcast4(&remote->addr))
+		return -NET_ENETUNREACH;
+	if (!sock_allowed(s, NET_OP_CONNECT, &s->local, remote))
+		return -NET_EACCES;
+	int err = name_connection(t, remote);
+	if (err)
+		return err;
+	t->iss = tcp_isn(s->st, &t->n);
+	t->ts_off = tcp_ts_offset(s->st, &t->n);
+	t->snd_una = t->snd_nxt = t->snd_up = t->iss;
+	t->high_seq = t->iss;
+	t->progress_ns = s->st->now;
+	set_mss_adv(t);
+	tcp_set_state(t, NET_TCP_SYN_SENT);
+	tcp_send_syn(t);
+	return -NET_EINPROGRESS;
+}
+
+/* ---- listeners ---- */
+
+int tcp_listen(struct net_sock *s, unsigned backlog)
+{
+	struct tcp *t = to_tcp(s);
+	struct net_stack *st = s->st;
+	if (t->state == NET_TCP_LISTEN) {
+		t->lsn->backlog = min_u32(backlog, BACKLOG_MAX);
+		return 0;
+	}
+	if (t->state != NET_TCP_CLOSED || s->connected)
+		return -NET_EINVAL;
+	if (!sock_allowed(s, NET_OP_LISTEN, &s->local, NULL))
+		return -NET_EACCES;
+	int err = s->bound ? 0 : tcp_bind(s, &(struct net_endpoint){.port = 0});
+	if (err)
+		return err;
+	/* Two with SO_REUSEADDR may be bound, but only one listens. */
+	bool reuse = s->reuse;
+	s->reuse = false;
+	for (struct tcp *o = st->tcp->listeners; o; o = o->acc_next)
+		if (o->s.local.port == s->local.port && sock_port_taken(s, &s->local))
+			err = -NET_EADDRINUSE;
+	s->reuse = reuse;
+	t->lsn = err ? NULL : mem_zalloc(st, sizeof(*t->lsn));
+	if (!t->lsn)
+		return err ? err : -NET_ENOMEM;
+	t->lsn->backlog = min_u32(backlog, BACKLOG_MAX);
+	t->acc_next = st->tcp->listeners;
+	st->tcp->listeners = t;
+	t->state = NET_TCP_LISTEN;
+	return 0;
+}
+
+int net_on_syn(struct net_sock *listener, net_syn_fn fn, void *ctx)
+{
+	struct tcp *t = to_tcp(listener);
+	if (listener->type != NET_STREAM || t->state != NET_TCP_LISTEN)
+		return -NET_EINVAL;
+	t->lsn->on_syn = fn;
+	t->lsn->on_syn_ctx = ctx;
+	return 0;
+}
+
+struct tcp *tcp_from_req(const struct tcp_req *r)
+{
+	struct net_stack *st = r->st;
+	const struct tcp *lsn = r->lsn;
+	struct tcp *t = new_tcp(st);
+	if (!t)
+		return NULL;
+	t->n = r->n;
+	t->n.kind = TNODE_CONN;
+	t->n.hashed = false;
+	t->s.local = (struct net_endpoint){r->n.laddr, r->n.lport, lsn->s.local.ifindex};
+	t->s.remote = (struct net_endpoint){r->n.raddr, r->n.rport, 0};
+	if (addr_is_linklocal(&r->n.raddr) || (r->nif->cfg.flags & NET_IF_ANY_ADDR))
+		t->s.remote.ifindex = r->nif->index;
+	t->s.connected = t->s.bound = t->s.reuse = true;
+	t->s.tos = lsn->s.tos;
+	t->s.ttl = lsn->s.ttl;
+	t->s.label = lsn->s.label;
+	if (!tcp_route(t)) {
+		tcp_free(t);
+		return NULL;
+	}
+	t->state = NET_TCP_SYN_RCVD;
+	t->cc = lsn->cc;
+	t->nodelay = lsn->nodelay;
+	t->keepalive = lsn->keepalive;
+	t->keep_idle_s = lsn->keep_idle_s;
+	t->keep_intvl_s = lsn->keep_intvl_s;
+	t->keep_cnt = lsn->keep_cnt;
+	t->user_timeout_ms = lsn->user_timeout_ms;
+	t->linger = lsn->linger;
+	t->pacing = lsn->pacing;
+	t->sndbuf = lsn->sndbuf;
+	t->sndbuf_fixed = lsn->sndbuf_fixed;
+	t->rcvbuf = lsn->rcvbuf;
+	t->rcvbuf_fixed = lsn->rcvbuf_fixed;
+	t->mss_user = lsn->mss_user;
+	t->iss = r->iss;
+	t->irs = r->irs;
+	t->ts_off = r->ts_off;
+	t->ts_ok = r->ts_ok;
+	t->sack_ok = r->sack_ok;
+	t->wscale_ok = r->wscale_ok;
+	t->snd_wscale = r->wscale_ok ? r->wscale : 0;
+	t->rcv_wscale = r->wscale_ok ? r->rcv_wscale : 0;
+	t->ecn_ok = r->ecn_ok;
+	t->ts_recent = r->ts_recent;
+	t->ts_recent_ns = st->now;
+	t->mss_peer = r->mss;
+	t->mss_adv = r->mss_adv;
+	t->snd_una = t->iss;
+	t->snd_nxt = t->snd_up = t->iss + 1;
+	t->high_seq = t->iss;
+	t->rcv_nxt = t->rcv_acked = t->rcv_up = r->irs + 1;
+	uint32_t wnd = min_u32(st->cfg.tcp_rcvbuf, 0xffff);
+	t->rcv_adv = t->rcv_nxt + (wnd > t->mss_adv ? wnd - wnd % t->mss_adv : wnd);
+	t->snd_wnd = t->max_wnd = r->wnd;
+	t->progress_ns = st->now;
+	tcp_sync_mss(t);
+	t->rcv_mss = min_u32(t->mss, t->mss_adv);
+	/* The SYN-ACK was the request's; its time is the first round trip. */
+	struct txseg *x = tx_add(t, t->iss, t->iss + 1, TCP_SYN);
+	if (!x) {
+		tcp_free(t);
+		return NULL;
+	}
+	x->sent_ns = r->sent_ns ? r->sent_ns : st->now;
+	x->retx = r->sent != 1;
+	return t;
+}
+
+int tcp_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer)
+{
+	struct tcp *t = to_tcp(s);
+	if (t->state != NET_TCP_LISTEN)
+		return -NET_EINVAL;
+	struct tcp_lsn *l = t->lsn;
+	while (l->head) {
+		struct tcp *c = l->head;
+		l->head = c->acc_next;
+		if (!l->head)
+			l->tail = NULL;
+		l->count--;
+		c->parent = c->acc_next = NULL;
+		if (c->state == NET_TCP_CLOSED && !c->rcvq.len) { /* it came and went */
+			tcp_want_output(c);
+			continue;
+		}
+		c->s.open = true;
+		*out = &c->s;
+		if (peer)
+			*peer = c->s.remote;
+		return 0;
+	}
+	return -NET_EAGAIN;
+}
+
+void tcp_accept_drop(struct tcp *lsn)
+{
+	while (lsn->lsn->head) {
+		struct tcp *c = lsn->lsn->head;
+		lsn->lsn->head = c->acc_next;
+		c->parent = c->acc_next = NULL;
+		tcp_send_rst(c);
+		if (c->state == NET_TCP_CLOSED)
+			tcp_want_output(c);
+		tcp_finish(c, 0);
+	}
+}
+
+static void close_listener(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	for (struct tcp **at = &st->tcp->listeners; *at; at = &(*at)->acc_next)
+		if (*at == t) {
+			*at = t->acc_next;
+			break;
+		}
+	tcp_reqs_drop(t);
+	tcp_accept_drop(t);
+	mem_free(st, t->lsn, sizeof(*t->lsn));
+	t->lsn = NULL;
+	t->state = NET_TCP_CLOSED;
+	tcp_want_output(t);
+}
+
+/* ---- close ---- */
+
+static void start_close(struct tcp *t)
+{
+	t->fin_wanted = true;
+	if (t->state == NET_TCP_ESTABLISHED)
+		tcp_set_state(t, NET_TCP_FIN_WAIT1);
+	else if (t->state == NET_TCP_CLOSE_WAIT)
+		tcp_set_state(t, NET_TCP_LAST_ACK);
+	tcp_output(t);
+}
+
+void tcp_close(struct net_sock *s, bool abort)
+{
+	struct tcp *t = to_tcp(s);
+	bool unread = t->rcvq.len > 0;
+	s->open = false;
+	bytq_clear(s->st, &t->rcvq);
+	switch (t->state) {
+	case NET_TCP_LISTEN:
+		s->bound = false;
+		close_listener(t);
+		break;
+	case NET_TCP_CLOSED:
+		s->bound = false;
+		tcp_want_output(t);
+		break;
+	case NET_TCP_SYN_SENT:
+		tcp_finish(t, 0);
+		break;
+	default:
+		/* RFC 2525, 2.17: data that nobody has read is lost, and the peer must know. */
+		if (abort || t->linger == 0 || unread) {
+			tcp_send_rst(t);
+			tcp_finish(t, 0);
+		} else if (!t->fin_wanted) {
+			start_close(t);
+		} else if (t->state == NET_TCP_FIN_WAIT2) {
+			tcp_arm(t, TT_KEEP, s->st->now + TCP_MSL2_NS);
+		}
+	}
+}
+
+int tcp_shutdown(struct net_sock *s, enum net_how how)
+{
+	struct tcp *t = to_tcp(s);
+	if (t->state < NET_TCP_SYN_RCVD)
+		return -NET_ENOTCONN;
+	if (how != NET_SHUT_WR) {
+		t->rd_shut = true;
+		sock_notify(s);
+	}
+	if (how != NET_SHUT_RD && !t->fin_wanted)
+		start_close(t);
+	return 0;
+}
+
+/* ---- data ---- */
+
+static long send_room(struct tcp *t, size_t len, unsigned flags)
+{
+	struct net_sock *s = &t->s;
+	if (s->err)
+		return sock_take_err(s);
+	if (t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD)
+		return -NET_EAGAIN;
+	if ((t->state != NET_TCP_ESTABLISHED && t->state != NET_TCP_CLOSE_WAIT) || t->fin_wanted)
+		return t->state == NET_TCP_CLOSED && !s->connected ? -NET_ENOTCONN : -NET_EPIPE;
+	if (!sock_allowed(s, NET_OP_SEND, &s->local, &s->remote))
+		return -NET_EACCES;
+	t->more = flags & NET_MSG_MORE;
+	if (t->sndq.len >= t->sndbuf)
+		return len ? -NET_EAGAIN : 0;
+	return (long)min_u64(t->sndbuf - t->sndq.len, len);
+}
+
+static void sent(struct tcp *t, unsigned flags)
+{
+	if (flags & NET_MSG_OOB) {
+		t->snd_up = tcp_snd_end(t);
+		t->urg_out = true;
+	}
+	if (t->snd_nxt == t->snd_una)
+		t->progress_ns = t->s.st->now;
+	tcp_output(t);
+}
+
+long tcp_send(struct net_sock *s, const void *data, size_t len, unsigned flags)
+{
+	struct tcp *t = to_tcp(s);
+	long room = send_room(t, len, flags);
+	if (room <= 0)
+		return room;
+	uint32_t n = bytq_copy_in(s->st, &t->sndq, data, (uint32_t)room);
+	if (!n)
+		return -NET_ENOBUFS;
+	sent(t, flags);
+	return (long)n;
+}
+
+long tcp_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_t len)
+{
+	struct tcp *t = to_tcp(s);
+	long room = send_room(t, len, 0);
+	if (room <= 0)
+		return room;
+	if (!bytq_add(s->st, &t->sndq, buf, off, (uint32_t)room))
+		return -NET_ENOBUFS;
+	sent(t, 0);
+	return room;
+}
+
+/* The sequence number of the next byte to be read. */
+static uint32_t read_seq(const struct tcp *t)
+{
+	return t->rcv_nxt - t->rcvq.len - (t->fin_rcvd ? 1 : 0);
+}
+
+/* -1: nothing yet; 0: the end; else how many bytes can be read in one go. */
+static long readable(struct tcp *t)
+{
+	struct net_sock *s = &t->s;
+	if (!sock_allowed(s, NET_OP_RECV, &s->local, &s->remote))
+		return -NET_EACCES;
+	if (t->rcvq.len) {
+		uint32_t n = t->rcvq.len, mark = t->rcv_up - 1;
+		if (t->urg_in && seq_lt(read_seq(t), mark)) /* reading stops at the mark */
+			n = min_u32(n, mark - read_seq(t));
+		return (long)n;
+	}
+	if (s->err)
+		return sock_take_err(s);
+	if (t->fin_rcvd || t->rd_shut || (t->state == NET_TCP_CLOSED && s->connected))
+		return 0;
+	return t->state < NET_TCP_SYN_SENT ? -NET_ENOTCONN : -NET_EAGAIN;
+}
+
+static void was_read(struct tcp *t, uint32_t n)
+{
+	tcp_read_some(t, n);
+	if (t->urg_in && seq_le(t->rcv_up, read_seq(t)))
+		t->urg_in = false;
+}
+
+long tcp_recv(struct net_sock *s, void *data, size_t len, unsigned flags)
+{
+	struct tcp *t = to_tcp(s);
+	long n = readable(t);
+	if (n <= 0)
+		return n;
+	n = (long)min_u64((uint64_t)n, len);
+	(void)bytq_peek(&t->rcvq, 0, data, (uint32_t)n);
+	if (!(flags & NET_MSG_PEEK))
+		was_read(t, (uint32_t)n);
+	return n;
+}
+
+int tcp_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max)
+{
+	struct tcp *t = to_tcp(s);
+	long n = readable(t);
+	if (n <= 0)
+		return (int)n;
+	uint32_t left = (uint32_t)n, taken = 0;
+	unsigned count = 0;
+	for (struct seg *q = t->rcvq.head; q && left && count < max; q = q->next) {
+		uint32_t len = min_u32(left, q->f.len);
+		if (!len)
+			continue;
+		net_buf_ref(q->f.buf);
+		out[count++] = (struct net_frag){q->f.buf, q->f.off, len};
+		left -= len;
+		taken += len;
+	}
+	was_read(t, taken);
+	return (int)count;
+}
+
+unsigned tcp_ready(const struct net_sock *s)
+{
+	const struct tcp *t = to_tcp(s);
+	unsigned ev = s->err ? NET_EV_ERR : 0;
+	if (t->state == NET_TCP_LISTEN)
+		return ev | (t->lsn->count ? NET_EV_IN : 0);
+	if (t->rcvq.len || t->fin_rcvd || t->rd_shut || s->err)
+		ev |= NET_EV_IN;
+	if (t->fin_rcvd || t->rd_shut)
+		ev |= NET_EV_RDHUP;
+	if (t->urg_in)
+		ev |= NET_EV_PRI;
+	if (t->state == NET_TCP_CLOSED)
+		return ev | NET_EV_HUP | NET_EV_OUT | (s->connected ? NET_EV_IN : 0);
+	if ((t->state == NET_TCP_ESTABLISHED || t->state == NET_TCP_CLOSE_WAIT) && !t->fin_wanted &&
+	    t->sndq.len < t->sndbuf - t->sndbuf / 3)
+		ev |= NET_EV_OUT;
+	if (t->fin_rcvd && t->fin_wanted)
+		ev |= NET_EV_HUP;
+	return ev;
+}

@@ -1,0 +1,477 @@
+/*
+ * Passive opening: requests are small until the handshake is over (RFC 4987, 3.3), and take no
+ * memory at all once there are too many (SYN cookies, 3.6).
+ */
+#include "net/stack/tcp.h"
+
+#define COOKIE_PERIOD_NS (64 * NS_PER_SEC)
+#define COOKIE_LIFE      2u /* periods */
+#define COOKIE_USE_NS    (2 * 60 * NS_PER_SEC)
+#define COOKIE_TS_BITS   6u
+
+static const uint16_t cookie_mss[8] = {216, 536, 1220, 1300, 1400, 1440, 1460, 8960};
+
+/* ---- answers ---- */
+
+static uint16_t adv_mss(struct net_stack *st, const struct net_addr *peer, struct net_if *nif)
+{
+	struct hop hop = {.nif = nif};
+	bool v4 = addr_is_v4(peer);
+	(void)route_lookup(st, peer, nif, &hop);
+	uint32_t mtu = if_mtu(hop.nif, v4), headers = TCP_HLEN + (v4 ? IP4_HLEN : IP6_HLEN);
+	return (uint16_t)min_u32(mtu - headers, 65535 - headers);
+}
+
+static uint32_t first_window(const struct net_stack *st, uint16_t mss)
+{
+	uint32_t wnd = min_u32(st->cfg.tcp_rcvbuf, 0xffff);
+	return wnd > mss ? wnd - wnd % mss : wnd;
+}
+
+struct syn_ack {
+	const struct tnode *n;
+	struct tcp_syn_opts opts;
+	struct net_if *nif;
+	uint32_t irs, iss;
+	uint8_t tos;
+	bool ecn;
+};
+
+static void send_syn_ack(struct net_stack *st, const struct syn_ack *a)
+{
+	struct tcp_reply r = {.src = a->n->laddr,
+	                      .dst = a->n->raddr,
+	                      .sport = a->n->lport,
+	                      .dport = a->n->rport,
+	                      .seq = a->iss,
+	                      .ack = a->irs + 1,
+	                      .wnd = first_window(st, a->opts.mss),
+	                      .flags = (uint8_t)(TCP_SYN | TCP_ACK | (a->ecn ? TCP_ECE : 0)),
+	                      .tos = a->tos,
+	                      .nif = a->nif};
+	r.optlen = tcp_put_syn_options(r.opts, &a->opts);
+	tcp_send_reply(st, &r);
+}
+
+static void answer(struct tcp_req *r)
+{
+	struct net_stack *st = r->st;
+	struct syn_ack a = {.n = &r->n,
+	                    .opts = {.mss = r->mss_adv,
+	                             .wscale = r->rcv_wscale,
+	                             .wscale_ok = r->wscale_ok,
+	                             .sack_ok = r->sack_ok,
+	                             .ts_ok = r->ts_ok,
+	                             .ts_val = tcp_clock_ms(st) + r->ts_off,
+	                             .ts_ecr = r->ts_recent},
+	                    .nif = r->nif,
+	                    .irs = r->irs,
+	                    .iss = r->iss,
+	                    .tos = r->tos,
+	                    .ecn = r->ecn_ok};
+	if (!r->sent)
+		r->sent_ns = st->now;
+	r->sent++;
+	send_syn_ack(st, &a);
+}
+
+static void req_timer(struct timer *tm, uint64_t now)
+{
+	struct tcp_req *r = container_of(tm, struct tcp_req, timer);
+	if (r->deferred || r->sent > TCP_SYNACK_RETRIES) {
+		tcp_req_free(r);
+		return;
+	}
+	timer_arm(r->st, tm, now + (NS_PER_SEC << r->sent));
+	answer(r);
+}
+
+void tcp_req_free(struct tcp_req *r)
+{
+	struct net_stack *st = r->st;
+	tcp_hash_del(st, &r->n);
+	timer_stop(&st->timers, &r->timer);
+	r->lsn->lsn->reqs--;
+	st->tcp->reqs--;
+	mem_free(st, r, sizeof(*r));
+}
+
+/* Calls FN for each request of LSN, which FN may free. */
+static void each_req(struct tcp *lsn, void (*fn)(struct tcp_req *))
+{
+	struct tcp_table *tt = lsn->s.st->tcp;
+	for (uint32_t i = 0; lsn->lsn->reqs && i <= tt->mask; i++)
+		for (struct tnode *n = tt->bucket[i], *next; n; n = next) {
+			next = n->next;
+			struct tcp_req *r = container_of(n, struct tcp_req, n);
+			if (n->kind == TNODE_REQ && r->lsn == lsn)
+				fn(r);
+		}
+}
+
+void tcp_reqs_drop(struct tcp *lsn)
+{
+	each_req(lsn, tcp_req_free);
+}
+
+/* ---- a SYN ---- */
+
+static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
+{
+	struct net_stack *st = r->st;
+	const struct tcp_opts *o = &g->o;
+	bool v4 = addr_is_v4(&g->m->src);
+	r->nif = g->m->nif;
+	r->irs = g->seq;
+	r->iss = tcp_isn(st, &r->n);
+	r->ts_off = tcp_ts_offset(st, &r->n);
+	r->ts_recent = o->ts_val;
+	r->wnd = g->wnd;
+	r->mss_adv = adv_mss(st, &g->m->src, g->m->nif);
+	r->mss = (uint16_t)(o->mss ? max_u32(o->mss, TCP_MSS_FLOOR)
+	                    : v4   ? TCP_MSS_DEFAULT4
+	                           : TCP_MSS_DEFAULT6);
+	r->ts_ok = o->has_ts;
+	r->sack_ok = o->sack_ok;
+	r->wscale_ok = o->has_wscale;
+	r->wscale = o->wscale;
+	r->rcv_wscale = o->has_wscale ? tcp_pick_wscale(st) : 0;
+	/* RFC 3168, 6.1.1: both bits, and the packet itself not marked. */
+	r->ecn_ok = st->cfg.ecn != 2 && (g->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR) &&
+	            !(g->m->tos & ECN_MASK);
+	r->tos = r->lsn->s.tos;
+}
+
+static struct tcp_req *new_request(struct tcp *lsn, const struct tcp_seg *g)
+{
+	struct net_stack *st = lsn->s.st;
+	struct tcp_req *r = mem_zalloc(st, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->st = st;
+	r->lsn = lsn;
+	r->n = (struct tnode){.laddr = g->m->dst,
+	                      .raddr = g->m->src,
+	                      .lport = g->dport,
+	                      .rport = g->sport,
+	                      .kind = TNODE_REQ};
+	r->timer.fire = req_timer;
+	if (!tcp_hash_add(st, &r->n)) {
+		mem_free(st, r, sizeof(*r));
+		return NULL;
+	}
+	fill_request(r, g);
+	lsn->lsn->reqs++;
+	st->tcp->reqs++;
+	return r;
+}
+
+static bool queue_full(const struct tcp *lsn)
+{
+	return lsn->lsn->count > lsn->lsn->backlog;
+}
+
+static bool too_many(const struct tcp *lsn)
+{
+	const struct net_stack *st = lsn->s.st;
+	return st->tcp->reqs >= st->cfg.syn_backlog || lsn->lsn->reqs > lsn->lsn->backlog;
+}
+
+static void take_request(struct tcp *lsn, const struct tcp_seg *g, enum net_syn verdict,
+                         uint64_t id)
+{
+	struct net_stack *st = lsn->s.st;
+	struct tcp_req *r = new_request(lsn, g);
+	if (!r)
+		return;
+	r->id = id;
+	if (verdict == NET_SYN_DEFER) {
+		r->deferred = true;
+		timer_arm(st, &r->timer, st->now + 127 * NS_PER_SEC);
+		return;
+	}
+	answer(r);
+	timer_arm(st, &r->timer, st->now + NS_PER_SEC);
+}
+
+static void syn_input(struct tcp *lsn, const struct tcp_seg *g)
+{
+	struct net_stack *st = lsn->s.st;
+	struct net_endpoint local = {g->m->dst, g->dport, g->m->nif->index};
+	struct net_endpoint remote = {g->m->src, g->sport, g->m->nif->index};
+	if (!sock_allowed(&lsn->s, NET_OP_ACCEPT, &local, &remote)) {
+		tcp_reset_for(st, g);
+		return;
+	}
+	if (queue_full(lsn)) {
+		st->stats.tcp_listen_drop++;
+		return;
+	}
+	bool flood = too_many(lsn) || st->cfg.syn_cookies == 2;
+	if (flood && (st->cfg.syn_cookies == 1 || lsn->lsn->on_syn)) {
+		st->stats.tcp_listen_drop++;
+		return;
+	}
+	if (flood) {
+		tcp_cookie_reply(lsn, g);
+		return;
+	}
+	enum net_syn verdict = NET_SYN_ACCEPT;
+	uint64_t id = ++st->tcp->next_req_id;
+	if (lsn->lsn->on_syn)
+		verdict = lsn->lsn->on_syn(lsn->lsn->on_syn_ctx, id, &local, &remote);
+	if (verdict == NET_SYN_RESET)
+		tcp_reset_for(st, g);
+	else if (verdict != NET_SYN_DROP)
+		take_request(lsn, g, verdict, id);
+}
+
+/* RFC 9293, 3.10.7.2. */
+void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g)
+{
+	if (g->flags & TCP_RST)
+		return;
+	if (g->flags & TCP_ACK) {
+		if (!(g->flags & TCP_SYN) && tcp_cookie_check(lsn, g))
+			return;
+		tcp_reset_for(lsn->s.st, g);
+		return;
+	}
+	/* SYN with FIN is nobody's opening: dropped, as Linux does. */
+	if ((g->flags & (TCP_SYN | TCP_FIN)) == TCP_SYN)
+		syn_input(lsn, g);
+}
+
+bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision)
+{
+	struct tcp_table *tt = st->tcp;
+	stack_now(st);
+	for (uint32_t i = 0; tt->reqs && i <= tt->mask; i++)
+		for (struct tnode *n = tt->bucket[i]; n; n = n->next) {
+			struct tcp_req *r = container_of(n, struct tcp_req, n);
+			if (n->kind != TNODE_REQ || r->id != id || !r->deferred)
+				continue;
+			if (decision == NET_SYN_ACCEPT) {
+				r->deferred = false;
+				timer_arm(st, &r->timer, st->now + NS_PER_SEC);
+				answer(r);
+				return true;
+			}
+			if (decision == NET_SYN_RESET) {
+				struct tcp_reply rst = {.src = n->laddr,
+				                        .dst = n->raddr,
+				                        .sport = n->lport,
+				                        .dport = n->rport,
+				                        .ack = r->irs + 1,
+				                        .flags = TCP_RST | TCP_ACK,
+				                        .nif = r->nif};
+				st->stats.tcp_rst_out++;
+				tcp_send_reply(st, &rst);
+			}
+			tcp_req_free(r);
+			return true;
+		}
+	return false;
+}
+
+/* ---- the third segment ---- */
+
+static void enqueue_accept(struct tcp *lsn, struct tcp *t)
+{
+	struct tcp_lsn *l = lsn->lsn;
+	t->parent = lsn;
+	t->acc_next = NULL;
+	if (l->tail)
+		l->tail->acc_next = t;
+	else
+		l->head = t;
+	l->tail = t;
+	l->count++;
+	sock_notify(&lsn->s);
+}
+
+static void complete(struct tcp *lsn, struct tcp *t, struct tcp_seg *g)
+{
+	enqueue_accept(lsn, t);
+	t->segs_in++;
+	tcp_segment(t, g);
+}
+
+/* True: the segment is no good for the request, and has been answered if it had to be. */
+static bool req_refuses(struct tcp_req *r, const struct tcp_seg *g)
+{
+	struct net_stack *st = r->st;
+	uint32_t wnd = first_window(st, r->mss_adv);
+	bool in_window = seg_end(g) == g->seq ? g->seq - (r->irs + 1) < wnd
+	                                      : g->seq - (r->irs + 1) < wnd ||
+	                                                seg_end(g) - 1 - (r->irs + 1) < wnd;
+	bool old_ts = r->ts_ok && g->o.has_ts && (int32_t)(g->o.ts_val - r->ts_recent) < 0;
+	if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && g->seq == r->irs) {
+		if (!r->deferred && bucket_take(&r->rate, st->now, 2, 2))
+			answer(r); /* it was lost, or is slow */
+		return true;
+	}
+	if (!in_window || old_ts) {
+		if (!(g->flags & TCP_RST) && !r->deferred && bucket_take(&r->rate, st->now, 2, 2))
+			answer(r);
+		return true;
+	}
+	if (g->flags & TCP_RST) {
+		if (g->seq == r->irs + 1)
+			tcp_req_free(r); /* RFC 9293, 3.10.7.4: back to LISTEN */
+		return true;
+	}
+	if (r->deferred || !(g->flags & TCP_ACK) || (g->flags & TCP_SYN))
+		return true;
+	if (g->ack != r->iss + 1) {
+		tcp_reset_for(st, g);
+		return true;
+	}
+	return false;
+}
+
+void tcp_req_input(struct tcp_req *r, struct tcp_seg *g)
+{
+	struct net_stack *st = r->st;
+	struct tcp *lsn = r->lsn;
+	if (req_refuses(r, g))
+		return;
+	if (queue_full(lsn)) {
+		st->stats.tcp_listen_drop++;
+		return;
+	}
+	struct tcp *t = tcp_from_req(r);
+	if (!t)
+		return;
+	tcp_req_free(r);
+	if (!tcp_hash_add(st, &t->n)) {
+		tcp_free(t);
+		return;
+	}
+	complete(lsn, t, g);
+}
+
+/* ---- cookies ---- */
+
+static uint32_t cookie_hash(struct net_stack *st, const struct tnode *n, uint32_t irs,
+                            uint32_t period)
+{
+	uint8_t in[44];
+	mem_copy(in, n->laddr.b, 16);
+	mem_copy(in + 16, n->raddr.b, 16);
+	put_be16(in + 32, n->lport);
+	put_be16(in + 34, n->rport);
+	put_be32(in + 36, irs);
+	put_be32(in + 40, period);
+	return (uint32_t)hash_sip(&st->key_cookie, in, sizeof(in));
+}
+
+/* The number: 3 bits of MSS, 5 bits of the period, 24 bits that only we can know. */
+static uint32_t make_cookie(struct net_stack *st, const struct tnode *n, uint32_t irs, unsigned mss)
+{
+	uint32_t period = (uint32_t)(st->now / COOKIE_PERIOD_NS);
+	return (cookie_hash(st, n, irs, period << 3 | mss) & 0xffffffu) | (uint32_t)(mss << 24) |
+	       (period & 31) << 27;
+}
+
+/* The rest of the options travels in the low bits of our timestamp. */
+static uint32_t cookie_ts(struct net_stack *st, uint32_t off, const struct tcp_req *r)
+{
+	uint32_t now = tcp_clock_ms(st) + off;
+	uint32_t bits =
+	        (r->wscale_ok ? r->wscale : 15u) | (r->sack_ok ? 16u : 0) | (r->ecn_ok ? 32u : 0);
+	uint32_t ts = (now & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
+	return (int32_t)(ts - now) > 0 ? ts - (1u << COOKIE_TS_BITS) : ts;
+}
+
+void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
+{
+	struct net_stack *st = lsn->s.st;
+	struct tcp_req r = {.st = st, .lsn = lsn};
+	r.n = (struct tnode){
+	        .laddr = g->m->dst, .raddr = g->m->src, .lport = g->dport, .rport = g->sport};
+	fill_request(&r, g);
+	unsigned i = 7;
+	while (i && cookie_mss[i] > r.mss)
+		i--;
+	if (!r.ts_ok) /* nowhere to keep them */
+		r.wscale_ok = r.sack_ok = r.ecn_ok = false;
+	struct syn_ack a = {.n = &r.n,
+	                    .opts = {.mss = r.mss_adv,
+	                             .wscale = r.rcv_wscale,
+	                             .wscale_ok = r.wscale_ok,
+	                             .sack_ok = r.sack_ok,
+	                             .ts_ok = r.ts_ok,
+	                             .ts_val = cookie_ts(st, r.ts_off, &r),
+	                             .ts_ecr = r.ts_recent},
+	                    .nif = r.nif,
+	                    .irs = r.irs,
+	                    .iss = make_cookie(st, &r.n, r.irs, i),
+	                    .tos = r.tos,
+	                    .ecn = r.ecn_ok};
+	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
+	st->stats.tcp_cookie_sent++;
+	send_syn_ack(st, &a);
+}
+
+static bool cookie_valid(struct net_stack *st, const struct tnode *n, uint32_t irs, uint32_t cookie)
+{
+	uint32_t now = (uint32_t)(st->now / COOKIE_PERIOD_NS), mss = cookie >> 24 & 7;
+	uint32_t age = (now - (cookie >> 27)) & 31;
+	if (age >= COOKIE_LIFE)
+		return false;
+	return (cookie_hash(st, n, irs, (now - age) << 3 | mss) & 0xffffffu) ==
+	       (cookie & 0xffffffu);
+}
+
+static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
+{
+	r->ts_ok = g->o.has_ts;
+	r->ts_recent = g->o.ts_val;
+	if (!r->ts_ok)
+		return;
+	uint32_t bits = g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1);
+	r->wscale = bits & 15;
+	r->wscale_ok = r->wscale <= TCP_WSCALE_MAX;
+	if (!r->wscale_ok)
+		r->wscale = 0;
+	r->rcv_wscale = r->wscale_ok ? tcp_pick_wscale(r->st) : 0;
+	r->sack_ok = bits & 16;
+	r->ecn_ok = bits & 32;
+}
+
+/* True: the ACK carries a cookie of ours, and was used. */
+bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g)
+{
+	struct net_stack *st = lsn->s.st;
+	uint64_t seen = st->tcp->cookie_seen_ns;
+	if (!seen || st->now - seen > COOKIE_USE_NS)
+		return false;
+	struct tcp_req r = {.st = st, .lsn = lsn, .nif = g->m->nif};
+	r.n = (struct tnode){.laddr = g->m->dst,
+	                     .raddr = g->m->src,
+	                     .lport = g->dport,
+	                     .rport = g->sport,
+	                     .kind = TNODE_REQ};
+	r.irs = g->seq - 1;
+	r.iss = g->ack - 1;
+	if (!cookie_valid(st, &r.n, r.irs, r.iss)) {
+		st->stats.tcp_cookie_bad++;
+		return false;
+	}
+	st->stats.tcp_cookie_ok++;
+	if (queue_full(lsn))
+		return true;
+	r.mss = cookie_mss[r.iss >> 24 & 7];
+	r.mss_adv = adv_mss(st, &g->m->src, g->m->nif);
+	r.ts_off = tcp_ts_offset(st, &r.n);
+	r.wnd = g->wnd;
+	r.tos = lsn->s.tos;
+	options_from_ts(&r, g);
+	struct tcp *t = tcp_from_req(&r);
+	if (t && tcp_hash_add(st, &t->n))
+		complete(lsn, t, g);
+	else if (t)
+		tcp_free(t);
+	return true;
+}

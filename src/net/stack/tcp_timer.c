@@ -1,0 +1,223 @@
+/* The timers of a connection: four deadlines behind one node of the instance's heap. */
+#include "net/stack/tcp.h"
+
+#define MTU_BLACKHOLE_RETRIES 3u
+
+static void reschedule(struct tcp *t)
+{
+	uint64_t next = TIMER_NEVER;
+	for (unsigned i = 0; i < TT_COUNT; i++)
+		next = min_u64(next, t->at[i]);
+	if (next == TIMER_NEVER)
+		timer_stop(&t->s.st->timers, &t->timer);
+	else
+		timer_arm(t->s.st, &t->timer, next);
+}
+
+void tcp_arm(struct tcp *t, enum tcp_timer which, uint64_t at_ns)
+{
+	t->at[which] = at_ns;
+	/* A node that fires too early costs less than moving it with every segment. */
+	if (!t->timer.armed || at_ns < t->timer.when_ns)
+		timer_arm(t->s.st, &t->timer, at_ns);
+}
+
+void tcp_disarm(struct tcp *t, enum tcp_timer which)
+{
+	t->at[which] = TIMER_NEVER;
+	if (which == TT_RTX)
+		t->rtx_kind = RTX_NONE;
+}
+
+void tcp_arm_rtx(struct tcp *t, enum rtx_kind kind, uint64_t in_us)
+{
+	t->rtx_kind = (uint8_t)kind;
+	tcp_arm(t, TT_RTX, t->s.st->now + min_u64(in_us, TCP_RTO_MAX_US) * NS_PER_US);
+}
+
+/* RFC 6298, 5. */
+void tcp_rearm_rto(struct tcp *t)
+{
+	if (!t->tx_head)
+		tcp_disarm(t, TT_RTX);
+	else
+		tcp_arm_rtx(t, RTX_RTO, (uint64_t)t->rto_us << min_u32(t->backoff, 16));
+}
+
+void tcp_keep_restart(struct tcp *t)
+{
+	if (t->keepalive && t->state >= NET_TCP_ESTABLISHED)
+		tcp_arm(t, TT_KEEP, t->s.st->now + t->keep_idle_s * NS_PER_SEC);
+	else if (t->state != NET_TCP_FIN_WAIT2 || t->s.open)
+		tcp_disarm(t, TT_KEEP);
+}
+
+/* ---- retransmission ---- */
+
+static uint32_t retries_allowed(const struct tcp *t)
+{
+	if (t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD)
+		return t->syncnt;
+	return t->s.open || t->parent ? TCP_RETRIES : TCP_ORPHAN_RETRIES;
+}
+
+/* RFC 9293, 3.8.3 (R2) and RFC 5482. */
+static bool gave_up(struct tcp *t, uint32_t tries)
+{
+	uint64_t waited = t->s.st->now - t->progress_ns;
+	bool over = t->user_timeout_ms ? waited >= t->user_timeout_ms * NS_PER_MS
+	                               : tries >= retries_allowed(t);
+	if (!over)
+		return false;
+	if (tcp_synchronized(t))
+		tcp_send_rst(t);
+	tcp_finish(t, NET_ETIMEDOUT);
+	return true;
+}
+
+/* RFC 8899, 4.3 in its simplest form: full segments vanish again and again, so try smaller ones. */
+static void suspect_mtu(struct tcp *t)
+{
+	bool v4 = addr_is_v4(&t->s.remote.addr);
+	uint32_t floor = v4 ? 576 : IP6_MIN_MTU;
+	if (t->retransmits < MTU_BLACKHOLE_RETRIES || t->pmtu <= floor ||
+	    t->tx_head->end - t->tx_head->seq < t->mss)
+		return;
+	t->mtu_probe_fail = max_u32(floor, t->pmtu > 1500 ? 1500 : 1064);
+	if (t->mtu_probe_fail >= t->pmtu)
+		t->mtu_probe_fail = floor;
+	t->pmtu = t->mtu_probe_fail;
+	tcp_sync_mss(t);
+}
+
+static void rto_expired(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	if (!t->tx_head || gave_up(t, t->retransmits))
+		return;
+	st->stats.tcp_rto++;
+	if (t->tx_head->flags & TCP_SYN) {
+		t->retransmits++;
+		t->backoff++;
+		t->total_retx++;
+		tcp_send_syn(t);
+		return;
+	}
+	tcp_enter_loss(t);
+	suspect_mtu(t);
+	if (t->retransmits < 255)
+		t->retransmits++;
+	/* A window that is shut says that the peer lives: MUST-35 asks for patience. */
+	if (!t->snd_wnd && st->now - t->last_ack_ns < 2ull * TCP_RTO_MAX_US * NS_PER_US)
+		t->retransmits = 1;
+	t->tlp_end = 0;
+	(void)tcp_retransmit(t, t->tx_head, t->mss);
+	if (t->backoff < 16)
+		t->backoff++;
+	if (t->retransmits > 3) /* perhaps the way has changed */
+		t->hop_ok = false;
+	tcp_rearm_rto(t);
+}
+
+/* RFC 9293, 3.8.6.1: for ever, as long as somebody answers. */
+static void persist_expired(struct tcp *t)
+{
+	bool wants = t->sndq.len || (t->fin_wanted && !t->fin_sent);
+	if (t->tx_head || !wants)
+		return;
+	if (t->probes && gave_up(t, t->probes))
+		return;
+	bool shut = t->snd_wnd == 0;
+	t->probes++;
+	if (t->backoff < 16)
+		t->backoff++;
+	if (shut) {
+		tcp_send_probe(t, false);
+	} else { /* a little window, and the sender waited long enough (3.8.6.2.1, case 4) */
+		uint32_t max = t->max_wnd;
+		t->max_wnd = 0;
+		tcp_output(t);
+		t->max_wnd = max;
+	}
+	if (t->rtx_kind == RTX_NONE)
+		tcp_arm_rtx(t, RTX_PERSIST, (uint64_t)t->rto_us << t->backoff);
+}
+
+static void rtx_expired(struct tcp *t)
+{
+	enum rtx_kind kind = t->rtx_kind;
+	t->rtx_kind = RTX_NONE;
+	if (kind == RTX_RTO)
+		rto_expired(t);
+	else if (kind == RTX_TLP)
+		tlp_timeout(t);
+	else if (kind == RTX_REO)
+		rack_timeout(t);
+	else if (kind == RTX_PERSIST)
+		persist_expired(t);
+}
+
+/* ---- the others ---- */
+
+static void keep_expired(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	if (t->state == NET_TCP_FIN_WAIT2 && !t->s.open) { /* an orphan has waited for 2 MSL */
+		tcp_finish(t, 0);
+		return;
+	}
+	if (!t->keepalive || t->state < NET_TCP_ESTABLISHED)
+		return;
+	uint64_t idle = st->now - t->last_rcv_ns, limit = t->keep_idle_s * NS_PER_SEC;
+	/* Data in flight or waiting is its own probe. */
+	if (t->tx_head || t->sndq.len) {
+		tcp_keep_restart(t);
+		return;
+	}
+	if (idle < limit && !t->keep_probes) {
+		tcp_arm(t, TT_KEEP, t->last_rcv_ns + limit);
+		return;
+	}
+	bool over = t->user_timeout_ms ? idle >= t->user_timeout_ms * NS_PER_MS && t->keep_probes
+	                               : t->keep_probes >= t->keep_cnt;
+	if (over) {
+		tcp_send_rst(t);
+		tcp_finish(t, NET_ETIMEDOUT);
+		return;
+	}
+	t->keep_probes++;
+	tcp_send_probe(t, true);
+	tcp_arm(t, TT_KEEP, st->now + t->keep_intvl_s * NS_PER_SEC);
+}
+
+static void expire(struct tcp *t, enum tcp_timer which)
+{
+	t->at[which] = TIMER_NEVER;
+	if (which == TT_RTX) {
+		rtx_expired(t);
+	} else if (which == TT_DELACK) {
+		t->ack_now = true;
+	} else if (which == TT_KEEP) {
+		keep_expired(t);
+	} else {
+		bool corked = t->cork;
+		t->more = false;
+		if (corked && !t->pacing) { /* a cork holds for 200 ms at most */
+			t->cork = false;
+			tcp_output(t);
+			t->cork = true;
+		}
+	}
+}
+
+void tcp_timer_fire(struct timer *tm, uint64_t now)
+{
+	struct tcp *t = container_of(tm, struct tcp, timer);
+	for (unsigned i = 0; i < TT_COUNT && t->state != NET_TCP_CLOSED; i++)
+		if (t->at[i] <= now)
+			expire(t, i);
+	if (t->state == NET_TCP_CLOSED)
+		return;
+	reschedule(t);
+	tcp_want_output(t);
+}

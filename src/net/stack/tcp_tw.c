@@ -1,0 +1,115 @@
+/* TIME-WAIT in a small form: late segments are answered (RFC 9293, 3.10.7.4), resets are not
+ * believed (RFC 1337), a new SYN may begin again (RFC 6191). */
+#include "net/stack/tcp.h"
+
+static void tw_timer(struct timer *tm, uint64_t now)
+{
+	(void)now;
+	tcp_tw_free(container_of(tm, struct tcp_tw, timer));
+}
+
+void tcp_tw_free(struct tcp_tw *w)
+{
+	struct net_stack *st = w->st;
+	struct tcp_table *tt = st->tcp;
+	tcp_hash_del(st, &w->n);
+	timer_stop(&st->timers, &w->timer);
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		tt->tw_old = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	else
+		tt->tw_new = w->prev;
+	tt->tws--;
+	mem_free(st, w, sizeof(*w));
+}
+
+/* The connection is replaced by its remnant; without memory for that it simply ends. */
+void tcp_time_wait(struct tcp *t)
+{
+	struct net_stack *st = t->s.st;
+	struct tcp_table *tt = st->tcp;
+	while (tt->tws >= st->cfg.tw_max)
+		tcp_tw_free(tt->tw_old);
+	struct tcp_tw *w = mem_zalloc(st, sizeof(*w));
+	if (!w) {
+		tcp_finish(t, 0);
+		return;
+	}
+	*w = (struct tcp_tw){.n = t->n,
+	                     .st = st,
+	                     .nif = t->hop.nif,
+	                     .snd_nxt = t->snd_nxt,
+	                     .rcv_nxt = t->rcv_nxt,
+	                     .rcv_wnd = t->rcv_adv - t->rcv_nxt,
+	                     .ts_recent = t->ts_recent,
+	                     .ts_recent_ns = t->ts_recent_ns,
+	                     .ts_off = t->ts_off,
+	                     .ts_ok = t->ts_ok,
+	                     .rcv_wscale = t->rcv_wscale,
+	                     .tos = t->s.tos,
+	                     .prev = tt->tw_new};
+	w->n.kind = TNODE_TW;
+	w->n.hashed = false;
+	w->timer.fire = tw_timer;
+	tcp_finish(t, 0);
+	(void)tcp_hash_add(st, &w->n);
+	if (tt->tw_new)
+		tt->tw_new->next = w;
+	else
+		tt->tw_old = w;
+	tt->tw_new = w;
+	tt->tws++;
+	timer_arm(st, &w->timer, st->now + TCP_MSL2_NS);
+}
+
+static void tw_ack(struct tcp_tw *w)
+{
+	struct tcp_reply r = {.src = w->n.laddr,
+	                      .dst = w->n.raddr,
+	                      .sport = w->n.lport,
+	                      .dport = w->n.rport,
+	                      .seq = w->snd_nxt,
+	                      .ack = w->rcv_nxt,
+	                      .wnd = min_u32(w->rcv_wnd >> w->rcv_wscale, 0xffff),
+	                      .flags = TCP_ACK,
+	                      .tos = w->tos,
+	                      .nif = w->nif};
+	if (w->ts_ok) {
+		r.opts[0] = r.opts[1] = TCPOPT_NOP;
+		r.opts[2] = TCPOPT_TS;
+		r.opts[3] = 10;
+		put_be32(r.opts + 4, tcp_clock_ms(w->st) + w->ts_off);
+		put_be32(r.opts + 8, w->ts_recent);
+		r.optlen = 12;
+	}
+	tcp_send_reply(w->st, &r);
+}
+
+void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g)
+{
+	struct net_stack *st = w->st;
+	w->nif = g->m->nif;
+	if (g->flags & TCP_RST) /* RFC 1337: no assassination */
+		return;
+	bool newer_ts = w->ts_ok && g->o.has_ts && (int32_t)(g->o.ts_val - w->ts_recent) > 0;
+	bool older_ts = w->ts_ok && g->o.has_ts && (int32_t)(g->o.ts_val - w->ts_recent) < 0;
+	if ((g->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	    (newer_ts || (!older_ts && seq_lt(w->rcv_nxt, g->seq)))) {
+		tcp_tw_free(w);
+		return;
+	}
+	if (g->flags & TCP_FIN && !older_ts) /* our ACK of it was lost */
+		timer_arm(st, &w->timer, st->now + TCP_MSL2_NS);
+	if ((g->len || (g->flags & (TCP_SYN | TCP_FIN)) || g->seq != w->rcv_nxt) &&
+	    bucket_take(&w->rate, st->now, 2, 4))
+		tw_ack(w);
+}
+
+/* As Linux's tcp_tw_reuse: our own clock has moved on, so the peer can tell old from new. */
+bool tcp_tw_reusable(const struct tcp_tw *w)
+{
+	return w->ts_ok && w->st->now - w->ts_recent_ns > NS_PER_SEC;
+}

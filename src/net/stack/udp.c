@@ -1,0 +1,493 @@
+/* UDP (RFC 768; RFC 1122, 4.1), and sockets for echo requests, which queue datagrams alike. */
+#include "net/stack/sock.h"
+
+#define RCVBUF_DEFAULT 212992u /* Linux's rmem_default */
+#define GROUPS_MAX     8u
+
+struct dgram {
+	struct dgram *next;
+	struct net_endpoint from, to;
+	struct pkt *p; /* the data only */
+};
+
+struct udp {
+	struct net_sock s;
+	struct udp *hnext;
+	struct dgram *head, *tail;
+	uint32_t mem, bytes, rcvbuf;
+	uint16_t ping_seq;
+	bool shut_rd, shut_wr;
+	uint8_t ngroups;
+	struct net_endpoint group[GROUPS_MAX];
+};
+
+static struct udp *to_udp(const struct net_sock *s)
+{
+	return container_of((struct net_sock *)(uintptr_t)s, struct udp, s);
+}
+
+static struct udp **chain_of(struct net_stack *st, const struct net_sock *s)
+{
+	if (s->transparent && s->local.port == 0)
+		return (struct udp **)(void *)&st->udp_any;
+	return (struct udp **)(void *)&st->udp[s->local.port % UDP_BUCKETS];
+}
+
+int udp_create(struct net_stack *st, enum net_sock_type type, struct net_sock **out)
+{
+	struct udp *u = mem_zalloc(st, sizeof(*u));
+	if (!u)
+		return -NET_ENOMEM;
+	sock_init(&u->s, st, type);
+	u->rcvbuf = RCVBUF_DEFAULT;
+	*out = &u->s;
+	return 0;
+}
+
+static void drop_first(struct udp *u)
+{
+	struct dgram *d = u->head;
+	u->head = d->next;
+	if (!u->head)
+		u->tail = NULL;
+	u->bytes -= d->p->len;
+	u->mem -= d->p->len + (uint32_t)(sizeof(struct pkt) + sizeof(*d));
+	pkt_free(d->p);
+	mem_free(u->s.st, d, sizeof(*d));
+}
+
+static void unhash(struct udp *u)
+{
+	if (!u->s.bound)
+		return;
+	for (struct udp **at = chain_of(u->s.st, &u->s); *at; at = &(*at)->hnext)
+		if (*at == u) {
+			*at = u->hnext;
+			break;
+		}
+}
+
+static void leave_all(struct udp *u)
+{
+	for (unsigned i = 0; i < u->ngroups; i++) {
+		struct net_if *nif = net_if_by_index(u->s.st, u->group[i].ifindex);
+		if (nif)
+			group_leave(nif, &u->group[i].addr);
+	}
+	u->ngroups = 0;
+}
+
+void udp_destroy(struct net_sock *s)
+{
+	struct udp *u = to_udp(s);
+	struct net_stack *st = s->st;
+	unhash(u);
+	leave_all(u);
+	while (u->head)
+		drop_first(u);
+	sock_exit(s);
+	mem_free(st, u, sizeof(*u));
+}
+
+/* RFC 6056, 3.3.1: a random port, then the next ones. */
+static int pick_port(const struct net_sock *s, struct net_endpoint *local)
+{
+	uint32_t range = PORT_EPHEMERAL_MAX - PORT_EPHEMERAL_MIN + 1;
+	uint32_t start = stack_random(s->st) % range;
+	for (uint32_t i = 0; i < range; i++) {
+		local->port = (uint16_t)(PORT_EPHEMERAL_MIN + (start + i) % range);
+		if (!sock_port_taken(s, local))
+			return 0;
+	}
+	return -NET_EADDRINUSE;
+}
+
+int udp_bind(struct net_sock *s, const struct net_endpoint *local)
+{
+	struct udp *u = to_udp(s);
+	struct net_endpoint l = *local;
+	if (s->local.ifindex)
+		l.ifindex = s->local.ifindex;
+	int err = sock_local_ok(s, &l);
+	if (err)
+		return err;
+	if (l.port == 0 && !s->transparent)
+		err = pick_port(s, &l);
+	else if (l.port && sock_port_taken(s, &l))
+		err = -NET_EADDRINUSE;
+	if (err)
+		return err;
+	s->local = l;
+	s->bound = true;
+	struct udp **chain = chain_of(s->st, s);
+	u->hnext = *chain;
+	*chain = u;
+	return 0;
+}
+
+static int bind_any(struct net_sock *s)
+{
+	static const struct net_endpoint any;
+	return s->bound ? 0 : udp_bind(s, &any);
+}
+
+int udp_connect(struct net_sock *s, const struct net_endpoint *remote)
+{
+	if (s->type == NET_DGRAM && !remote->port)
+		return -NET_EINVAL;
+	if (!sock_allowed(s, NET_OP_CONNECT, &s->local, remote))
+		return -NET_EACCES;
+	int err = bind_any(s);
+	struct hop hop;
+	struct net_if *bound =
+	        net_if_by_index(s->st, s->local.ifindex ? s->local.ifindex : remote->ifindex);
+	if (!err && !route_lookup(s->st, &remote->addr, bound, &hop))
+		err = -NET_ENETUNREACH;
+	if (!err && addr_is_any(&s->local.addr) &&
+	    !route_source(s->st, hop.nif, &remote->addr, &s->local.addr))
+		err = -NET_EADDRNOTAVAIL;
+	if (err)
+		return err;
+	s->remote = *remote;
+	s->connected = true;
+	return 0;
+}
+
+static int check_send(struct udp *u, size_t len, const struct net_endpoint *to)
+{
+	struct net_sock *s = &u->s;
+	if (s->err)
+		return sock_take_err(s);
+	if (u->shut_wr)
+		return -NET_EPIPE;
+	if (!to)
+		return -NET_EDESTADDRREQ;
+	if (len > 65535 - UDP_HLEN - (addr_is_v4(&to->addr) ? IP4_HLEN : 0))
+		return -NET_EMSGSIZE;
+	if (addr_is_bcast4(&to->addr) && !s->bcast)
+		return -NET_EACCES;
+	if (!sock_allowed(s, NET_OP_SEND, &s->local, to))
+		return -NET_EACCES;
+	return bind_any(s);
+}
+
+static void push_udp(struct pkt *p, const struct ip_tx *tx, uint16_t sport, uint16_t dport)
+{
+	uint32_t len = p->len + UDP_HLEN;
+	uint8_t *h = pkt_push(p, UDP_HLEN);
+	put_be16(h, sport);
+	put_be16(h + 2, dport);
+	put_be16(h + 4, len);
+	put_be16(h + UDP_CSUM, csum_pseudo(&tx->src, &tx->dst, PROTO_UDP, len));
+	p->flags |= PKT_CSUM_PARTIAL;
+	p->csum_start = 0;
+	p->csum_off = UDP_CSUM;
+}
+
+/* The route and the source, which the checksum needs. */
+static int find_way(const struct net_sock *s, struct ip_tx *tx, const struct net_endpoint *from,
+                    const struct net_endpoint *to)
+{
+	struct hop hop;
+	unsigned index = from && from->ifindex ? from->ifindex
+	                 : s->local.ifindex    ? s->local.ifindex
+	                                       : to->ifindex;
+	tx->dst = to->addr;
+	if (!route_lookup(s->st, &tx->dst, net_if_by_index(s->st, index), &hop))
+		return -NET_ENETUNREACH;
+	tx->nif = hop.nif;
+	tx->next_hop = hop.next_hop;
+	tx->routed = true;
+	tx->src = from ? from->addr : s->local.addr;
+	tx->tos = s->tos;
+	tx->ttl = s->ttl ? s->ttl : addr_is_mcast(&tx->dst) ? 1 : 0;
+	bool v4 = addr_is_v4(&tx->dst);
+	if (from || (s->bound && !addr_is_any(&s->local.addr) && !addr_is_mcast(&s->local.addr))) {
+		tx->forge = true;
+		return addr_is_v4(&tx->src) == v4 ? 0 : -NET_EAFNOSUPPORT;
+	}
+	if (route_source(s->st, hop.nif, &tx->dst, &tx->src))
+		return 0;
+	/* Before there is an address, only a broadcast may ask for one. */
+	if (!s->bcast || !addr_is_bcast4(&tx->dst))
+		return -NET_EADDRNOTAVAIL;
+	tx->src = addr_v4(0);
+	tx->forge = true;
+	return 0;
+}
+
+long udp_send(struct net_sock *s, const void *data, size_t len, const struct net_endpoint *from,
+              const struct net_endpoint *to)
+{
+	struct udp *u = to_udp(s);
+	struct net_stack *st = s->st;
+	struct ip_tx tx = {.proto = PROTO_UDP};
+	if (!to && s->connected)
+		to = &s->remote;
+	int err = check_send(u, len, to);
+	if (!err)
+		err = find_way(s, &tx, from, to);
+	if (err)
+		return err;
+	struct pkt *p = pkt_from(st, data, (uint32_t)len);
+	if (!p)
+		return -NET_ENOBUFS;
+	if (s->type == NET_PING) {
+		bool v4 = addr_is_v4(&tx.dst);
+		tx.proto = v4 ? PROTO_ICMP : PROTO_ICMP6;
+		err = icmp_echo(st, p, &tx, v4 ? ICMP_ECHO : ICMP6_ECHO, s->local.port,
+		                u->ping_seq++);
+	} else {
+		st->stats.udp_out++;
+		push_udp(p, &tx, from ? from->port : s->local.port, to->port);
+		err = ip_send(st, p, &tx);
+	}
+	return err ? err : (long)len;
+}
+
+long udp_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct net_endpoint *from,
+              struct net_endpoint *to)
+{
+	struct udp *u = to_udp(s);
+	struct dgram *d = u->head;
+	if (!d && s->err)
+		return sock_take_err(s);
+	if (!d)
+		return u->shut_rd ? 0 : -NET_EAGAIN;
+	uint32_t n = len < d->p->len ? (uint32_t)len : d->p->len;
+	(void)pkt_read(d->p, 0, data, n);
+	if (from)
+		*from = d->from;
+	if (to)
+		*to = d->to;
+	if (!(flags & NET_MSG_PEEK))
+		drop_first(u);
+	return (long)n;
+}
+
+unsigned udp_ready(const struct net_sock *s)
+{
+	const struct udp *u = to_udp(s);
+	return (u->head || u->shut_rd ? NET_EV_IN : 0) | (s->err ? NET_EV_ERR : 0) | NET_EV_OUT;
+}
+
+uint32_t udp_queued(const struct net_sock *s)
+{
+	return to_udp(s)->bytes;
+}
+
+int udp_set(struct net_sock *s, enum net_opt opt, int64_t value)
+{
+	if (opt == NET_SO_SNDBUF)
+		return 0; /* nothing is queued */
+	if (opt != NET_SO_RCVBUF)
+		return -NET_ENOPROTOOPT;
+	if (value < 0 || value > 64 * 1024 * 1024)
+		return -NET_EINVAL;
+	to_udp(s)->rcvbuf = max_u32((uint32_t)value, 2048);
+	return 0;
+}
+
+int udp_shutdown(struct net_sock *s, enum net_how how)
+{
+	struct udp *u = to_udp(s);
+	if (!s->connected)
+		return -NET_ENOTCONN;
+	u->shut_rd |= how != NET_SHUT_WR;
+	u->shut_wr |= how != NET_SHUT_RD;
+	sock_notify(s);
+	return 0;
+}
+
+int net_join(struct net_sock *s, const struct net_addr *group, unsigned ifindex, bool join)
+{
+	struct udp *u = to_udp(s);
+	struct net_if *nif = net_if_by_index(s->st, ifindex);
+	if (s->type != NET_DGRAM || !nif || !addr_is_mcast(group))
+		return -NET_EINVAL;
+	stack_now(s->st);
+	unsigned i = 0;
+	while (i < u->ngroups &&
+	       !(u->group[i].ifindex == ifindex && addr_eq(&u->group[i].addr, group)))
+		i++;
+	if (join == (i < u->ngroups))
+		return join ? -NET_EADDRINUSE : -NET_EADDRNOTAVAIL;
+	if (!join) {
+		group_leave(nif, group);
+		u->group[i] = u->group[--u->ngroups];
+		return 0;
+	}
+	int err = i < GROUPS_MAX ? group_join(nif, group) : -NET_ENOBUFS;
+	if (!err)
+		u->group[u->ngroups++] = (struct net_endpoint){*group, 0, (uint16_t)ifindex};
+	return err;
+}
+
+/* ---- input ---- */
+
+static void deliver(struct udp *u, struct pkt *data, const struct net_endpoint *from,
+                    const struct net_endpoint *to)
+{
+	struct net_stack *st = u->s.st;
+	uint32_t mem = data->len + (uint32_t)(sizeof(struct pkt) + sizeof(struct dgram));
+	if (u->shut_rd || !sock_allowed(&u->s, NET_OP_RECV, to, from)) {
+		pkt_free(data);
+		return;
+	}
+	struct dgram *d = u->mem + mem > u->rcvbuf && u->head ? NULL : mem_alloc(st, sizeof(*d));
+	if (!d) {
+		st->stats.udp_full++;
+		pkt_free(data);
+		return;
+	}
+	*d = (struct dgram){NULL, *from, *to, data};
+	if (u->tail)
+		u->tail->next = d;
+	else
+		u->head = d;
+	u->tail = d;
+	u->mem += mem;
+	u->bytes += data->len;
+	sock_notify(&u->s);
+}
+
+/* How well the socket fits; 0: not at all. */
+static unsigned score(const struct udp *u, const struct ip_meta *m, const struct net_endpoint *from,
+                      uint16_t dport)
+{
+	const struct net_sock *s = &u->s;
+	if (s->type != NET_DGRAM || (s->local.port != dport && s->local.port != 0) ||
+	    !sock_takes(s, &m->dst, m->nif))
+		return 0;
+	if (s->connected &&
+	    (s->remote.port != from->port || !addr_eq(&s->remote.addr, &from->addr)))
+		return 0;
+	return 1u + (s->local.port ? 8 : 0) + (s->connected ? 4 : 0) +
+	       (addr_is_any(&s->local.addr) ? 0 : 2) + (s->local.ifindex ? 1 : 0);
+}
+
+static bool has_joined(const struct udp *u, const struct ip_meta *m)
+{
+	for (unsigned i = 0; i < u->ngroups; i++)
+		if (u->group[i].ifindex == m->nif->index && addr_eq(&u->group[i].addr, &m->dst))
+			return true;
+	return false;
+}
+
+/* A group's datagram goes to every socket that fits. */
+static bool to_group(struct pkt *p, const struct ip_meta *m, const struct net_endpoint *from,
+                     const struct net_endpoint *to)
+{
+	bool any = false;
+	for (struct udp *u = (struct udp *)(void *)m->nif->st->udp[to->port % UDP_BUCKETS]; u;
+	     u = u->hnext) {
+		if (!score(u, m, from, to->port) || (addr_is_mcast(&m->dst) && !has_joined(u, m)))
+			continue;
+		struct pkt *c = pkt_clone(p, PKT_ROOM);
+		if (c)
+			deliver(u, c, from, to);
+		any = true;
+	}
+	return any;
+}
+
+static struct udp *best_of(struct udp *u, const struct ip_meta *m, const struct net_endpoint *from,
+                           uint16_t dport)
+{
+	struct udp *best = NULL;
+	unsigned top = 0;
+	for (; u; u = u->hnext) {
+		unsigned n = score(u, m, from, dport);
+		if (n > top) {
+			top = n;
+			best = u;
+		}
+	}
+	return best;
+}
+
+static bool checksum_ok(const struct pkt *p, const struct ip_meta *m, const uint8_t *h,
+                        uint32_t len)
+{
+	if (p->flags & (PKT_CSUM_VALID | PKT_CSUM_PARTIAL))
+		return true;
+	if (get_be16(h + UDP_CSUM) == 0)
+		return m->v4; /* RFC 8200, 8.1: IPv6 has no such thing */
+	return csum_fold((uint64_t)pkt_sum(p, m->l4_off) +
+	                 csum_pseudo(&m->src, &m->dst, PROTO_UDP, len)) == 0xffff;
+}
+
+void udp_input(struct pkt *p, const struct ip_meta *m)
+{
+	struct net_stack *st = m->nif->st;
+	uint8_t h[UDP_HLEN];
+	st->stats.udp_in++;
+	uint32_t len = pkt_read(p, m->l4_off, h, UDP_HLEN) ? get_be16(h + 4) : 0;
+	if (len < UDP_HLEN || len > m->l4_len)
+		goto bad;
+	pkt_trim_to(p, m->l4_off + len);
+	if (!checksum_ok(p, m, h, len) || get_be16(h + 2) == 0)
+		goto bad;
+	struct net_endpoint from = {m->src, get_be16(h), 0}, to = {m->dst, get_be16(h + 2), 0};
+	from.ifindex = to.ifindex = m->nif->index;
+	if (m->group) {
+		pkt_trim_front(p, m->l4_off + UDP_HLEN);
+		if (!to_group(p, m, &from, &to))
+			st->stats.udp_no_port++;
+		pkt_free(p);
+		return;
+	}
+	struct udp *u =
+	        best_of((struct udp *)(void *)st->udp[to.port % UDP_BUCKETS], m, &from, to.port);
+	if (!u)
+		u = best_of((struct udp *)(void *)st->udp_any, m, &from, to.port);
+	if (u) {
+		pkt_trim_front(p, m->l4_off + UDP_HLEN);
+		deliver(u, p, &from, &to);
+		return;
+	}
+	st->stats.udp_no_port++;
+	icmp_error(p, m, m->v4 ? ICMP_UNREACH : ICMP6_UNREACH, m->v4 ? ICMP_UNR_PORT : 4, 0);
+	pkt_free(p);
+	return;
+bad:
+	st->stats.udp_bad++;
+	pkt_free(p);
+}
+
+void udp_error(struct net_stack *st, const struct icmp_err *e)
+{
+	for (struct udp *u = (struct udp *)(void *)st->udp[e->sport % UDP_BUCKETS]; u;
+	     u = u->hnext) {
+		struct net_sock *s = &u->s;
+		if (s->type != NET_DGRAM || s->local.port != e->sport ||
+		    (!addr_is_any(&s->local.addr) && !addr_eq(&s->local.addr, &e->src)))
+			continue;
+		if (e->mtu)
+			(void)pmtu_set(st, &e->dst, e->mtu);
+		/* As Linux: only the connected hear of it. */
+		if (s->connected && s->remote.port == e->dport &&
+		    addr_eq(&s->remote.addr, &e->dst) && e->hard) {
+			s->err = (uint16_t)e->err;
+			sock_notify(s);
+		}
+	}
+}
+
+void ping_reply(struct pkt *p, const struct ip_meta *m, uint16_t id, uint32_t data_off)
+{
+	struct net_stack *st = m->nif->st;
+	for (struct udp *u = (struct udp *)(void *)st->udp[id % UDP_BUCKETS]; u; u = u->hnext) {
+		struct net_sock *s = &u->s;
+		if (s->type != NET_PING || s->local.port != id || !sock_takes(s, &m->dst, m->nif))
+			continue;
+		if (s->connected && !addr_eq(&s->remote.addr, &m->src))
+			continue;
+		struct pkt *c = pkt_slice(p, data_off, p->len - data_off, PKT_ROOM);
+		struct net_endpoint from = {m->src, 0, m->nif->index};
+		struct net_endpoint to = {m->dst, id, m->nif->index};
+		if (c)
+			deliver(u, c, &from, &to);
+		return;
+	}
+}

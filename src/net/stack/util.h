@@ -1,0 +1,171 @@
+/*
+ * Bytes, addresses, sequence numbers: what every layer of the stack needs. Freestanding: no library
+ * but the compiler's own memory functions.
+ */
+#ifndef NET_STACK_UTIL_H
+#define NET_STACK_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/stack/stack.h"
+
+#define NS_PER_US                       1000ull
+#define NS_PER_MS                       1000000ull
+#define NS_PER_SEC                      1000000000ull
+
+#define mem_copy                        __builtin_memcpy
+#define mem_move                        __builtin_memmove
+#define mem_set                         __builtin_memset
+#define mem_cmp                         __builtin_memcmp
+
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+static inline uint16_t get_be16(const void *p)
+{
+	const uint8_t *b = p;
+	return (uint16_t)(b[0] << 8 | b[1]);
+}
+
+static inline uint32_t get_be32(const void *p)
+{
+	const uint8_t *b = p;
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+static inline void put_be16(void *p, uint32_t v)
+{
+	uint8_t *b = p;
+	b[0] = (uint8_t)(v >> 8);
+	b[1] = (uint8_t)v;
+}
+
+static inline void put_be32(void *p, uint32_t v)
+{
+	uint8_t *b = p;
+	b[0] = (uint8_t)(v >> 24);
+	b[1] = (uint8_t)(v >> 16);
+	b[2] = (uint8_t)(v >> 8);
+	b[3] = (uint8_t)v;
+}
+
+static inline uint32_t min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Sequence numbers, modulo 2^32 (RFC 9293, 3.4). */
+static inline bool seq_lt(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static inline bool seq_le(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) <= 0;
+}
+
+static inline uint32_t seq_max(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? b : a;
+}
+
+static inline uint32_t seq_min(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? a : b;
+}
+
+static inline bool addr_eq(const struct net_addr *a, const struct net_addr *b)
+{
+	return a->q[0] == b->q[0] && a->q[1] == b->q[1];
+}
+
+static inline bool addr_is_v4(const struct net_addr *a)
+{
+	static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	return mem_cmp(a->b, prefix, sizeof(prefix)) == 0;
+}
+
+/* "::", or 0.0.0.0 in its mapped form. */
+static inline bool addr_is_any(const struct net_addr *a)
+{
+	return (a->q[0] == 0 && a->q[1] == 0) || (addr_is_v4(a) && a->w[3] == 0);
+}
+
+static inline bool addr_is_mcast(const struct net_addr *a)
+{
+	return addr_is_v4(a) ? (a->b[12] & 0xf0) == 0xe0 : a->b[0] == 0xff;
+}
+
+static inline bool addr_is_linklocal(const struct net_addr *a)
+{
+	return addr_is_v4(a) ? a->b[12] == 169 && a->b[13] == 254
+	                     : a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+static inline bool addr_is_loopback(const struct net_addr *a)
+{
+	static const uint8_t one[16] = {[15] = 1};
+	return addr_is_v4(a) ? a->b[12] == 127 : mem_cmp(a->b, one, 16) == 0;
+}
+
+/* The limited broadcast address. */
+static inline bool addr_is_bcast4(const struct net_addr *a)
+{
+	return addr_is_v4(a) && a->w[3] == 0xffffffffu;
+}
+
+static inline struct net_addr addr_v4(uint32_t host_order)
+{
+	struct net_addr a = {.q = {0, 0}};
+	a.b[10] = a.b[11] = 0xff;
+	put_be32(a.b + 12, host_order);
+	return a;
+}
+
+static inline struct net_addr addr_v4_wire(const void *p)
+{
+	return addr_v4(get_be32(p));
+}
+
+static inline uint32_t addr_to_v4(const struct net_addr *a)
+{
+	return get_be32(a->b + 12);
+}
+
+static inline struct net_addr addr_v6_wire(const void *p)
+{
+	struct net_addr a;
+	mem_copy(a.b, p, 16);
+	return a;
+}
+
+/* True if the first BITS of A and B agree. Prefixes of IPv4 count from 96. */
+static inline bool addr_prefix_eq(const struct net_addr *a, const struct net_addr *b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+	if (whole > 16 || mem_cmp(a->b, b->b, whole) != 0)
+		return false;
+	if (rest == 0 || whole == 16)
+		return true;
+	uint8_t mask = (uint8_t)(0xff00u >> rest);
+	return ((a->b[whole] ^ b->b[whole]) & mask) == 0;
+}
+
+#endif

@@ -1,0 +1,498 @@
+/* Loss and its repair, seen by a peer made by hand: RFC 5681, 6298, 6582, 6675, 8985, 6937, 5682,
+ * 3168, 2883. */
+#include <check.h>
+#include <string.h>
+
+#include "rig.h"
+#include "suite.h"
+
+static struct tseg in;
+static uint8_t data[200000];
+#define MSS 1000u
+
+static const struct peer_opts with_sack = {
+        .mss = MSS, .sack = true, .ws = 7, .wnd = 2000, .rtt_ns = 100 * MS};
+static const struct peer_opts without = {.mss = MSS, .ws = -1, .rtt_ns = 100 * MS};
+
+static struct rig *start(struct peer *p, const struct peer_opts *o)
+{
+	struct rig_opts ro = {.crafted = true};
+	struct rig *r = rig_new(&ro);
+	peer_connect(p, r, o);
+	drop_out(r);
+	return r;
+}
+
+static struct net_tcp_info info(const struct peer *p)
+{
+	struct net_tcp_info i;
+	ck_assert_int_eq(net_tcp_info(p->s, &i), 0);
+	return i;
+}
+
+/* A round trip of 100 ms is known, N segments of a flight are out and taken from the wire. */
+static void flight(struct peer *p, unsigned n)
+{
+	ck_assert_int_eq(net_send(p->s, data, MSS, 0, NULL), MSS);
+	ck_assert(peer_take(p, &in));
+	rig_run(p->r, 100 * MS);
+	p->ack += MSS;
+	peer_send(p, ACK, NULL, 0);
+	drop_out(p->r);
+	ck_assert_int_eq(net_send(p->s, data, n * MSS, 0, NULL), n * MSS);
+	for (unsigned i = 0; i < n; i++) {
+		ck_assert(peer_take(p, &in));
+		ck_assert_uint_eq(in.seq, p->ack + i * MSS);
+		ck_assert_uint_eq(in.len, MSS);
+	}
+	ck_assert(!take(p->r, &in));
+	rig_run(p->r, 50 * MS);
+}
+
+static void sack(struct peer *p, uint32_t ack, uint32_t from, uint32_t to)
+{
+	uint8_t o[40];
+	const uint32_t b[1][2] = {{p->ack + from, p->ack + to}};
+	peer_ack(p, p->ack + ack, o, opt_sack(o, 1, b));
+}
+
+START_TEST(initial_window_is_ten)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	ck_assert_int_gt(net_send(p.s, data, 50 * MSS, 0, NULL), 0);
+	unsigned n = 0;
+	while (peer_take(&p, &in))
+		n++;
+	ck_assert_uint_eq(n, 10);
+	p.ack += 10 * MSS;
+	peer_send(&p, ACK, NULL, 0); /* slow start doubles */
+	for (n = 0; peer_take(&p, &in); n++)
+		;
+	ck_assert_uint_eq(n, 20);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(timeout_backs_off_and_ends)
+{
+	struct peer p;
+	struct rig *r = start(&p, &without);
+	ck_assert_int_eq(net_send(p.s, data, 100, 0, NULL), 100);
+	ck_assert(peer_take(&p, &in));
+	uint64_t last = r->now, gap = 0, began = r->now;
+	unsigned n = 0;
+	while (info(&p).tcpi_state == 1 && r->now - began < 3600 * SEC) {
+		rig_run(r, 10 * MS);
+		if (!peer_take(&p, &in) || (in.flags & RST))
+			continue;
+		ck_assert_uint_eq(in.seq, p.ack);
+		ck_assert_uint_eq(in.len, 100);
+		if (gap && gap < 60 * SEC)
+			ck_assert_uint_ge(r->now - last, gap * 19 / 10);
+		gap = r->now - last;
+		last = r->now;
+		n++;
+	}
+	ck_assert_uint_eq(n, 15);
+	ck_assert_uint_ge(r->now - began, 100 * SEC); /* R2 */
+	ck_assert_int_eq(net_recv(p.s, data, 1, 0, NULL), -NET_ETIMEDOUT);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(karn)
+{
+	struct peer p;
+	struct rig *r = start(&p, &without);
+	flight(&p, 1);
+	uint32_t rtt = info(&p).tcpi_rtt;
+	rig_run(r, 2 * SEC);
+	ck_assert(peer_take(&p, &in)); /* retransmitted */
+	drop_out(r);
+	p.ack += MSS;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_uint_eq(info(&p).tcpi_rtt, rtt);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(three_duplicates_retransmit)
+{
+	struct peer p;
+	struct rig *r = start(&p, &without);
+	flight(&p, 8);
+	peer_send(&p, ACK, NULL, 0);
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert(!take(r, &in));
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.seq, p.ack);
+	ck_assert_uint_eq(info(&p).tcpi_ca_state, 3);
+	ck_assert_uint_lt(info(&p).tcpi_snd_ssthresh, 10);
+	/* A partial acknowledgment: the next hole at once (RFC 6582). */
+	drop_out(r);
+	p.ack += 3 * MSS;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.seq, p.ack);
+	p.ack += 5 * MSS;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_uint_eq(info(&p).tcpi_ca_state, 0);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(limited_transmit)
+{
+	struct peer p;
+	struct rig *r = start(&p, &without);
+	flight(&p, 10);
+	ck_assert_int_eq(net_send(p.s, data, 20 * MSS, 0, NULL), 20 * MSS);
+	uint32_t before = 0;
+	while (peer_take(&p, &in))
+		before++;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert(peer_take(&p, &in)); /* RFC 3042: new data for a duplicate */
+	ck_assert_uint_eq(in.seq, p.ack + (10 + before) * MSS);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(sack_finds_the_holes)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 8);
+	/* 0 and 4 are lost. */
+	sack(&p, 0, 1 * MSS, 2 * MSS);
+	sack(&p, 0, 1 * MSS, 4 * MSS);
+	uint8_t o[40];
+	const uint32_t b[2][2] = {{p.ack + 5 * MSS, p.ack + 8 * MSS},
+	                          {p.ack + 1 * MSS, p.ack + 4 * MSS}};
+	peer_ack(&p, p.ack, o, opt_sack(o, 2, b));
+	unsigned first = 0, second = 0, others = 0;
+	for (unsigned i = 0; i < 5; i++) {
+		while (peer_take(&p, &in)) {
+			first += in.seq == p.ack;
+			second += in.seq == p.ack + 4 * MSS;
+			others += in.seq != p.ack && in.seq != p.ack + 4 * MSS;
+		}
+		rig_run(r, 10 * MS);
+	}
+	ck_assert_uint_eq(first, 1);
+	ck_assert_uint_eq(second, 1);
+	ck_assert_uint_eq(others, 0);
+	p.ack += 8 * MSS;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_uint_eq(info(&p).tcpi_ca_state, 0);
+	ck_assert_uint_eq(info(&p).tcpi_lost, 0);
+	ck_assert_uint_eq(info(&p).tcpi_sacked, 0);
+	rig_free(r);
+}
+END_TEST
+
+/* RACK: one SACK of a later segment and a quarter of a round trip are enough. */
+START_TEST(rack_needs_no_three_duplicates)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 2);
+	rig_run(r, 50 * MS);
+	sack(&p, 0, MSS, 2 * MSS);
+	ck_assert(!take(r, &in)); /* it may only be late */
+	rig_run(r, 40 * MS);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.seq, p.ack);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_rto, 0);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(reordering_within_the_window_is_no_loss)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 2);
+	rig_run(r, 50 * MS);
+	sack(&p, 0, MSS, 2 * MSS);
+	rig_run(r, 10 * MS);
+	p.ack += 2 * MSS;
+	peer_send(&p, ACK, NULL, 0);
+	rig_run(r, SEC);
+	ck_assert(!take(r, &in));
+	ck_assert_uint_eq(info(&p).tcpi_total_retrans, 0);
+	ck_assert_uint_eq(info(&p).tcpi_reord_seen, 1);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(tail_loss_probe)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 4);
+	rig_run(r, 170 * MS); /* 2 SRTT = 200 ms after the flight, far from the RTO */
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.seq, p.ack + 3 * MSS); /* the last one */
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_tlp, 1);
+	/* Its SACK, a round trip later, shows the rest to be lost. */
+	rig_run(r, 100 * MS);
+	sack(&p, 0, 3 * MSS, 4 * MSS);
+	rig_run(r, 50 * MS);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.seq, p.ack);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_rto, 0);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(spurious_timeout_is_undone)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 8);
+	uint32_t cwnd = info(&p).tcpi_snd_cwnd;
+	ck_assert_int_eq(net_send(p.s, data, 8 * MSS, 0, NULL), 8 * MSS);
+	drop_out(r);
+	rig_run(r, 900 * MS);
+	drop_out(r);
+	ck_assert_uint_eq(info(&p).tcpi_ca_state, 4);
+	ck_assert_uint_eq(info(&p).tcpi_snd_cwnd, 1);
+	/* The ACKs were only late (RFC 5682): each for what was not sent again. */
+	p.ack += 2 * MSS;
+	peer_send(&p, ACK, NULL, 0);
+	p.ack += 2 * MSS;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_uint_ge(info(&p).tcpi_snd_cwnd, cwnd);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_undo, 1);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(dsack_of_every_retransmission_undoes)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 8);
+	uint32_t cwnd = info(&p).tcpi_snd_cwnd;
+	sack(&p, 0, 1 * MSS, 5 * MSS);
+	rig_run(r, 30 * MS);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.seq, p.ack);
+	drop_out(r);
+	uint8_t o[40];
+	const uint32_t b[1][2] = {{p.ack, p.ack + MSS}}; /* it came twice */
+	p.ack += 8 * MSS;
+	peer_ack(&p, p.ack, o, opt_sack(o, 1, b));
+	ck_assert_uint_ge(info(&p).tcpi_snd_cwnd, cwnd);
+	ck_assert_uint_eq(info(&p).tcpi_dsack_dups, 1);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(reneging_peer_gets_it_all_again)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 4);
+	sack(&p, 0, 1 * MSS, 4 * MSS);
+	rig_run(r, 50 * MS);
+	drop_out(r);
+	/* It acknowledges the first and has forgotten the others. */
+	p.ack += MSS;
+	peer_send(&p, ACK, NULL, 0);
+	unsigned got = 0;
+	for (unsigned i = 0; i < 100 && got < 3 * MSS; i++) {
+		rig_run(r, 200 * MS);
+		while (peer_take(&p, &in)) {
+			if (in.seq != p.ack)
+				continue;
+			got += in.len;
+			p.ack += in.len;
+			peer_send(&p, ACK, NULL, 0);
+		}
+	}
+	ck_assert_uint_eq(got, 3 * MSS);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_reneg, 1);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(nonsense_in_sack_is_ignored)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 4);
+	sack(&p, 0, 9 * MSS, 10 * MSS); /* never sent */
+	sack(&p, 0, 3 * MSS, 2 * MSS);  /* backwards */
+	sack(&p, 0, 0x80000000u, MSS);  /* half the space */
+	sack(&p, 0, 1, 2);              /* a single byte: counted as such */
+	ck_assert_uint_le(info(&p).tcpi_sacked, 1);
+	p.ack += 4 * MSS;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_uint_eq(info(&p).tcpi_unacked, 0);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(prr_sends_in_proportion)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 10);
+	ck_assert_int_eq(net_send(p.s, data, 40 * MSS, 0, NULL), 40 * MSS);
+	unsigned before = 0, sent = 0;
+	while (peer_take(&p, &in))
+		before++;
+	uint32_t out = 10 + before;
+	for (uint32_t i = 2; i <= out; i++) {
+		sack(&p, 0, MSS, i * MSS);
+		unsigned burst = 0;
+		while (peer_take(&p, &in))
+			burst++;
+		ck_assert_uint_le(burst, 2);
+		sent += burst;
+	}
+	/* beta is 0.7: not more than what CUBIC leaves, and the flow does not stall. */
+	ck_assert_uint_ge(sent, out / 2);
+	ck_assert_uint_le(sent, out);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(ecn_is_negotiated_marked_and_answered)
+{
+	struct peer p;
+	static const struct peer_opts o = {
+	        .mss = MSS, .sack = true, .ws = 7, .wnd = 2000, .ecn = true};
+	struct rig *r = start(&p, &o);
+	ck_assert_int_eq(net_send(p.s, data, 10 * MSS, 0, NULL), 10 * MSS);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.tos & 3, 2); /* ECT(0) */
+	drop_out(r);
+	uint32_t cwnd = info(&p).tcpi_snd_cwnd;
+	p.ack += MSS;
+	peer_send(&p, ACK | ECE, NULL, 0);
+	ck_assert_uint_lt(info(&p).tcpi_snd_ssthresh, cwnd);
+	p.ack += 9 * MSS;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_int_eq(net_send(p.s, data, MSS, 0, NULL), MSS);
+	ck_assert(peer_take(&p, &in));
+	ck_assert(in.flags & CWR);
+	/* And what arrives marked is echoed until the peer has reacted. */
+	struct tseg s;
+	memset(&s, 0, offsetof(struct tseg, copy));
+	s.sport = p.sport, s.dport = p.dport, s.seq = p.seq, s.ack = p.ack + MSS;
+	s.flags = ACK, s.tos = 3, s.data = data, s.len = 100;
+	craft(r, &s);
+	ck_assert(peer_take(&p, &in));
+	ck_assert(in.flags & ECE);
+	s.seq += 100, s.tos = 2, s.flags = ACK | CWR;
+	craft(r, &s);
+	rig_run(r, 100 * MS);
+	ck_assert(peer_take(&p, &in));
+	ck_assert(!(in.flags & ECE));
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(path_mtu_is_learnt_from_icmp)
+{
+	struct peer p;
+	static const struct peer_opts o = {.sack = true, .ws = 7, .wnd = 2000};
+	struct rig *r = start(&p, &o);
+	ck_assert_int_eq(net_send(p.s, data, 2920, 0, NULL), 2920);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.len, 1460);
+	drop_out(r);
+	uint8_t m[56] = {0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0, 10, 9, 9, 9, 10, 0, 0, 1, 3, 4};
+	uint8_t *q = m + 28;
+	m[26] = 1200 >> 8, m[27] = 1200 & 255;
+	q[0] = 0x45, q[2] = 5, q[3] = 220, q[9] = 6;
+	memcpy(q + 12, (uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2}, 8);
+	q[21] = 80, q[22] = (uint8_t)(p.sport >> 8), q[23] = (uint8_t)p.sport;
+	uint32_t wrong = p.ack - 1000000;
+	for (unsigned k = 0; k < 4; k++)
+		q[24 + k] = (uint8_t)(wrong >> (24 - 8 * k));
+	fix_csums(m, 56);
+	inject_ip(r, m, 56); /* RFC 5927: not from this connection's packets */
+	ck_assert(!take(r, &in));
+	for (unsigned k = 0; k < 4; k++)
+		q[24 + k] = (uint8_t)(p.ack >> (24 - 8 * k));
+	fix_csums(m, 56);
+	inject_ip(r, m, 56);
+	ck_assert(peer_take(&p, &in)); /* again, smaller, at once */
+	ck_assert_uint_eq(in.seq, p.ack);
+	ck_assert_uint_eq(in.len, 1160);
+	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1200);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(black_hole_is_detected)
+{
+	struct peer p;
+	static const struct peer_opts o = {.sack = true, .ws = 7, .wnd = 2000};
+	struct rig *r = start(&p, &o);
+	ck_assert_int_eq(net_send(p.s, data, 2920, 0, NULL), 2920);
+	drop_out(r);
+	for (unsigned i = 0; i < 60; i++) {
+		rig_run(r, SEC);
+		while (peer_take(&p, &in))
+			if (in.len && in.len < 1100) {
+				rig_free(r);
+				return;
+			}
+	}
+	ck_abort_msg("full segments for ever");
+}
+END_TEST
+
+START_TEST(idle_connection_begins_again)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_int_gt(net_send(p.s, data, 40 * MSS, 0, NULL), 0);
+		for (unsigned k = 0; k < 10; k++) {
+			while (peer_take(&p, &in))
+				p.ack += in.len;
+			peer_send(&p, ACK, NULL, 0);
+		}
+	}
+	ck_assert_uint_gt(info(&p).tcpi_snd_cwnd, 20);
+	rig_run(r, 60 * SEC);
+	ck_assert_int_gt(net_send(p.s, data, 60 * MSS, 0, NULL), 0);
+	unsigned n = 0;
+	while (peer_take(&p, &in))
+		n++;
+	ck_assert_uint_eq(n, 10);
+	rig_free(r);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("tcp_loss");
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, initial_window_is_ten);
+	tcase_add_test(tc, timeout_backs_off_and_ends);
+	tcase_add_test(tc, karn);
+	tcase_add_test(tc, three_duplicates_retransmit);
+	tcase_add_test(tc, limited_transmit);
+	tcase_add_test(tc, sack_finds_the_holes);
+	tcase_add_test(tc, rack_needs_no_three_duplicates);
+	tcase_add_test(tc, reordering_within_the_window_is_no_loss);
+	tcase_add_test(tc, tail_loss_probe);
+	tcase_add_test(tc, spurious_timeout_is_undone);
+	tcase_add_test(tc, dsack_of_every_retransmission_undoes);
+	tcase_add_test(tc, reneging_peer_gets_it_all_again);
+	tcase_add_test(tc, nonsense_in_sack_is_ignored);
+	tcase_add_test(tc, prr_sends_in_proportion);
+	tcase_add_test(tc, ecn_is_negotiated_marked_and_answered);
+	tcase_add_test(tc, path_mtu_is_learnt_from_icmp);
+	tcase_add_test(tc, black_hole_is_detected);
+	tcase_add_test(tc, idle_connection_begins_again);
+	return suite_run("stack/tcp_loss", tc);
+}
