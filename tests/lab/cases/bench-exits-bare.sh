@@ -1,8 +1,9 @@
 # shellcheck shell=sh disable=SC2034,SC2015
 # What vmm bench exits measures is what a bare KVM program measures, plus the way through a VMM: the
-# same guest instruction, in turn in the same machine, least of many. KVM's half of an exit is so
-# cheap here, beside instructions that are emulated, that libvmm's (signal mask, second thread, bus)
-# shows: an eighth. Where an exit takes microseconds it is 2 % (docs/performance.md).
+# same guest instruction, in turn in the same machine, least of many. The switch between guest and
+# host, most of an exit's time on hardware, is next to nothing here, so that what libvmm adds (the
+# counters, the bus, a second thread's clock) shows ten times as large as it is there. Hence a fifth
+# and not the twentieth that is asked for; docs/performance.md has the ratios.
 
 CASE_ONLY_VMM=1
 CASE_NEEDS=bench

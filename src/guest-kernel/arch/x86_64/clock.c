@@ -80,8 +80,11 @@ uint64_t arch_now_ns(void)
 	if (have_kvm) {
 		uint8_t stable;
 		unsigned long flags = arch_irq_save();
-		uint64_t ns = kvm_now(arch_cpu(), &stable) - system_base;
+		uint64_t ns = kvm_now(arch_cpu(), &stable);
 		arch_irq_restore(flags);
+		/* A clock that is not stable may step back by a little, at the beginning below its
+		 * base. */
+		ns = ns > system_base ? ns - system_base : 0;
 		return stable & TSC_STABLE ? ns : not_before(ns);
 	}
 	return (uint64_t)(((unsigned __int128)(x86_rdtsc() - tsc_base) * tsc_to_ns) >> 32);

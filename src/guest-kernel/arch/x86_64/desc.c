@@ -2,6 +2,7 @@
  * Segments, task state and interrupt gates (Intel SDM 3A, 3.4, 7.7, 6.14). Double fault, NMI and
  * machine check have stacks of their own: a task that ran out of its stack is still reported.
  */
+#include "guest-kernel/core/kernel.h"
 #include "x86.h"
 
 struct gate {
@@ -100,9 +101,17 @@ __attribute__((no_stack_protector)) void desc_init(struct percpu *p, unsigned in
 	p->canary = index == 0 ? first_canary() : x86_percpu[0]->canary;
 }
 
+/*
+ * What is pending is taken before the halt: then there is no need of one. (Emulators of nested
+ * virtualization lose interrupts that are pending at STI; HLT.)
+ */
 void arch_idle(void)
 {
-	__asm__ volatile("sti; hlt; cli" : : : "memory");
+	const struct cpu *cpu = arch_local();
+	uint64_t before = cpu->interrupts;
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	if (cpu->interrupts == before)
+		__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
 void arch_context_init(struct arch_context *c, void *low, size_t bytes, void (*entry)(void *),
