@@ -101,7 +101,7 @@ static void random_body(void *arg)
 {
 	struct disk *d = open_disk(&devices, DISK_CACHE_MIN);
 	uint64_t seed = (uintptr_t)arg;
-	for (unsigned i = 0; i < 3000; i++) {
+	for (unsigned i = 0; i < 1000; i++) {
 		size_t len = rig_random(&seed) % (i % 8 ? 9000 : sizeof(buffer));
 		uint64_t at = rig_random(&seed) % (BYTES_ALL - len + 1);
 		switch (rig_random(&seed) % 8) {
