@@ -261,6 +261,9 @@ int main(void)
 {
 	TCase *plain = tcase_create("frames"), *coloured = tcase_create("colours"),
 	      *own = tcase_create("own memory");
+	tcase_set_timeout(plain, 60);
+	tcase_set_timeout(coloured, 60);
+	tcase_set_timeout(own, 60);
 	Suite *s = suite_create("gk_frames");
 	tcase_add_checked_fixture(plain, setup, teardown);
 	tcase_add_test(plain, blocks_are_aligned_and_apart);

@@ -129,7 +129,7 @@ static void pool_holds(size_t size, size_t align, size_t capacity, bool debug)
 	struct pool *p = pool_create(r.mm, &o);
 	static char *objs[1024];
 	ck_assert_ptr_nonnull(p);
-	for (unsigned round = 0; round < 8; round++) {
+	for (unsigned round = 0; round < 4; round++) {
 		for (size_t i = 0; i < capacity; i++) {
 			arch_hosted_pin((unsigned)(i * 7 + round) % r.cpus);
 			objs[i] = pool_alloc(p);
@@ -332,6 +332,8 @@ static void teardown(void)
 int main(void)
 {
 	TCase *tc = tcase_create("heap"), *own = tcase_create("own memory");
+	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(own, 60);
 	Suite *s = suite_create("gk_heap");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, every_size_is_given_and_wastes_a_quarter_at_most);

@@ -311,6 +311,7 @@ static void teardown(void)
 int main(void)
 {
 	TCase *tc = tcase_create("slab");
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, objects_are_aligned_and_apart);
 	tcase_add_test(tc, what_was_freed_last_is_used_first);
