@@ -214,12 +214,12 @@ static int handle_for(struct gk *gk, struct net_sock *sock)
 	if (s == gk->socks) {
 		int more = gk->socks ? 2 * gk->socks : 16;
 		struct net_sock **grown =
-		        more <= SOCKS ? realloc(gk->sock, (size_t)more * sizeof(*grown)) : NULL;
+		        more <= SOCKS ? realloc(gk->sock, (size_t)more * sizeof(void *)) : NULL;
 		if (!grown) {
 			net_close(sock);
 			return -EMFILE;
 		}
-		memset(grown + gk->socks, 0, (size_t)(more - gk->socks) * sizeof(*grown));
+		memset(grown + gk->socks, 0, (size_t)(more - gk->socks) * sizeof(void *));
 		gk->sock = grown;
 		gk->socks = more;
 	}

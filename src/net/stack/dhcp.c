@@ -235,10 +235,9 @@ static void take(struct dhcp *d, const struct dhcp_msg *m)
 		send_now(d);
 		arm(d, d->nif->st->now + backoff(d));
 		d->tries = 1;
-	} else if (m->type == DHCP_ACK && d->state == REQUESTING &&
-	           addr_eq(&m->lease.server, &d->offer.lease.server)) {
-		take_ack(d, m);
-	} else if (m->type == DHCP_ACK && d->state >= RENEWING) {
+	} else if (m->type == DHCP_ACK &&
+	           (d->state >= RENEWING || (d->state == REQUESTING &&
+	                                     addr_eq(&m->lease.server, &d->offer.lease.server)))) {
 		take_ack(d, m);
 	} else if (m->type == DHCP_NAK && d->state >= RENEWING) {
 		lost(d);

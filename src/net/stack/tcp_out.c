@@ -8,10 +8,8 @@
 static uint32_t current_mss(const struct tcp *t)
 {
 	uint32_t blocks = t->sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
-	if (!blocks)
-		return t->mss;
-	blocks = min_u32(blocks, t->ts_ok ? 3 : 4);
-	return t->mss > 4 + 8 * blocks + TCP_MSS_FLOOR / 2 ? t->mss - 4 - 8 * blocks : t->mss;
+	uint32_t room = blocks ? 4 + 8 * min_u32(blocks, t->ts_ok ? 3 : 4) : 0;
+	return t->mss > room + TCP_MSS_FLOOR / 2 ? t->mss - room : max_u32(t->mss, 1);
 }
 
 static void put_header(const struct tcp *t, uint8_t *h, uint32_t seq, uint8_t flags, uint32_t hlen)
@@ -312,9 +310,8 @@ static uint32_t next_len(struct tcp *t, uint32_t quota, uint32_t mss, bool *zero
 		if (!len)
 			return 0;
 	}
-	if (len > mss && len < avail)
-		len -= len % mss;
-	else if (len > mss && len % mss && !short_ok(t, len % mss, len % mss))
+	bool tail_waits = len > mss && len % mss && !short_ok(t, len % mss, len % mss);
+	if (len > mss && (len < avail || tail_waits))
 		len -= len % mss;
 	else if (len < mss && !short_ok(t, len, avail)) {
 		*zero = len < avail;

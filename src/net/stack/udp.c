@@ -160,8 +160,6 @@ static int check_send(struct udp *u, size_t len, const struct net_endpoint *to)
 		return sock_take_err(s);
 	if (u->shut_wr)
 		return -NET_EPIPE;
-	if (!to)
-		return -NET_EDESTADDRREQ;
 	if (len > 65535 - UDP_HLEN - (addr_is_v4(&to->addr) ? IP4_HLEN : 0))
 		return -NET_EMSGSIZE;
 	if (addr_is_bcast4(&to->addr) && !s->bcast)
@@ -224,6 +222,8 @@ long udp_send(struct net_sock *s, const void *data, size_t len, const struct net
 	struct ip_tx tx = {.proto = PROTO_UDP};
 	if (!to && s->connected)
 		to = &s->remote;
+	if (!to)
+		return s->err ? sock_take_err(s) : -NET_EDESTADDRREQ;
 	int err = check_send(u, len, to);
 	if (!err)
 		err = find_way(s, &tx, from, to);
