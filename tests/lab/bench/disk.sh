@@ -5,8 +5,9 @@
 CASE_NEEDS='vmlinux bzimage'
 CASE_VMMS='vmm qemu kvmtool'
 CASE_ICOUNT=1
-CASE_TIMEOUT=400
+CASE_TIMEOUT=500
 
+# disk_bench VMM [TRANSPORT of virtio]
 # shellcheck disable=SC2016
 disk_bench() {
 	sh -c '
@@ -14,15 +15,17 @@ disk_bench() {
 		. /lab/lib.sh
 		VM_DISKS=/tmp/disk
 		VM_APPEND=mode=bench
-		vm_exec "$1"' sh "$1" </dev/null 2>"$VM_ERR" | laps >/run/laps 2>"$VM_LOG"
-	laps_figure disk-random "$1" 4K-read
-	laps_figure disk-sequential "$1" MiB
+		VM_EXTRA=${2:+--transport $2}
+		vm_exec "$1"' sh "$@" </dev/null 2>"$VM_ERR" | laps >/run/laps 2>"$VM_LOG"
+	laps_figure disk-random "$1${2:+/$2}" 4K-read
+	laps_figure disk-sequential "$1${2:+/$2}" MiB
 }
 
 outer() {
 	dd if=/dev/urandom of=/tmp/disk bs=1M count=64 2>/dev/null
 	for vmm in $LAB_VMMS; do
 		disk_bench "$vmm"
+		[ "$vmm" != vmm ] || disk_bench vmm pci
 	done
 	pass
 }

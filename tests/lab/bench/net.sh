@@ -5,8 +5,9 @@
 CASE_NEEDS='vmlinux bzimage'
 CASE_VMMS='vmm qemu kvmtool'
 CASE_ICOUNT=1
-CASE_TIMEOUT=600
+CASE_TIMEOUT=800
 
+# net_bench VMM [TRANSPORT of virtio]
 # shellcheck disable=SC2016
 net_bench() {
 	stream listen 5001 receive 16 >/dev/null &
@@ -16,9 +17,10 @@ net_bench() {
 		. /lab/lib.sh
 		VM_TAP=tap0
 		VM_APPEND=mode=bench
-		vm_exec "$1"' sh "$1" </dev/null 2>"$VM_ERR" | laps >/run/laps 2>"$VM_LOG"
-	laps_figure tcp-send "$1" MiB
-	laps_figure tcp-receive "$1" MiB
+		VM_EXTRA=${2:+--transport $2}
+		vm_exec "$1"' sh "$@" </dev/null 2>"$VM_ERR" | laps >/run/laps 2>"$VM_LOG"
+	laps_figure tcp-send "$1${2:+/$2}" MiB
+	laps_figure tcp-receive "$1${2:+/$2}" MiB
 	wait
 }
 
@@ -26,6 +28,7 @@ outer() {
 	tap_up
 	for vmm in $LAB_VMMS; do
 		net_bench "$vmm"
+		[ "$vmm" != vmm ] || net_bench vmm pci
 	done
 	pass
 }
