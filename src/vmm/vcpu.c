@@ -273,6 +273,7 @@ void *vcpu_main(void *arg)
 	name_thread(v);
 	if (kick_handled(vm))
 		unblock_kick(v);
+	vm_confine_thread(vm, SANDBOX_VCPU);
 	for (;;) {
 		if (atomic_load_explicit(&vm->gate, memory_order_acquire) != GATE_OPEN) {
 			if (profile)

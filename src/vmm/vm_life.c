@@ -183,10 +183,23 @@ void vmm_vm_power_button(vmm_vm_t *vm)
 	irq_pulse(&vm->power_button);
 }
 
+void vm_confine_thread(vmm_vm_t *vm, enum sandbox_thread thread)
+{
+	int err = sandbox_filter_load(&vm->filters, thread);
+	if (!err)
+		return;
+	char why[96];
+	char text[160];
+	(void)snprintf(text, sizeof(text), "sandbox: a thread's filter cannot be loaded: %s",
+	               strerror_r(err, why, sizeof(why)));
+	halt_with(vm, VMM_EVENT_HOST_ERROR, (uint32_t)err, text);
+}
+
 static void *loop_main(void *ctx)
 {
 	vmm_vm_t *vm = ctx;
 	(void)pthread_setname_np(pthread_self(), "vmm-loop");
+	vm_confine_thread(vm, SANDBOX_LOOP);
 	loop_run(vm->loop);
 	return NULL;
 }
@@ -214,6 +227,9 @@ static vmm_err_t spawn_vcpus(vmm_vm_t *vm)
 /* The guest need not wait for the event loop: what it asks for stays asked for. */
 static vmm_err_t spawn_all(vmm_vm_t *vm)
 {
+	for (uint32_t i = 0; vm->filters.on && i < vm->virtio_count; i++)
+		if (vm->virtio[i]->ops->start_threads)
+			vm->virtio[i]->ops->start_threads(vm->virtio[i], &vm->filters);
 	vmm_err_t err = vm->opts.flags & VMM_VM_STEP ? VMM_OK : spawn_vcpus(vm);
 	if (err)
 		return err;

@@ -30,6 +30,7 @@
 #include "machine.h"
 #include "msi.h"
 #include "vm_vfio.h"
+#include "sandbox/filter.h"
 #include "vmm/device.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -166,6 +167,7 @@ struct vmm_vm {
 	bool reset_wanted; /* under life_lock */
 	_Atomic uint64_t resets;
 	int kick_signal;
+	struct sandbox_filters filters; /* which each thread loads first */
 
 	/* Events. */
 	pthread_mutex_t event_lock;
@@ -207,6 +209,8 @@ void vm_post(vmm_vm_t *vm, vmm_event_kind_t kind, uint32_t vcpu, uint32_t code, 
 /* vm_life.c */
 /* Wait while the gate is closed. False: leave. On a vCPU thread. */
 bool vm_gate_wait(vmm_vm_t *vm);
+/* A new thread's first act: give up what it does not need. If it cannot, the VM is halted. */
+void vm_confine_thread(vmm_vm_t *vm, enum sandbox_thread thread);
 /* From a vCPU thread or a device operation on it: nobody runs any more; the event says why. */
 void vm_halt(vmm_vm_t *vm, const vmm_event_t *event);
 /* Platform devices ask for something that concerns the whole machine. On a vCPU thread. */

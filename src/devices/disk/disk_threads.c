@@ -25,7 +25,9 @@ struct threads_engine {
 	struct disk_io *done;
 	struct disk_io **done_tail;
 	pthread_t thread[THREADS_MAX];
+	const struct sandbox_filters *filters; /* NULL: none, and threads start as needed */
 	unsigned thread_count;
+	unsigned unfit; /* threads that gave up */
 	unsigned idle;
 	bool stopping;
 };
@@ -67,7 +69,14 @@ static void *worker(void *ctx)
 {
 	struct threads_engine *t = ctx;
 	(void)pthread_setname_np(pthread_self(), "vmm-disk");
+	/* Without its filter a thread does not serve the guest. */
+	bool confined = !t->filters || sandbox_filter_load(t->filters, SANDBOX_DISK) == 0;
 	(void)pthread_mutex_lock(&t->lock);
+	if (!confined) {
+		t->unfit++;
+		(void)pthread_mutex_unlock(&t->lock);
+		return NULL;
+	}
 	for (struct disk_io *io; (io = next_todo(t));) {
 		(void)pthread_mutex_unlock(&t->lock);
 		disk_io_perform(t->e.file, io);
@@ -101,7 +110,9 @@ static void threads_submit(struct disk_engine *e, struct disk_io *io)
 	*t->todo_tail = io;
 	t->todo_tail = &io->next;
 	t->todo_count++;
-	if (t->idle < t->todo_count && t->thread_count < THREADS_MAX)
+	if (t->filters)
+		alone = t->unfit == t->thread_count;
+	else if (t->idle < t->todo_count && t->thread_count < THREADS_MAX)
 		alone = !start_thread(t);
 	if (alone) {
 		/* No thread to be had: better slow than stuck. The list held nothing else. */
@@ -182,4 +193,15 @@ vmm_err_t disk_threads_create(const struct disk_file *file, int event_fd, struct
 	t->done_tail = &t->done;
 	*out = &t->e;
 	return VMM_OK;
+}
+
+void disk_threads_start(struct disk_engine *e, const struct sandbox_filters *filters)
+{
+	struct threads_engine *t = threads_of(e);
+	(void)pthread_mutex_lock(&t->lock);
+	t->filters = filters;
+	while (t->thread_count < THREADS_MAX)
+		if (!start_thread(t))
+			break;
+	(void)pthread_mutex_unlock(&t->lock);
 }

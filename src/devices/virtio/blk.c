@@ -354,6 +354,11 @@ static void blk_destroy(struct vdev *vd)
 	free(b);
 }
 
+static void blk_start_threads(struct vdev *vd, const struct sandbox_filters *filters)
+{
+	disk_threads_start(blk_of(vd)->pool, filters);
+}
+
 static const struct vdev_ops blk_ops = {
         .name = "virtio-blk",
         .device_id = VIRTIO_ID_BLOCK,
@@ -361,6 +366,7 @@ static const struct vdev_ops blk_ops = {
         .reset = blk_reset,
         .stop_queue = blk_stop_queue,
         .kick = blk_kick,
+        .start_threads = blk_start_threads,
         .destroy = blk_destroy,
 };
 

@@ -21,6 +21,7 @@
 #include "vmm/irq.h"
 #include "vmm/logger.h"
 #include "vmm/loop.h"
+#include "vmm/sandbox/filter.h"
 
 #define VDEV_QUEUES_MAX 64u
 
@@ -51,6 +52,10 @@ struct vdev_ops {
 	/* The driver wrote LEN bytes of config space at OFFSET, inside config_len; they are already
 	 * stored in vd->config. NULL: config space is read-only and writes are dropped. */
 	void (*config_written)(struct vdev *vd, uint32_t offset, uint32_t len);
+
+	/* The VM starts, in a sandbox whose threads make no threads: start those that the device
+	 * may want, each to load its filter of FILTERS (which outlives them). May be NULL. */
+	void (*start_threads)(struct vdev *vd, const struct sandbox_filters *filters);
 
 	/* Free what the model owns and the model itself. Never runs beside any other operation. */
 	void (*destroy)(struct vdev *vd);

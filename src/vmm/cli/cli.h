@@ -16,6 +16,7 @@ enum cli_status {
 	CLI_PANIC = 7,          /* the guest reported a panic */
 	CLI_STOPPED = 8,        /* stopped from outside before it powered off */
 	CLI_DENIED = 9,         /* vmm policy: denied, or the two differ */
+	CLI_SANDBOX = 9,        /* vmm itself did what its sandbox forbids */
 	CLI_DEBUG_EXIT = 64,    /* and above: 64 + the low six bits the guest wrote to port 0xf4 */
 };
 

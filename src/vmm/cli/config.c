@@ -30,6 +30,8 @@ void config_init(struct run_config *c)
 	        .rng = true,
 	        .rng_opts = VMM_RNG_OPTS_INIT,
 	        .balloon_opts = VMM_BALLOON_OPTS_INIT,
+	        .sandbox = true,
+	        .sandbox_opts = VMM_SANDBOX_OPTS_INIT,
 	        .stop_timeout_s = 10,
 	};
 }

@@ -16,6 +16,7 @@
 #include "vmm/net.h"
 #include "vmm/rng.h"
 #include "vmm/vfio.h"
+#include "vmm/sandbox.h"
 #include "vmm/vm.h"
 
 /* One mistake: where it is and what would be right. */
@@ -64,6 +65,8 @@ struct run_config {
 
 	uint32_t vfio_count;
 	vmm_vfio_opts_t vfio[VMM_VFIO_DEVICES_MAX];
+	bool sandbox;
+	vmm_sandbox_opts_t sandbox_opts;
 
 	bool stats;
 	bool profile;

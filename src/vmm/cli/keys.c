@@ -503,3 +503,74 @@ const struct key_row balloon_keys[] = {
         {"reporting", KEY_SWITCH, balloon_reporting},
         {.name = NULL},
 };
+
+/* The sandbox. */
+
+void *sandbox_begin(struct run_config *c, struct problem *p)
+{
+	(void)p;
+	c->sandbox = true;
+	c->sandbox_opts = (vmm_sandbox_opts_t)VMM_SANDBOX_OPTS_INIT;
+	return &c->sandbox_opts;
+}
+
+bool sandbox_end(struct run_config *c, void *item, struct problem *p)
+{
+	(void)c;
+	const vmm_sandbox_opts_t *s = item;
+	if (!(s->layers & VMM_SANDBOX_USER) || (s->uid && s->gid))
+		return true;
+	return problem_set(p, NULL, "uid and gid go together, and neither is 0");
+}
+
+static bool sandbox_on(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)item, (void)value, (void)p;
+	c->sandbox = true;
+	return true;
+}
+
+static bool sandbox_off(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)item, (void)value, (void)p;
+	c->sandbox = false;
+	return true;
+}
+
+static bool sandbox_strict(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)value, (void)p;
+	((vmm_sandbox_opts_t *)item)->required |= VMM_SANDBOX_ALL;
+	return true;
+}
+
+static bool sandbox_id(vmm_sandbox_opts_t *s, const char *value, uint32_t *id, struct problem *p)
+{
+	uint64_t n = 0;
+	if (!number(value, UINT32_MAX - 1, "a number", &n, p))
+		return false;
+	*id = (uint32_t)n;
+	s->layers |= VMM_SANDBOX_USER;
+	s->required |= VMM_SANDBOX_USER;
+	return true;
+}
+
+static bool sandbox_uid(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	vmm_sandbox_opts_t *s = item;
+	return sandbox_id(s, value, &s->uid, p);
+}
+
+static bool sandbox_gid(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	vmm_sandbox_opts_t *s = item;
+	return sandbox_id(s, value, &s->gid, p);
+}
+
+const struct key_row sandbox_keys[] = {
+        {"on", KEY_FLAG, sandbox_on},         {"off", KEY_FLAG, sandbox_off},
+        {"strict", KEY_FLAG, sandbox_strict}, {"uid", KEY_VALUE, sandbox_uid},
+        {"gid", KEY_VALUE, sandbox_gid},      {.name = NULL},
+};

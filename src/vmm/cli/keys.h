@@ -1,4 +1,4 @@
-/* The keys of options that describe a device. See config.h. */
+/* The keys of options that have some: devices, the sandbox. See config.h. */
 #ifndef SRC_VMM_CLI_KEYS_H
 #define SRC_VMM_CLI_KEYS_H
 
@@ -26,5 +26,6 @@ KEYS_DECLARE(serial);
 KEYS_DECLARE(rng);
 KEYS_DECLARE(balloon);
 KEYS_DECLARE(profile);
+KEYS_DECLARE(sandbox);
 
 #endif

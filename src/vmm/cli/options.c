@@ -232,6 +232,10 @@ const struct option_row config_options[] = {
         {.repeats = true,
          VALUE("vfio", "ADDRESS", add_vfio,
                "a PCI device of the host, as in 0000:01:00.0 (see vmm vfio)")},
+        {.group = "Confinement",
+         KEYS("sandbox", OPTION_KEYS, "KEYS", sandbox,
+              "what is left of vmm's rights while the guest runs (on): off,\n"
+              "strict (every layer, or no guest), uid=N,gid=N")},
 
         {.group = "This run",
          FILE_OF("config", set_config, "options from a JSON file; what comes later wins")},

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -21,6 +22,7 @@
 #include "shipped.h"
 #include "kick.h"
 #include "profile.h"
+#include "confine.h"
 #include "summary.h"
 #include "term.h"
 #include "usage.h"
@@ -32,6 +34,7 @@ struct run {
 	struct term term;
 	struct machine_parts parts;
 	int signal_fd;
+	int violation_fd; /* -1: no sandbox */
 	uint64_t began_ns;
 	uint64_t deadline_ns; /* 0: none. When the plug is pulled */
 	uint64_t profile_ns;  /* 0: none. When the next profile is due */
@@ -232,6 +235,14 @@ static int timeout_ms(const struct run *r)
 	return ms > 60000 ? 60000 : (int)ms;
 }
 
+/* The thread that offended never comes back, and so cannot be joined: this is the end. */
+static _Noreturn void end_on_violation(struct run *r)
+{
+	say(r, "%s", confine_violation());
+	term_close(&r->term);
+	_exit(CLI_SANDBOX);
+}
+
 static void wait_for_end(struct run *r)
 {
 	bool keys = r->term.raw;
@@ -240,12 +251,15 @@ static void wait_for_end(struct run *r)
 		        {.fd = vmm_vm_event_fd(r->parts.vm), .events = POLLIN},
 		        {.fd = r->signal_fd, .events = POLLIN},
 		        {.fd = keys ? STDIN_FILENO : -1, .events = POLLIN},
+		        {.fd = r->violation_fd, .events = POLLIN},
 		};
-		if (poll(fds, 3, timeout_ms(r)) < 0 && errno != EINTR) {
+		if (poll(fds, 4, timeout_ms(r)) < 0 && errno != EINTR) {
 			say(r, "cannot wait for events: %s", strerror(errno));
 			end(r, CLI_HOST_ERROR);
 			return;
 		}
+		if (fds[3].revents)
+			end_on_violation(r);
 		if (fds[0].revents)
 			drain_events(r);
 		if (fds[1].revents)
@@ -288,6 +302,42 @@ static int failed(const struct run *r, vmm_err_t err, const vmm_err_info_t *ei)
 	return status_of(err);
 }
 
+/* Between building and starting the VM. */
+static vmm_err_t enter_sandbox(struct run *r, vmm_err_info_t *ei)
+{
+	if (!r->config.sandbox)
+		return VMM_OK;
+	r->violation_fd = eventfd(0, EFD_CLOEXEC);
+	r->config.sandbox_opts.trap = true;
+	if (r->violation_fd < 0 || !confine_report(r->violation_fd, &r->term) ||
+	    !confine_leave_janitor(&r->config)) {
+		*ei = (vmm_err_info_t){.code = VMM_E_IO, .field = "sandbox"};
+		(void)snprintf(ei->message, sizeof(ei->message), "%s", strerror(errno));
+		return ei->code;
+	}
+	uint32_t closed = 0;
+	vmm_err_t err = vmm_sandbox_enter(r->parts.vm, &r->config.sandbox_opts, &closed, ei);
+	uint32_t open = r->config.sandbox_opts.layers & ~closed;
+	for (uint32_t bit = 1; !err && open; bit <<= 1) {
+		if ((open & bit) && r->config.vm.log_level >= VMM_LOG_INFO)
+			say(r, "info: sandbox: this host does not give %s",
+			    vmm_sandbox_layer_name(bit));
+		open &= ~bit;
+	}
+	return err;
+}
+
+static vmm_err_t start_confined(struct run *r, vmm_err_info_t *ei)
+{
+	vmm_err_t err = enter_sandbox(r, ei);
+	if (err)
+		return err;
+	err = vmm_vm_start(r->parts.vm);
+	if (err)
+		*ei = *vmm_vm_error(r->parts.vm);
+	return err ? err : vmm_sandbox_seal(r->parts.vm, ei);
+}
+
 static int run_vm(struct run *r)
 {
 	vmm_err_info_t ei = {0};
@@ -301,9 +351,9 @@ static int run_vm(struct run *r)
 		return CLI_OK;
 	}
 	resize(r);
-	err = vmm_vm_start(vm);
+	err = start_confined(r, &ei);
 	if (err)
-		return failed(r, err, vmm_vm_error(vm));
+		return failed(r, err, &ei);
 	if (r->config.time_limit_s)
 		r->deadline_ns = now_ns() + r->config.time_limit_s * NS_PER_S;
 	if (r->config.profile && r->config.profile_every_s)
@@ -353,6 +403,7 @@ int cmd_run(int argc, char **argv)
 		return CLI_HOST_ERROR;
 	}
 	r->began_ns = now_ns();
+	r->violation_fd = -1;
 	config_init(&r->config);
 	bool good = config_from_args(&r->config, argc, argv, &p);
 	int status = CLI_OK;
@@ -366,6 +417,7 @@ int cmd_run(int argc, char **argv)
 		(void)fprintf(stderr, "vmm run: %s: %s\n", p.field, p.text);
 		status = CLI_USAGE;
 	} else {
+		confine_descriptors(&r->config);
 		status = run_with_terminal(r);
 	}
 	config_fini(&r->config);

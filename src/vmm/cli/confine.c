@@ -1,0 +1,205 @@
+/* Giving up rights. See confine.h. */
+#include "confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#define FDS_MAX (3u + VMM_DISKS_MAX + VMM_NETS_MAX * VMM_NET_QUEUE_PAIRS_MAX + VMM_CONSOLE_PORTS_MAX)
+
+/* A signal handler has no other way to reach it. Written once, by the first thread that offends. */
+static struct {
+	volatile sig_atomic_t taken;
+	volatile sig_atomic_t ready;
+	int wake_fd;
+	struct term *term;
+	char text[200];
+} violation;
+
+struct fds {
+	unsigned count;
+	int fd[FDS_MAX];
+};
+
+static void note(struct fds *f, int fd)
+{
+	if (fd > STDERR_FILENO && f->count < FDS_MAX)
+		f->fd[f->count++] = fd;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const int *x = a;
+	const int *y = b;
+	return (*x > *y) - (*x < *y);
+}
+
+void confine_descriptors(const struct run_config *c)
+{
+	struct fds f = {0};
+	for (uint32_t i = 0; i < c->disk_count; i++)
+		note(&f, c->disk[i].fd);
+	for (uint32_t i = 0; i < c->net_count; i++)
+		for (uint32_t q = 0; q < c->net[i].tap_fd_count; q++)
+			note(&f, c->net[i].tap_fds[q]);
+	for (uint32_t i = 0; i < c->console_count; i++)
+		if (!c->console[i].stdio)
+			note(&f, c->console[i].opts.chardev.in_fd);
+	if (!c->serial.stdio)
+		note(&f, c->serial.opts.chardev.in_fd);
+	qsort(f.fd, f.count, sizeof(f.fd[0]), by_number);
+	unsigned from = STDERR_FILENO + 1;
+	for (unsigned i = 0; i < f.count; i++) {
+		unsigned fd = (unsigned)f.fd[i];
+		if (fd > from)
+			(void)syscall(SYS_close_range, from, fd - 1, 0u);
+		from = fd + 1;
+	}
+	(void)syscall(SYS_close_range, from, ~0u, 0u);
+}
+
+static const char *socket_path(const struct port_config *port)
+{
+	const vmm_chardev_opts_t *c = &port->opts.chardev;
+	return port->given && c->kind == VMM_CHARDEV_UNIX ? c->path : NULL;
+}
+
+struct sockets {
+	unsigned count;
+	struct {
+		const char *path;
+		struct stat st;
+	} socket[1 + VMM_CONSOLE_PORTS_MAX];
+};
+
+static void note_socket(struct sockets *s, const struct port_config *port)
+{
+	const char *path = socket_path(port);
+	if (path && lstat(path, &s->socket[s->count].st) == 0)
+		s->socket[s->count++].path = path;
+}
+
+/* Waits until the other end is closed, which only the end of the process does. A socket that was
+ * made anew at the same place since is another VM's. */
+static _Noreturn void janitor(const struct sockets *s, int fd)
+{
+	char byte;
+	struct stat now;
+	(void)prctl(PR_SET_NAME, "vmm-janitor");
+	(void)setsid(); /* what the terminal signals is not for it */
+	while (read(fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	for (unsigned i = 0; i < s->count; i++)
+		if (lstat(s->socket[i].path, &now) == 0 && now.st_ino == s->socket[i].st.st_ino &&
+		    now.st_dev == s->socket[i].st.st_dev)
+			(void)unlink(s->socket[i].path);
+	_exit(0);
+}
+
+bool confine_leave_janitor(const struct run_config *c)
+{
+	struct sockets s = {0};
+	note_socket(&s, &c->serial);
+	for (uint32_t i = 0; i < c->console_count; i++)
+		note_socket(&s, &c->console[i]);
+	int ends[2];
+	if (s.count == 0)
+		return true;
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return false;
+	pid_t child = fork();
+	if (child == 0) {
+		int fd = dup2(ends[0], STDIN_FILENO);
+		(void)syscall(SYS_close_range, STDIN_FILENO + 1, ~0u, 0u);
+		janitor(&s, fd);
+	}
+	int err = errno;
+	(void)close(ends[0]);
+	errno = err;
+	return child > 0; /* ends[1] stays open: that is the point of it */
+}
+
+static size_t put(char *out, size_t at, size_t room, const char *text)
+{
+	while (*text && at + 1 < room)
+		out[at++] = *text++;
+	out[at] = '\0';
+	return at;
+}
+
+static size_t put_number(char *out, size_t at, size_t room, unsigned n)
+{
+	char digits[12];
+	size_t i = sizeof(digits) - 1;
+	digits[i] = '\0';
+	do
+		digits[--i] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	return put(out, at, room, digits + i);
+}
+
+/* The thread that would end the process is the one that offended. */
+static _Noreturn void end_here(void)
+{
+	term_close(violation.term);
+	size_t len = put(violation.text, strlen(violation.text), sizeof(violation.text), "\n");
+	ssize_t n = write(STDERR_FILENO, "vmm: ", 5);
+	n = write(STDERR_FILENO, violation.text, len);
+	(void)n;
+	_exit(CLI_SANDBOX);
+}
+
+/* Only what is async-signal-safe, and only calls that every filter allows. */
+static void on_violation(int signo, siginfo_t *info, void *context)
+{
+	(void)signo, (void)context;
+	char name[16] = "?";
+	char *text = violation.text;
+	const size_t room = sizeof(violation.text);
+	if (!__atomic_exchange_n(&violation.taken, 1, __ATOMIC_SEQ_CST)) {
+		(void)prctl(PR_GET_NAME, name);
+		size_t at = put(text, 0, room, "sandbox: thread ");
+		at = put(text, at, room, name);
+		at = put(text, at, room, " made system call ");
+		at = put(text, at, room, vmm_sandbox_call_name(info->si_syscall));
+		at = put(text, at, room, " (");
+		at = put_number(text, at, room, (unsigned)info->si_syscall);
+		(void)put(text, at, room,
+		          "), which its filter does not allow; please report it "
+		          "(--sandbox off goes without)");
+		violation.ready = 1;
+		if (gettid() == getpid())
+			end_here();
+		const uint64_t one = 1;
+		ssize_t n = write(violation.wake_fd, &one, sizeof(one));
+		(void)n;
+	}
+	/* The process ends; what this thread was about to do does not happen. */
+	for (;;)
+		(void)poll(NULL, 0, -1);
+}
+
+bool confine_report(int wake_fd, struct term *term)
+{
+	struct sigaction action = {.sa_sigaction = on_violation, .sa_flags = SA_SIGINFO};
+	violation.wake_fd = wake_fd;
+	violation.term = term;
+	return sigaction(SIGSYS, &action, NULL) == 0;
+}
+
+const char *confine_violation(void)
+{
+	return violation.ready ? violation.text : NULL;
+}

@@ -1,0 +1,26 @@
+/* `vmm run` gives up its rights: descriptors that are not the guest's, then the sandbox. */
+#ifndef SRC_VMM_CLI_CONFINE_H
+#define SRC_VMM_CLI_CONFINE_H
+
+#include "config.h"
+#include "term.h"
+
+/* Close what was inherited beyond the standard streams and is not named in C. First of all. */
+void confine_descriptors(const struct run_config *c);
+
+/*
+ * A process that removes the Unix sockets of C's ports, which are there, when this one is gone: in
+ * the sandbox it sees no file. Nothing where there are none. Before the VM starts. False: errno.
+ */
+bool confine_leave_janitor(const struct run_config *c);
+
+/*
+ * The handler of calls that a filter does not allow: it says which, and the process ends with
+ * status CLI_SANDBOX. In the calling thread that happens at once, with TERM restored; for another
+ * one WAKE_FD, an eventfd, is written to, and confine_violation tells. False: errno.
+ */
+bool confine_report(int wake_fd, struct term *term);
+/* What to say of a violation, or NULL: none. */
+const char *confine_violation(void);
+
+#endif

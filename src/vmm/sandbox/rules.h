@@ -1,0 +1,43 @@
+/*
+ * Which thread may make which system call once the sandbox is closed: the one table from which all
+ * seccomp filters come. sandbox_gen compiles it, with libseccomp, into programs that the library
+ * carries; tests/lab/cases/sandbox-rules.sh holds it against what a VM really calls.
+ */
+#ifndef SRC_VMM_SANDBOX_RULES_H
+#define SRC_VMM_SANDBOX_RULES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum sandbox_thread {
+	SANDBOX_MAIN, /* the embedder's: waits for events, stops and destroys the VM */
+	SANDBOX_VCPU,
+	SANDBOX_LOOP,
+	SANDBOX_DISK, /* workers of disks without io_uring */
+	SANDBOX_THREADS
+};
+
+/* What an argument must be. */
+enum sandbox_test {
+	SANDBOX_ANY,
+	SANDBOX_EQUAL,   /* its low 32 bits are VALUE */
+	SANDBOX_CLEAR,   /* it has none of the bits of VALUE */
+	SANDBOX_OWN_PID, /* it is this process's id, which is put in when a filter is loaded */
+};
+
+struct sandbox_rule {
+	int nr;           /* system call */
+	unsigned threads; /* bits 1 << enum sandbox_thread */
+	enum sandbox_test test;
+	unsigned arg;
+	uint32_t value;
+	const char *what; /* of an ioctl or a prctl: its request's name */
+};
+
+extern const struct sandbox_rule sandbox_rules[];
+extern const size_t sandbox_rule_count;
+
+/* Stands in a compiled filter for the process id. No request or flag has this value. */
+#define SANDBOX_PID_MARK 0x7650494du
+
+#endif

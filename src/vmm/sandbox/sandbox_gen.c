@@ -1,0 +1,101 @@
+/*
+ * Compiles the table of rules.c into seccomp filters, one for each kind of thread, and writes them
+ * as C. Runs while the tree is built, so that a VM pays for loading a filter only.
+ *
+ *   sandbox_gen OUTPUT
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "rules.h"
+
+#define CALLS_MAX 512
+
+static void need(int err, const char *what)
+{
+	if (err >= 0)
+		return;
+	(void)fprintf(stderr, "sandbox_gen: %s: %s\n", what, strerror(-err));
+	exit(EXIT_FAILURE);
+}
+
+static int add(scmp_filter_ctx f, const struct sandbox_rule *r)
+{
+	struct scmp_arg_cmp test = {.arg = r->arg, .op = SCMP_CMP_MASKED_EQ};
+	switch (r->test) {
+	case SANDBOX_ANY:
+		return seccomp_rule_add(f, SCMP_ACT_ALLOW, r->nr, 0);
+	case SANDBOX_EQUAL:
+		test.datum_a = UINT32_MAX;
+		test.datum_b = r->value;
+		break;
+	case SANDBOX_CLEAR:
+		test.datum_a = r->value;
+		test.datum_b = 0;
+		break;
+	case SANDBOX_OWN_PID:
+		test.datum_a = UINT32_MAX;
+		test.datum_b = SANDBOX_PID_MARK;
+		break;
+	}
+	return seccomp_rule_add_array(f, SCMP_ACT_ALLOW, r->nr, 1, &test);
+}
+
+static void write_filter(FILE *out, const char *name, enum sandbox_thread thread)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_TRAP);
+	need(f ? 0 : -ENOMEM, "seccomp_init");
+	need(seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "bad arch");
+	for (size_t i = 0; i < sandbox_rule_count; i++)
+		if (sandbox_rules[i].threads & (1u << thread))
+			need(add(f, &sandbox_rules[i]), "a rule");
+	/* What a vCPU calls at each exit is decided first. */
+	need(seccomp_syscall_priority(f, SCMP_SYS(ioctl), 255), "priority");
+	int fd = memfd_create("filter", MFD_CLOEXEC);
+	need(fd, "memfd_create");
+	need(seccomp_export_bpf(f, fd), "seccomp_export_bpf");
+	seccomp_release(f);
+	struct sock_filter op;
+	(void)lseek(fd, 0, SEEK_SET);
+	(void)fprintf(out, "static const struct sock_filter %s[] = {\n", name);
+	while (read(fd, &op, sizeof(op)) == (ssize_t)sizeof(op))
+		(void)fprintf(out, "\t{0x%04x, %u, %u, 0x%08x},\n", op.code, op.jt, op.jf, op.k);
+	(void)fprintf(out, "};\n\n");
+	(void)close(fd);
+}
+
+static void write_names(FILE *out)
+{
+	(void)fprintf(out, "static const char *const call_names[] = {\n");
+	for (int nr = 0; nr < CALLS_MAX; nr++) {
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, nr);
+		if (name)
+			(void)fprintf(out, "\t[%d] = \"%s\",\n", nr, name);
+		free(name);
+	}
+	(void)fprintf(out, "};\n");
+}
+
+int main(int argc, char **argv)
+{
+	FILE *out = argc == 2 ? fopen(argv[1], "w") : NULL;
+	if (!out) {
+		(void)fprintf(stderr, "usage: sandbox_gen OUTPUT\n");
+		return EXIT_FAILURE;
+	}
+	(void)fprintf(out, "/* Made by sandbox_gen from rules.c. */\n");
+	write_filter(out, "filter_main", SANDBOX_MAIN);
+	write_filter(out, "filter_vcpu", SANDBOX_VCPU);
+	write_filter(out, "filter_loop", SANDBOX_LOOP);
+	write_filter(out, "filter_disk", SANDBOX_DISK);
+	write_names(out);
+	if (fclose(out) != 0)
+		need(-errno, argv[1]);
+	return EXIT_SUCCESS;
+}
