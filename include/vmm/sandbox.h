@@ -35,10 +35,9 @@ extern "C" {
  * malloc heap from then on (M_ARENA_MAX). */
 #define VMM_SANDBOX_SECCOMP (1u << 7)
 
-#define VMM_SANDBOX_ALL                                                                   \
-	(VMM_SANDBOX_NO_NEW_PRIVS | VMM_SANDBOX_NO_DUMP | VMM_SANDBOX_NAMESPACES |        \
-	 VMM_SANDBOX_ROOT | VMM_SANDBOX_CAPABILITIES | VMM_SANDBOX_LANDLOCK |             \
-	 VMM_SANDBOX_SECCOMP)
+#define VMM_SANDBOX_ALL                                                            \
+	(VMM_SANDBOX_NO_NEW_PRIVS | VMM_SANDBOX_NO_DUMP | VMM_SANDBOX_NAMESPACES | \
+	 VMM_SANDBOX_ROOT | VMM_SANDBOX_CAPABILITIES | VMM_SANDBOX_LANDLOCK | VMM_SANDBOX_SECCOMP)
 
 typedef struct vmm_sandbox_opts {
 	size_t struct_size;
@@ -52,10 +51,10 @@ typedef struct vmm_sandbox_opts {
 	bool trap;
 } vmm_sandbox_opts_t;
 
-#define VMM_SANDBOX_OPTS_INIT                                                            \
-	{                                                                                \
-		.struct_size = sizeof(vmm_sandbox_opts_t), .layers = VMM_SANDBOX_ALL,    \
-		.required = VMM_SANDBOX_NO_NEW_PRIVS | VMM_SANDBOX_SECCOMP               \
+#define VMM_SANDBOX_OPTS_INIT                                                         \
+	{                                                                             \
+		.struct_size = sizeof(vmm_sandbox_opts_t), .layers = VMM_SANDBOX_ALL, \
+		.required = VMM_SANDBOX_NO_NEW_PRIVS | VMM_SANDBOX_SECCOMP            \
 	}
 
 /*

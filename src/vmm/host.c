@@ -15,6 +15,7 @@
 #include "sized.h"
 #include "gmem.h"
 #include "kvm.h"
+#include "vmm/sandbox.h"
 
 #define TUN_PATH        "/dev/net/tun"
 #define HUGE_PAGES_PATH "/sys/kernel/mm/hugepages/hugepages-2048kB/"
@@ -207,6 +208,30 @@ static void check_uring(vmm_host_info_t *info)
 	    err == -EPERM ? "sysctl kernel.io_uring_disabled=0, or allow it in the sandbox" : "");
 }
 
+/* Which layers a VM's process could close. */
+static void check_sandbox(vmm_host_info_t *info)
+{
+	uint32_t missing = VMM_SANDBOX_ALL & ~vmm_sandbox_available();
+	char names[128] = "";
+	size_t at = 0;
+	for (uint32_t bit = 1; bit && bit <= VMM_SANDBOX_ALL; bit <<= 1)
+		if ((missing & bit) && at < sizeof(names))
+			at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s",
+			                       at ? ", " : "", vmm_sandbox_layer_name(bit));
+	if (!missing) {
+		(void)add(info, "sandbox", VMM_CHECK_OK, "every layer can be had");
+		return;
+	}
+	const char *how =
+	        missing & VMM_SANDBOX_NAMESPACES
+	                ? "sysctl kernel.unprivileged_userns_clone=1 "
+	                  "kernel.apparmor_restrict_unprivileged_userns=0, those that exist"
+	        : missing & VMM_SANDBOX_LANDLOCK
+	                ? "Linux 5.13, with landlock in the kernel's parameter lsm="
+	                : "";
+	fix(add(info, "sandbox", VMM_CHECK_NOTE, "guests run without: %s", names), how);
+}
+
 vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)
 {
 	if (!sized_info(info, sizeof(*info), NULL))
@@ -217,5 +242,6 @@ vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)
 	check_huge_pages(info);
 	check_tap(info);
 	check_uring(info);
+	check_sandbox(info);
 	return VMM_OK;
 }

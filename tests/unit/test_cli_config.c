@@ -431,6 +431,34 @@ START_TEST(requests_that_come_at_once)
 }
 END_TEST
 
+START_TEST(the_sandbox)
+{
+	ck_assert(config.sandbox);
+	ck_assert_uint_eq(config.sandbox_opts.layers, VMM_SANDBOX_ALL);
+	ck_assert(!(config.sandbox_opts.required & VMM_SANDBOX_LANDLOCK));
+	ck_assert(ARGS("--sandbox", "strict,uid=1000,gid=100", "--kernel", "k"));
+	ck_assert(config.sandbox);
+	ck_assert_uint_eq(config.sandbox_opts.required, VMM_SANDBOX_ALL | VMM_SANDBOX_USER);
+	ck_assert_uint_eq(config.sandbox_opts.uid, 1000);
+	ck_assert_uint_eq(config.sandbox_opts.gid, 100);
+	/* The last one counts, with nothing of the one before. */
+	ck_assert(ARGS("--sandbox", "off", "--kernel", "k"));
+	ck_assert(!config.sandbox);
+	ck_assert(ARGS("--sandbox", "on", "--kernel", "k"));
+	ck_assert(config.sandbox);
+	ck_assert_uint_eq(config.sandbox_opts.layers, VMM_SANDBOX_ALL);
+	ck_assert(json("{\"sandbox\": \"off\"}"));
+	ck_assert(!config.sandbox);
+	static const char *const bad[] = {"half",        "uid=1",         "gid=1",
+	                                  "uid=0,gid=0", "uid=1,gid=0",   "uid=x,gid=1",
+	                                  "uid=,gid=1",  "uid=-1,gid=-1", "uid=4294967295,gid=1"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_msg(!ARGS("--sandbox", bad[i], "--kernel", "k"), "%s", bad[i]);
+		ck_assert_msg(strstr(problem.field, "sandbox"), "%s: %s", bad[i], problem.field);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("cli_config");
@@ -454,5 +482,6 @@ int main(void)
 	tcase_add_test(tc, escape_key);
 	tcase_add_test(tc, the_shipped_kernel_is_found);
 	tcase_add_test(tc, requests_that_come_at_once);
+	tcase_add_test(tc, the_sandbox);
 	return suite_run("cli_config", tc);
 }

@@ -44,7 +44,8 @@ VMM_WARN_UNUSED vmm_err_t disk_uring_create(const struct disk_file *file, int ev
 /* The threads take everything; they are started when there is work for them. VMM_E_NOMEM. */
 VMM_WARN_UNUSED vmm_err_t disk_threads_create(const struct disk_file *file, int event_fd,
                                               struct disk_engine **out, vmm_err_info_t *ei);
-/* Start all its threads now, each with its filter of FILTERS, which outlive it; none comes later. */
+/* Start all its threads now, each with its filter of FILTERS, which outlive it; none comes later.
+ */
 void disk_threads_start(struct disk_engine *e, const struct sandbox_filters *filters);
 
 static inline void disk_submit(struct disk_engine *e, struct disk_io *io)

@@ -17,7 +17,8 @@
 
 #include "cli.h"
 
-#define FDS_MAX (3u + VMM_DISKS_MAX + VMM_NETS_MAX * VMM_NET_QUEUE_PAIRS_MAX + VMM_CONSOLE_PORTS_MAX)
+#define FDS_MAX \
+	(3u + VMM_DISKS_MAX + VMM_NETS_MAX * VMM_NET_QUEUE_PAIRS_MAX + VMM_CONSOLE_PORTS_MAX)
 
 /* A signal handler has no other way to reach it. Written once, by the first thread that offends. */
 static struct {

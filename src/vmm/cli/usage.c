@@ -100,6 +100,7 @@ void usage_run(FILE *out)
 	        "   6  KVM could not go on (internal error)\n"
 	        "   7  the guest panicked\n"
 	        "   8  stopped from outside before the guest powered off\n"
+	        "   9  vmm itself did what its sandbox forbids\n"
 	        "  64+ the guest wrote the low six bits to the debug-exit port\n"
 	        "\n"
 	        "Examples\n"

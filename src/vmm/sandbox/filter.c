@@ -19,9 +19,9 @@ struct program {
 	size_t count;
 };
 
-#define PROGRAM(array)                                         \
-	{                                                      \
-		(array), sizeof(array) / sizeof((array)[0])    \
+#define PROGRAM(array)                                      \
+	{                                                   \
+		(array), sizeof(array) / sizeof((array)[0]) \
 	}
 
 static const struct program programs[SANDBOX_THREADS] = {

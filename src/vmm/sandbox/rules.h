@@ -31,7 +31,10 @@ struct sandbox_rule {
 	enum sandbox_test test;
 	unsigned arg;
 	uint32_t value;
-	const char *what; /* of an ioctl or a prctl: its request's name */
+	const char *what; /* of an ioctl, fcntl or prctl: its request's name */
+	int refuse;       /* the errno that the call gets, instead of being allowed */
+	/* Why no scenario of the test makes the call; NULL: one does, or the test fails. */
+	const char *seldom;
 };
 
 extern const struct sandbox_rule sandbox_rules[];

@@ -110,10 +110,10 @@ static int empty_root(const vmm_sandbox_opts_t *opts)
 	if (!place || chdir(place) != 0)
 		return errno;
 	int err = swap_root();
-	if (!err && (chdir("/") != 0 || mount(NULL, "/", NULL,
-	                                      MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID |
-	                                              MS_NODEV | MS_NOEXEC,
-	                                      NULL) != 0))
+	if (!err &&
+	    (chdir("/") != 0 ||
+	     mount(NULL, "/", NULL,
+	           MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0))
 		err = errno;
 	return err;
 }

@@ -3,6 +3,8 @@
  * as C. Runs while the tree is built, so that a VM pays for loading a filter only.
  *
  *   sandbox_gen OUTPUT
+ *   sandbox_gen --rules      the table in words: thread, call, what of it, and whether a test must
+ *                            see it used ("used"), need not ("seldom"), or it is "refused"
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -28,9 +30,10 @@ static void need(int err, const char *what)
 static int add(scmp_filter_ctx f, const struct sandbox_rule *r)
 {
 	struct scmp_arg_cmp test = {.arg = r->arg, .op = SCMP_CMP_MASKED_EQ};
+	uint32_t action = r->refuse ? SCMP_ACT_ERRNO((unsigned)r->refuse) : SCMP_ACT_ALLOW;
 	switch (r->test) {
 	case SANDBOX_ANY:
-		return seccomp_rule_add(f, SCMP_ACT_ALLOW, r->nr, 0);
+		return seccomp_rule_add(f, action, r->nr, 0);
 	case SANDBOX_EQUAL:
 		test.datum_a = UINT32_MAX;
 		test.datum_b = r->value;
@@ -44,7 +47,7 @@ static int add(scmp_filter_ctx f, const struct sandbox_rule *r)
 		test.datum_b = SANDBOX_PID_MARK;
 		break;
 	}
-	return seccomp_rule_add_array(f, SCMP_ACT_ALLOW, r->nr, 1, &test);
+	return seccomp_rule_add_array(f, action, r->nr, 1, &test);
 }
 
 static void write_filter(FILE *out, const char *name, enum sandbox_thread thread)
@@ -82,11 +85,36 @@ static void write_names(FILE *out)
 	(void)fprintf(out, "};\n");
 }
 
+static int print_rules(void)
+{
+	static const char *const threads[SANDBOX_THREADS] = {
+	        [SANDBOX_MAIN] = "main",
+	        [SANDBOX_VCPU] = "vcpu",
+	        [SANDBOX_LOOP] = "loop",
+	        [SANDBOX_DISK] = "disk",
+	};
+	for (size_t i = 0; i < sandbox_rule_count; i++) {
+		const struct sandbox_rule *r = &sandbox_rules[i];
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, r->nr);
+		for (unsigned t = 0; t < SANDBOX_THREADS; t++)
+			if (r->threads & (1u << t))
+				(void)printf("%s %s %s %s\n", threads[t], name ? name : "?",
+				             r->what ? r->what : "-",
+				             r->refuse   ? "refused"
+				             : r->seldom ? "seldom"
+				                         : "used");
+		free(name);
+	}
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "--rules") == 0)
+		return print_rules();
 	FILE *out = argc == 2 ? fopen(argv[1], "w") : NULL;
 	if (!out) {
-		(void)fprintf(stderr, "usage: sandbox_gen OUTPUT\n");
+		(void)fprintf(stderr, "usage: sandbox_gen OUTPUT | --rules\n");
 		return EXIT_FAILURE;
 	}
 	(void)fprintf(out, "/* Made by sandbox_gen from rules.c. */\n");
