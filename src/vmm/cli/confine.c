@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -69,6 +70,15 @@ void confine_descriptors(const struct run_config *c)
 		from = fd + 1;
 	}
 	(void)syscall(SYS_close_range, from, ~0u, 0u);
+}
+
+/* Who may lock memory without bound may not any more in the sandbox: a passed device's reset locks
+ * the guest's memory again. */
+void confine_keep_locking(const struct run_config *c)
+{
+	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	if (c->vfio_count > 0)
+		(void)setrlimit(RLIMIT_MEMLOCK, &all);
 }
 
 static const char *socket_path(const struct port_config *port)

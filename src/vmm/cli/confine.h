@@ -8,6 +8,9 @@
 /* Close what was inherited beyond the standard streams and is not named in C. First of all. */
 void confine_descriptors(const struct run_config *c);
 
+/* No limit of locked memory where C passes devices, if that may be lifted. Before the sandbox. */
+void confine_keep_locking(const struct run_config *c);
+
 /*
  * A process that removes the Unix sockets of C's ports, which are there, when this one is gone: in
  * the sandbox it sees no file. Nothing where there are none. Before the VM starts. False: errno.

@@ -2,13 +2,13 @@
 #include "profile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/host.h"
 #include "vmm/profile.h"
 
 #define ROOM        1024u
@@ -147,54 +147,63 @@ static json_t *kvm_json(vmm_vm_t *vm, uint32_t cpus)
 	return o;
 }
 
-static json_t *profile_json(vmm_vm_t *vm, const vmm_profile_t *p)
+static json_t *profile_json(vmm_vm_t *vm, const vmm_profile_t *p, vmm_host_kind_t kind)
 {
 	static const char *const kinds[] = {"unknown", "hardware", "pagetable"};
-	vmm_host_info_t host = {.struct_size = sizeof(host)};
-	if (vmm_host_probe(NULL, &host) != VMM_OK)
-		host.kind = VMM_HOST_UNKNOWN;
 	json_t *entries = json_array();
 	for (uint32_t i = 0; i < p->count; i++)
 		(void)json_array_append_new(entries, entry_json(&p->entries[i]));
 	return json_pack(
 	        "{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 	        "format", "vmm-bench", "version", 1, "what", "profile", "vmm", vmm_version(),
-	        "kvm_kind", kinds[host.kind], "cpus", (int)p->cpus, "tsc_khz", (int)p->tsc_khz,
+	        "kvm_kind", kinds[kind], "cpus", (int)p->cpus, "tsc_khz", (int)p->tsc_khz,
 	        "wall_cycles", integer(p->wall_ticks), "run_cycles", integer(p->run_ticks),
 	        "vmm_cycles", integer(p->vmm_ticks), "guest_ns", integer(p->guest_ns), "halted_ns",
 	        integer(p->halted_ns), "exits", integer(p->exits), "kvm", kvm_json(vm, p->cpus),
 	        "entries", entries);
 }
 
-/* Into PATH.part first, so that nobody ever reads half a file. */
-static bool write_whole(const char *path, const json_t *root)
+bool profile_open(struct profile_file *f, const char *path)
 {
-	char *part = NULL;
-	if (asprintf(&part, "%s.part", path) < 0) {
-		errno = ENOMEM;
-		return false;
-	}
-	FILE *f = fopen(part, "we");
-	bool good = f && json_dumpf(root, f, JSON_INDENT(1)) == 0 && fputc('\n', f) != EOF;
-	if (f && fclose(f) != 0)
-		good = false;
-	good = good && rename(part, path) == 0;
-	if (f && !good) {
-		int err = errno;
-		(void)unlink(part);
-		errno = err;
-	}
-	free(part);
-	return good;
+	vmm_host_info_t host = {.struct_size = sizeof(host)};
+	f->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	f->kind = vmm_host_probe(NULL, &host) == VMM_OK ? host.kind : VMM_HOST_UNKNOWN;
+	return f->fd >= 0;
 }
 
-bool profile_write(const char *path, vmm_vm_t *vm)
+void profile_close(struct profile_file *f)
+{
+	if (f->fd >= 0)
+		(void)close(f->fd);
+	f->fd = -1;
+}
+
+static bool write_all(int fd, const char *text, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pwrite(fd, text + done, len - done, (off_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		done += (size_t)n;
+	}
+	/* What is not a regular file has no length. */
+	return ftruncate(fd, (off_t)len) == 0 || errno == EINVAL;
+}
+
+bool profile_write(const struct profile_file *f, vmm_vm_t *vm)
 {
 	vmm_profile_t p;
 	if (!take(vm, &p))
 		return false;
-	json_t *root = profile_json(vm, &p);
-	bool good = root && write_whole(path, root);
+	json_t *root = profile_json(vm, &p, f->kind);
+	char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+	size_t len = text ? strlen(text) : 0;
+	if (text)
+		text[len] = '\n'; /* in place of the end */
+	bool good = text && write_all(f->fd, text, len + 1);
+	free(text);
 	json_decref(root);
 	free(p.entries);
 	return good;

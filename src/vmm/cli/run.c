@@ -38,7 +38,8 @@ struct run {
 	uint64_t began_ns;
 	uint64_t deadline_ns; /* 0: none. When the plug is pulled */
 	uint64_t profile_ns;  /* 0: none. When the next profile is due */
-	bool asked;           /* the power button has been pressed for a signal */
+	struct profile_file profile_file;
+	bool asked; /* the power button has been pressed for a signal */
 	bool over;
 	int status;
 };
@@ -97,7 +98,7 @@ static void show_stats(struct run *r)
 static void show_profile(struct run *r)
 {
 	const char *path = r->config.profile_path;
-	bool good = path ? profile_write(path, r->parts.vm)
+	bool good = path ? profile_write(&r->profile_file, r->parts.vm)
 	                 : profile_print(stderr, r->parts.vm, r->term.raw ? "\r\n" : "\n");
 	if (!good)
 		say(r, "--profile: %s: %s", path ? path : "standard error", strerror(errno));
@@ -315,6 +316,7 @@ static vmm_err_t enter_sandbox(struct run *r, vmm_err_info_t *ei)
 		(void)snprintf(ei->message, sizeof(ei->message), "%s", strerror(errno));
 		return ei->code;
 	}
+	confine_keep_locking(&r->config);
 	uint32_t closed = 0;
 	vmm_err_t err = vmm_sandbox_enter(r->parts.vm, &r->config.sandbox_opts, &closed, ei);
 	uint32_t open = r->config.sandbox_opts.layers & ~closed;
@@ -349,6 +351,10 @@ static int run_vm(struct run *r)
 	if (r->config.dry_run) {
 		say(r, "the VM could be built; it is not started (--dry-run)");
 		return CLI_OK;
+	}
+	if (r->config.profile_path && !profile_open(&r->profile_file, r->config.profile_path)) {
+		say(r, "--profile: %s: %s", r->config.profile_path, strerror(errno));
+		return CLI_HOST_ERROR;
 	}
 	resize(r);
 	err = start_confined(r, &ei);
@@ -388,6 +394,7 @@ static int run_with_terminal(struct run *r)
 	else
 		status = run_vm(r);
 	vmm_vm_destroy(r->parts.vm);
+	profile_close(&r->profile_file);
 	term_close(&r->term);
 	(void)close(r->signal_fd);
 	return status;
@@ -404,6 +411,7 @@ int cmd_run(int argc, char **argv)
 	}
 	r->began_ns = now_ns();
 	r->violation_fd = -1;
+	r->profile_file.fd = -1;
 	config_init(&r->config);
 	bool good = config_from_args(&r->config, argc, argv, &p);
 	int status = CLI_OK;

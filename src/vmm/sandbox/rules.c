@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -62,13 +63,13 @@ const struct sandbox_rule sandbox_rules[] = {
 
         /* A machine reset makes KVM's side of the VM anew. */
         IOCTL(KVM_CREATE_VM, LOOP),
-        IOCTL(KVM_SET_USER_MEMORY_REGION, LOOP),
+        IOCTL(KVM_SET_USER_MEMORY_REGION, VCPU | LOOP),
         IOCTL(KVM_SET_IDENTITY_MAP_ADDR, LOOP),
         IOCTL(KVM_SET_TSS_ADDR, LOOP),
         IOCTL(KVM_CREATE_IRQCHIP, LOOP),
         IOCTL(KVM_CREATE_PIT2, LOOP),
         IOCTL(KVM_CREATE_VCPU, LOOP),
-        IOCTL(KVM_GET_TSC_KHZ, LOOP),
+        IOCTL(KVM_GET_TSC_KHZ, MAIN | LOOP),
         IOCTL(KVM_SET_CPUID2, LOOP),
         IOCTL(KVM_SET_MSRS, LOOP),
         IOCTL(KVM_SET_SIGNAL_MASK, LOOP, SELDOM("without VMM_VM_KICK_HANDLED")),
@@ -76,9 +77,30 @@ const struct sandbox_rule sandbox_rules[] = {
         IOCTL(KVM_GET_SREGS, LOOP),
         IOCTL(KVM_SET_REGS, LOOP),
         IOCTL(KVM_SET_SREGS, LOOP),
-        IOCTL(KVM_IRQFD, LOOP),
-        IOCTL(KVM_IOEVENTFD, LOOP),
+        IOCTL(KVM_IRQFD, MAIN | VCPU | LOOP),
+        IOCTL(KVM_IOEVENTFD, MAIN | VCPU | LOOP),
+        IOCTL(KVM_CREATE_DEVICE, LOOP),
+        IOCTL(KVM_SET_DEVICE_ATTR, LOOP),
+        IOCTL(KVM_ENABLE_CAP, LOOP, SELDOM(EMBEDDER)),
+        IOCTL(KVM_X86_SET_MSR_FILTER, LOOP, SELDOM(EMBEDDER)),
+        IOCTL(KVM_REGISTER_COALESCED_MMIO, LOOP, SELDOM(EMBEDDER)),
         IOCTL(KVM_KVMCLOCK_CTRL, MAIN, SELDOM(EMBEDDER)),
+
+        /* On PCI the guest moves registers and chooses messages; of a passed device, the rest of
+         * its configuration goes through. */
+        IOCTL(KVM_SET_GSI_ROUTING, MAIN | VCPU | LOOP),
+        CALL(eventfd2, VCPU | LOOP),
+        IOCTL(VFIO_DEVICE_SET_IRQS, MAIN | VCPU | LOOP),
+        IOCTL(VFIO_DEVICE_RESET, MAIN | VCPU | LOOP),
+        IOCTL(VFIO_IOMMU_MAP_DMA, LOOP),
+        IOCTL(VFIO_IOMMU_UNMAP_DMA, MAIN | LOOP),
+        /* How much memory is locked is looked up, for the message, when no more can be. */
+        CALL(openat, LOOP, .refuse = EACCES),
+        CALL(pread64, MAIN | VCPU | LOOP),
+        CALL(pwrite64, MAIN | VCPU | LOOP | DISK),
+
+        /* A profile. */
+        IOCTL(KVM_GET_STATS_FD, MAIN),
 
         /* The event loop. */
         CALL(epoll_wait, LOOP),
@@ -90,7 +112,6 @@ const struct sandbox_rule sandbox_rules[] = {
         CALL(preadv, LOOP | DISK),
         CALL(preadv2, LOOP),
         CALL(pwritev2, LOOP | DISK),
-        CALL(pwrite64, DISK),
         CALL(fdatasync, DISK),
         CALL(fallocate, LOOP | DISK),
         IOCTL(BLKDISCARD, DISK),
@@ -110,7 +131,7 @@ const struct sandbox_rule sandbox_rules[] = {
         CALL(recvfrom, LOOP),
         CALL(accept4, LOOP),
         FCNTL(F_DUPFD_CLOEXEC, LOOP),
-        CALL(ftruncate, VCPU | LOOP),
+        CALL(ftruncate, MAIN | VCPU | LOOP),
         CALL(rt_sigpending, MAIN | VCPU | LOOP),
         CALL(rt_sigtimedwait, MAIN | VCPU | LOOP),
         CALL(getrandom, LOOP),
@@ -128,7 +149,7 @@ const struct sandbox_rule sandbox_rules[] = {
         CALL(munmap, ALL),
         CALL(brk, ALL),
         CALL(madvise, ALL),
-        CALL(close, MAIN | LOOP),
+        CALL(close, MAIN | VCPU | LOOP),
         CALL(rt_sigprocmask, ALL),
         CALL(rt_sigreturn, ALL),
         CALL(restart_syscall, ALL, SELDOM("after a stop by a debugger or job control")),
