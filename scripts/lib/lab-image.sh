@@ -117,10 +117,6 @@ image_build() {
 			cp "$LAB_GUESTS/it_escape" "$work/outer/bin/"
 			cp "$LAB_GUESTS/hello.elf" "$work/outer/lab/"
 			;;
-		rules)
-			"$LAB_RULES" --rules >"$work/outer/lab/rules" || die "$LAB_RULES does not run"
-			image_program "$work/outer" "$(command -v strace)"
-			;;
 		guests) cp "$LAB_GUESTS"/it_guests "$LAB_GUESTS"/*.elf "$work/outer/lab/" ;;
 		*) die "$case_file: unknown need $need" ;;
 		esac

@@ -104,10 +104,6 @@ case_obstacle() {
 			echo "no it_life in $LAB_SUITES (set LAB_SUITES)"
 		[ "$need" != escape ] || [ -x "$LAB_GUESTS/it_escape" ] ||
 			echo "no static it_escape in $LAB_GUESTS (set LAB_GUESTS)"
-		[ "$need" != rules ] || [ -x "$LAB_RULES" ] ||
-			echo "no sandbox_gen at $LAB_RULES (set LAB_RULES)"
-		[ "$need" != rules ] || have strace ||
-			echo "no strace (apt-get install strace)"
 		[ "$need" != guests ] || [ -x "$LAB_GUESTS/it_guests" ] ||
 			echo "no static it_guests in $LAB_GUESTS (set LAB_GUESTS)"
 	done

@@ -1,6 +1,7 @@
 /* The filters of system calls, loaded for good into processes of their own; the table they are
  * made from; what vmm_sandbox_enter refuses. */
 #include <errno.h>
+#include <linux/kvm.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +72,8 @@ static int first_mistake(unsigned thread)
 		return 1000 + SYS_tgkill;
 	if (is_trapped(SYS_tgkill, pid, pid, 0) == has_rule(SYS_tgkill, thread))
 		return 2000 + SYS_tgkill;
+	if (is_trapped(SYS_ioctl, -1, KVM_RUN, 0) == (thread == SANDBOX_VCPU))
+		return 2000 + SYS_ioctl;
 	if (is_trapped(SYS_gettid, 0, 0, 0))
 		return 2000 + SYS_gettid;
 	if (is_trapped(SYS_mprotect, 0, 0, PROT_READ))

@@ -1,7 +1,8 @@
 /*
  * Which thread may make which system call once the sandbox is closed: the one table from which all
  * seccomp filters come. sandbox_gen compiles it, with libseccomp, into programs that the library
- * carries; tests/lab/cases/sandbox-rules.sh holds it against what a VM really calls.
+ * carries. tests/unit/test_sandbox.c loads these and makes every call; `sandbox_gen --rules` prints
+ * the table.
  */
 #ifndef SRC_VMM_SANDBOX_RULES_H
 #define SRC_VMM_SANDBOX_RULES_H
@@ -33,7 +34,7 @@ struct sandbox_rule {
 	uint32_t value;
 	const char *what; /* of an ioctl, fcntl or prctl: its request's name */
 	int refuse;       /* the errno that the call gets, instead of being allowed */
-	/* Why no scenario of the test makes the call; NULL: one does, or the test fails. */
+	/* Why an ordinary run does not make the call; NULL: one does. */
 	const char *seldom;
 };
 

@@ -3,16 +3,21 @@
  * as C. Runs while the tree is built, so that a VM pays for loading a filter only.
  *
  *   sandbox_gen OUTPUT
- *   sandbox_gen --rules      the table in words: thread, call, what of it, and whether a test must
- *                            see it used ("used"), need not ("seldom"), or it is "refused"
+ *   sandbox_gen --rules      the table in words: thread, call, what of it, and whether ordinary
+ * runs make it ("used") or not ("seldom"), or it is "refused"
  */
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "rules.h"
@@ -50,6 +55,29 @@ static int add(scmp_filter_ctx f, const struct sandbox_rule *r)
 	return seccomp_rule_add_array(f, action, r->nr, 1, &test);
 }
 
+static void write_op(FILE *out, struct sock_filter op)
+{
+	(void)fprintf(out, "\t{0x%04x, %u, %u, 0x%08x},\n", op.code, op.jt, op.jf, op.k);
+}
+
+/* What a vCPU calls at each exit is decided first: seven steps, where the table's order, which is
+ * libseccomp's, takes three times as many. */
+static void write_exit_path(FILE *out)
+{
+	const uint32_t request = offsetof(struct seccomp_data, args[1]);
+	const struct sock_filter ops[] = {
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 5),
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, request), /* its low half */
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, KVM_RUN, 0, 1),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		write_op(out, ops[i]);
+}
+
 static void write_filter(FILE *out, const char *name, enum sandbox_thread thread)
 {
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_TRAP);
@@ -58,7 +86,6 @@ static void write_filter(FILE *out, const char *name, enum sandbox_thread thread
 	for (size_t i = 0; i < sandbox_rule_count; i++)
 		if (sandbox_rules[i].threads & (1u << thread))
 			need(add(f, &sandbox_rules[i]), "a rule");
-	/* What a vCPU calls at each exit is decided first. */
 	need(seccomp_syscall_priority(f, SCMP_SYS(ioctl), 255), "priority");
 	int fd = memfd_create("filter", MFD_CLOEXEC);
 	need(fd, "memfd_create");
@@ -67,8 +94,10 @@ static void write_filter(FILE *out, const char *name, enum sandbox_thread thread
 	struct sock_filter op;
 	(void)lseek(fd, 0, SEEK_SET);
 	(void)fprintf(out, "static const struct sock_filter %s[] = {\n", name);
+	if (thread == SANDBOX_VCPU)
+		write_exit_path(out);
 	while (read(fd, &op, sizeof(op)) == (ssize_t)sizeof(op))
-		(void)fprintf(out, "\t{0x%04x, %u, %u, 0x%08x},\n", op.code, op.jt, op.jf, op.k);
+		write_op(out, op);
 	(void)fprintf(out, "};\n\n");
 	(void)close(fd);
 }

@@ -29,7 +29,11 @@ outer() {
 	measure vmm/libvmm bench_embed
 	for vmm in $LAB_VMMS; do
 		case $vmm in
-		vmm) measure vmm/run vmm run --kernel /run/start.elf --memory 128M --serial stdio ;;
+		vmm)
+			set -- vmm run --kernel /run/start.elf --memory 128M --serial stdio
+			measure vmm/run "$@" --sandbox off
+			measure vmm/run-sandboxed "$@"
+			;;
 		qemu)
 			measure qemu qemu-system-x86_64 -M microvm,accel=kvm,rtc=off,pic=off,pit=off \
 				-m 128 -smp 1 -nodefaults -no-user-config -display none -serial stdio \

@@ -90,6 +90,7 @@ static void words_vmm(struct words *w, const struct peers_options *o, const char
 	add2(w, "--kernel", kernel);
 	add2(w, "--serial", "stdio");
 	add(w, "--rng=off");
+	add2(w, "--sandbox", "off"); /* as its peers are run */
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)o->memory_bytes);
 	add2(w, "--memory", text);
 	(void)snprintf(text, sizeof(text), "%u", o->cpus);
