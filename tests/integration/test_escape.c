@@ -45,7 +45,6 @@
 #define GAP_END   424
 #define CALLS     460 /* beyond the newest of Linux 6.1 */
 #define PORT      0x90
-#define ABSTRACT  "\0vmm-escape"
 
 /* What there is to reach outside. */
 static struct {
@@ -54,6 +53,8 @@ static struct {
 	pid_t victim;  /* another process of this user */
 	char secret[16];
 	struct sockaddr_in tcp;
+	struct sockaddr_un abstract;
+	socklen_t abstract_len;
 	char self[256]; /* this program */
 } outside;
 
@@ -130,11 +131,7 @@ static int try_tcp(void)
 
 static int try_unix(void)
 {
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	memcpy(sa.sun_path, ABSTRACT, sizeof(ABSTRACT) - 1);
-	return connect_to(
-	        AF_UNIX, &sa,
-	        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(ABSTRACT) - 1));
+	return connect_to(AF_UNIX, &outside.abstract, outside.abstract_len);
 }
 
 /* In a process of its own, where there can be one. */
@@ -365,11 +362,12 @@ static void start_victim(const char *directory)
 	(void)close(ends[0]);
 }
 
-static void listen_on(int family, struct sockaddr *sa, socklen_t len)
+/* SA becomes the address that the socket got. */
+static void listen_on(int family, struct sockaddr *sa, socklen_t *len, socklen_t room)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, sa, len) != 0 || listen(fd, 16) != 0 ||
-	    getsockname(fd, sa, &len) != 0) {
+	if (fd < 0 || bind(fd, sa, *len) != 0 || listen(fd, 16) != 0 ||
+	    (*len = room, getsockname(fd, sa, len)) != 0) {
 		perror("listen");
 		exit(EXIT_FAILURE);
 	}
@@ -387,11 +385,13 @@ static void prepare(void)
 		exit(EXIT_FAILURE);
 	outside.tcp = (struct sockaddr_in){.sin_family = AF_INET,
 	                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	listen_on(AF_INET, (struct sockaddr *)&outside.tcp, sizeof(outside.tcp));
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	memcpy(sa.sun_path, ABSTRACT, sizeof(ABSTRACT) - 1);
-	listen_on(AF_UNIX, (struct sockaddr *)&sa,
-	          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(ABSTRACT) - 1));
+	socklen_t len = sizeof(outside.tcp);
+	listen_on(AF_INET, (struct sockaddr *)&outside.tcp, &len, sizeof(outside.tcp));
+	/* Bound without a name, it gets an abstract one of its own. */
+	outside.abstract.sun_family = AF_UNIX;
+	outside.abstract_len = sizeof(sa_family_t);
+	listen_on(AF_UNIX, (struct sockaddr *)&outside.abstract, &outside.abstract_len,
+	          sizeof(outside.abstract));
 	start_victim(directory);
 }
 
