@@ -166,6 +166,8 @@ static json_t *profile_json(vmm_vm_t *vm, const vmm_profile_t *p, vmm_host_kind_
 bool profile_open(struct profile_file *f, const char *path)
 {
 	vmm_host_info_t host = {.struct_size = sizeof(host)};
+	/* With its first object jansson opens the system's source of randomness. */
+	json_object_seed(0);
 	f->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 	f->kind = vmm_host_probe(NULL, &host) == VMM_OK ? host.kind : VMM_HOST_UNKNOWN;
 	return f->fd >= 0;
