@@ -234,7 +234,10 @@ bool config_check(struct run_config *c, struct problem *p)
 		        "there is nothing to boot: give a guest image, or --kernel FILE");
 	/* Somebody who names neither wants to see the guest. */
 	if (!c->serial.given && c->console_count == 0)
-		c->serial = (struct port_config){.given = true, .stdio = true};
+		c->serial = (struct port_config){
+		        .given = true,
+		        .stdio = true,
+		        .opts.chardev = {.kind = VMM_CHARDEV_FD, .in_fd = -1, .out_fd = -1}};
 	if (c->serial.stdio || (c->serial.given && !c->serial.none)) {
 		if (!c->boot.cmdline && c->boot.kernel)
 			c->boot.cmdline = "console=ttyS0";
