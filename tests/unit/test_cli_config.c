@@ -178,6 +178,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(config.vm.memory_bytes, 256ull << 20);
 	ck_assert_uint_eq(config.vm.cpus, 1);
 	ck_assert(config.serial.stdio);
+	ck_assert_int_eq(config.serial.opts.chardev.kind, VMM_CHARDEV_FD);
 	ck_assert_str_eq(config.boot.cmdline, "console=ttyS0");
 	ck_assert(config.rng);
 	ck_assert(!config.balloon);

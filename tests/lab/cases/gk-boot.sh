@@ -65,7 +65,7 @@ outer() {
 
 	GK_OPTIONS='--memory 3M' GK_RUN='poweroff'
 	vm_start 30
-	vm_expect 'too little memory: 3.. MiB; it needs 16 MiB' 10
+	vm_expect 'too little memory: 2\.6 MiB; it needs 16 MiB' 10
 	vm_expect_end 7
 	pass
 }
