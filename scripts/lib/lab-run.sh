@@ -171,6 +171,10 @@ case_run() (
 	freezes=''
 	result=0
 	outer_run "$image" "$log" "$CASE_TIMEOUT" 1 || result=$?
+	# Under load the emulator's timer comes too late for a check of the outer kernel's.
+	if [ "$result" -eq 1 ] && grep -q "timer doesn't work through" "$log"; then
+		result=2
+	fi
 	if [ "$result" -eq 2 ]; then
 		mv "$log" "$log.frozen"
 		echo "$name" >>"$LAB_RUN/freezes"

@@ -96,6 +96,7 @@ const struct sandbox_rule sandbox_rules[] = {
         IOCTL(VFIO_IOMMU_UNMAP_DMA, MAIN | LOOP),
         /* How much memory is locked is looked up, for the message, when no more can be. */
         CALL(openat, LOOP, .refuse = EACCES),
+        {.nr = SYS_prlimit64, .threads = LOOP, .test = SANDBOX_EQUAL, .arg = 2, .value = 0},
         CALL(pread64, MAIN | VCPU | LOOP),
         CALL(pwrite64, MAIN | VCPU | LOOP | DISK),
 

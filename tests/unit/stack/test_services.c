@@ -271,10 +271,10 @@ START_TEST(dns_silence_and_bad_names)
 	ck_assert_int_eq(net_dns_query(r->h[0].st, "a.b", NET_DNS_A, on_dns, NULL),
 	                 -NET_ENETUNREACH);
 	dns_start(r);
-	static const char *const bad[] = {
-	        "", ".", "a..b",
-	        "0123456789012345678901234567890123456789012345678901234567"
-	        "890123456789.lan"};
+	/* A label of more than 63 characters. */
+	static const char long_label[] =
+	        "0123456789012345678901234567890123456789012345678901234567890123456789.lan";
+	static const char *const bad[] = {"", ".", "a..b", long_label};
 	for (unsigned i = 0; i < 4; i++)
 		ck_assert_int_eq(net_dns_query(r->h[0].st, bad[i], NET_DNS_A, on_dns, NULL),
 		                 -NET_EINVAL);

@@ -145,9 +145,9 @@ static bool kvm_init(void)
 		return false;
 	uint8_t ignored;
 	system_base = kvm_now(0, &ignored);
-	int shift = kvm_time[0].tsc_shift;
 	uint64_t khz = (1000000ull << 32) / kvm_time[0].tsc_to_system_mul;
-	tsc_khz = shift < 0 ? khz << -shift : khz >> shift;
+	tsc_khz = kvm_time[0].tsc_shift < 0 ? khz << -kvm_time[0].tsc_shift
+	                                    : khz >> kvm_time[0].tsc_shift;
 	if (gk_wrmsr_safe(MSR_KVM_WALL_CLOCK_NEW, arch_phys(&kvm_wall)))
 		wall_boot_ns = kvm_wall.sec * NS_PER_S + kvm_wall.nsec + system_base;
 	return true;
