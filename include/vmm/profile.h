@@ -43,7 +43,8 @@ typedef struct vmm_profile {
 	uint64_t wall_ticks; /* since the start, of all vCPUs together */
 	uint64_t run_ticks;  /* in KVM_RUN: the guest, and KVM for it */
 	uint64_t vmm_ticks;  /* in the VMM, for the exits below */
-	uint64_t guest_ns;   /* of run_ticks, in the guest, as the kernel accounts it by ticks */
+	uint64_t guest_ns;   /* of run_ticks, in the guest, as the kernel accounts it by ticks. Of
+	                      * all VMs of the process where seccomp's filters are on (sandbox.h) */
 	uint64_t halted_ns;  /* of run_ticks, waiting in HLT; 0 also where KVM does not tell */
 	uint64_t exits;      /* to the VMM */
 	vmm_profile_entry_t *entries; /* the caller's, most ticks first */

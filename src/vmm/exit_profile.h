@@ -36,6 +36,8 @@ struct profile {
 
 _Static_assert(KVM_EXIT_IO_OUT == 1 && KVM_EXIT_IO_IN == 0, "the direction is the write bit");
 
+/* What proc(5) says of this process, to be read when files cannot be opened any more; or -1. */
+int profile_stat_open(void);
 /* NULL: out of memory. */
 struct profile *profile_create(void);
 void profile_destroy(struct profile *p);

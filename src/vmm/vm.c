@@ -73,7 +73,7 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	if (!vm)
 		return err_set(ei, VMM_E_NOMEM, "vm", "out of memory");
 	vm->created_ns = clock_now_ns();
-	vm->kvm_fd = vm->vm_fd = vm->event_fd = -1;
+	vm->kvm_fd = vm->vm_fd = vm->event_fd = vm->profile_stat_fd = -1;
 	vm->kvm_fd_given = vm->memory_fd_given = -1;
 	vm->power_button.fd = -1; /* until it is built */
 	(void)pthread_mutex_init(&vm->life_lock, NULL);
@@ -131,6 +131,7 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	close_fd(vm->kvm_fd_given);
 	close_fd(vm->memory_fd_given);
 	close_fd(vm->event_fd);
+	close_fd(vm->profile_stat_fd);
 	(void)pthread_mutex_destroy(&vm->life_lock);
 	(void)pthread_cond_destroy(&vm->life_cond);
 	(void)pthread_mutex_destroy(&vm->event_lock);

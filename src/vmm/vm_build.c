@@ -205,6 +205,8 @@ static vmm_err_t make_vcpus(vmm_vm_t *vm)
 		if (!vm->vcpus[i].profile)
 			return err_set(&vm->error, VMM_E_NOMEM, "profile", "out of memory");
 	}
+	if (vm->opts.flags & VMM_VM_PROFILE)
+		vm->profile_stat_fd = profile_stat_open();
 	return VMM_OK;
 }
 

@@ -182,6 +182,7 @@ struct vmm_vm {
 	uint64_t built_ns;
 	uint64_t started_ns;
 	uint64_t stopped_ticks; /* when the vCPUs were told to leave, with a profile */
+	int profile_stat_fd;    /* profile_stat_open, with a profile; or -1 */
 };
 
 /* vm.c: the VM must be in state CREATED, or the error is set. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,8 +19,10 @@
 
 #include "cli.h"
 
-#define FDS_MAX \
-	(3u + VMM_DISKS_MAX + VMM_NETS_MAX * VMM_NET_QUEUE_PAIRS_MAX + VMM_CONSOLE_PORTS_MAX)
+#define NAMED_MAX 16u
+#define FDS_MAX                                                                    \
+	(3u + NAMED_MAX + VMM_DISKS_MAX + VMM_NETS_MAX * VMM_NET_QUEUE_PAIRS_MAX + \
+	 VMM_CONSOLE_PORTS_MAX)
 
 /* A signal handler has no other way to reach it. Written once, by the first thread that offends. */
 static struct {
@@ -48,9 +51,30 @@ static int by_number(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+/* A path that names an inherited descriptor, as launchers and process substitution make them. */
+static void note_path(struct fds *f, const char *path)
+{
+	static const char *const prefix[] = {"/proc/self/fd/", "/dev/fd/"};
+	for (size_t i = 0; i < sizeof(prefix) / sizeof(prefix[0]); i++) {
+		size_t len = strlen(prefix[i]);
+		if (strncmp(path, prefix[i], len) != 0 || path[len] < '0' || path[len] > '9')
+			continue;
+		char *end;
+		unsigned long fd = strtoul(path + len, &end, 10);
+		if (*end == '\0' && fd <= INT_MAX)
+			note(f, (int)fd);
+	}
+}
+
 void confine_descriptors(const struct run_config *c)
 {
 	struct fds f = {0};
+	unsigned named = 0;
+	for (const struct text *t = c->texts; t && named < NAMED_MAX; t = t->next) {
+		unsigned before = f.count;
+		note_path(&f, t->chars);
+		named += f.count - before;
+	}
 	for (uint32_t i = 0; i < c->disk_count; i++)
 		note(&f, c->disk[i].fd);
 	for (uint32_t i = 0; i < c->net_count; i++)
@@ -166,8 +190,10 @@ static _Noreturn void end_here(void)
 {
 	term_close(violation.term);
 	size_t len = put(violation.text, strlen(violation.text), sizeof(violation.text), "\n");
+	/* There is no one left to tell where these fail. */
 	ssize_t n = write(STDERR_FILENO, "vmm: ", 5);
-	n = write(STDERR_FILENO, violation.text, len);
+	if (n >= 0)
+		n = write(STDERR_FILENO, violation.text, len);
 	(void)n;
 	_exit(CLI_SANDBOX);
 }

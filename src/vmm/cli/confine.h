@@ -5,7 +5,8 @@
 #include "config.h"
 #include "term.h"
 
-/* Close what was inherited beyond the standard streams and is not named in C. First of all. */
+/* Close what was inherited beyond the standard streams and is not named in C, by its number or as
+ * /dev/fd/N. First of all. */
 void confine_descriptors(const struct run_config *c);
 
 /* No limit of locked memory where C passes devices, if that may be lifted. Before the sandbox. */

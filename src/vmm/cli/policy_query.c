@@ -169,7 +169,7 @@ static int set_booleans(struct policy *p, const struct query *q)
 static int answer(struct policy *p, const struct query *q)
 {
 	struct policy_subject subject;
-	policy_label_t source, target;
+	policy_label_t source = {0}, target = {0};
 	struct policy_request r = {.subject = &subject, .cap = q->cap};
 	int status = set_booleans(p, q);
 	if (status == CLI_OK)
@@ -194,7 +194,7 @@ static int answer(struct policy *p, const struct query *q)
 
 int policy_query(int argc, char **argv)
 {
-	struct query q = {.as = "", .to = "", .cap = POLICY_NO_CAP};
+	struct query q = {.word = {"", "", "", "", ""}, .as = "", .to = "", .cap = POLICY_NO_CAP};
 	struct policy *p;
 	int status = parse_query(&q, argc, argv);
 	if (status == CLI_OK)

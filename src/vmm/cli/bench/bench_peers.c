@@ -107,7 +107,11 @@ static bool wait_until_up(struct bench *b, enum peer peer, struct spawned *s)
 	while ((line = peer_line(s, end)))
 		if (starts_with(line, b->o.until))
 			return true;
-	return give_up(b, peer, "its guest did not come up");
+	char why[160], said[120];
+	peer_complaint(s, said, sizeof(said));
+	(void)snprintf(why, sizeof(why), "its guest did not come up%s%s", said[0] ? ": " : "",
+	               said);
+	return give_up(b, peer, why);
 }
 
 static bool start(struct bench *b, enum peer peer, struct spawned *s)

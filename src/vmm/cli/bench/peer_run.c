@@ -186,7 +186,7 @@ static void build_words(enum peer peer, const struct peers_options *o, const cha
 	w->word[w->count] = NULL;
 }
 
-static int spawn(enum peer peer, struct words *w, int out, pid_t *pid)
+static int spawn(enum peer peer, struct words *w, int out, int err_out, pid_t *pid)
 {
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t attr;
@@ -196,7 +196,11 @@ static int spawn(enum peer peer, struct words *w, int out, pid_t *pid)
 		return ENOMEM;
 	(void)posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	(void)posix_spawn_file_actions_adddup2(&fa, out, STDOUT_FILENO);
-	(void)posix_spawn_file_actions_addopen(&fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	if (err_out >= 0)
+		(void)posix_spawn_file_actions_adddup2(&fa, err_out, STDERR_FILENO);
+	else
+		(void)posix_spawn_file_actions_addopen(&fa, STDERR_FILENO, "/dev/null", O_WRONLY,
+		                                       0);
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	(void)posix_spawnattr_setpgroup(&attr, 0);
 	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
@@ -206,12 +210,38 @@ static int spawn(enum peer peer, struct words *w, int out, pid_t *pid)
 	return err;
 }
 
+static void close_outputs(struct spawned *s)
+{
+	(void)close(s->out);
+	if (s->err >= 0)
+		(void)close(s->err);
+	s->out = s->err = -1;
+}
+
+void peer_complaint(const struct spawned *s, char *text, size_t room)
+{
+	char tail[512];
+	off_t len = s->err >= 0 ? lseek(s->err, 0, SEEK_END) : 0;
+	off_t from = len > (off_t)sizeof(tail) ? len - (off_t)sizeof(tail) : 0;
+	ssize_t n = len > 0 ? pread(s->err, tail, sizeof(tail), from) : 0;
+	while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\r'))
+		n--;
+	ssize_t at = n;
+	while (at > 0 && tail[at - 1] != '\n')
+		at--;
+	size_t used = 0;
+	for (; at < n && used + 1 < room; at++)
+		if (tail[at] >= ' ' && tail[at] != 0x7f)
+			text[used++] = tail[at];
+	text[used] = '\0';
+}
+
 bool peer_start(enum peer peer, const struct peers_options *o, struct spawned *s)
 {
 	struct words w = {.count = 0};
 	char kernel[64];
 	int pipe_fd[2], guest = -1;
-	*s = (struct spawned){.pid = -1, .out = -1};
+	*s = (struct spawned){.pid = -1, .out = -1, .err = -1};
 	if (pipe2(pipe_fd, O_CLOEXEC) != 0)
 		return false;
 	if (!o->kernel) {
@@ -220,13 +250,14 @@ bool peer_start(enum peer peer, const struct peers_options *o, struct spawned *s
 	}
 	build_words(peer, o, o->kernel ? o->kernel : kernel, &w);
 	s->began_ns = peers_now_ns();
-	int err = spawn(peer, &w, pipe_fd[1], &s->pid);
+	s->err = memfd_create("stderr", MFD_CLOEXEC);
+	int err = spawn(peer, &w, pipe_fd[1], s->err, &s->pid);
 	if (guest >= 0)
 		(void)close(guest);
 	(void)close(pipe_fd[1]);
 	s->out = pipe_fd[0];
 	if (err) {
-		(void)close(s->out);
+		close_outputs(s);
 		errno = err;
 		return false;
 	}
@@ -279,8 +310,7 @@ uint64_t peer_stop(struct spawned *s)
 	int status;
 	(void)kill(s->pid, SIGKILL);
 	(void)wait4(s->pid, &status, 0, &u);
-	(void)close(s->out);
-	s->out = -1;
+	close_outputs(s);
 	return ((uint64_t)u.ru_utime.tv_sec + (uint64_t)u.ru_stime.tv_sec) * NS_PER_S +
 	       ((uint64_t)u.ru_utime.tv_usec + (uint64_t)u.ru_stime.tv_usec) * 1000;
 }

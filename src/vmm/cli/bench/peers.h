@@ -44,6 +44,7 @@ struct peers_options {
 struct spawned {
 	pid_t pid;
 	int out; /* its standard output */
+	int err; /* a file with what it wrote to standard error, or -1 */
 	uint64_t began_ns;
 	char line[512];
 	size_t len;
@@ -61,6 +62,9 @@ bool peer_start(enum peer peer, const struct peers_options *o, struct spawned *s
  * END_NS, or the VMM has ended.
  */
 const char *peer_line(struct spawned *s, uint64_t end_ns);
+
+/* The last line that it wrote to standard error, or nothing. */
+void peer_complaint(const struct spawned *s, char *text, size_t room);
 
 /* Kill it and wait; its CPU time in ns. */
 uint64_t peer_stop(struct spawned *s);
