@@ -460,8 +460,8 @@ static void load(struct state *s, const char *path)
 	pf.len = len;
 	sepol_debug(0);
 	if (policydb_init(&s->theirs) || policydb_read(&s->theirs, &pf, 0) ||
-	    sepol_set_policydb(&s->theirs) || sepol_sidtab_init(&s->sids) ||
-	    sepol_set_sidtab(&s->sids) || policydb_load_isids(&s->theirs, &s->sids)) {
+	    sepol_set_policydb(&s->theirs) || sepol_set_sidtab(&s->sids) ||
+	    policydb_load_isids(&s->theirs, &s->sids)) {
 		(void)fprintf(stderr, "%s: libsepol does not read it\n", path);
 		exit(2);
 	}
@@ -479,6 +479,19 @@ static void load(struct state *s, const char *path)
 		exit(1);
 	}
 	free(data);
+}
+
+static void unload(struct state *s)
+{
+	for (uint32_t t = 0; t <= s->theirs.p_types.nprim; t++)
+		free(s->members[t].at);
+	free(s->members);
+	free(s->bounds);
+	free(s->by_type);
+	free(s->pool);
+	our_free(s->ours);
+	sepol_sidtab_destroy(&s->sids);
+	policydb_destroy(&s->theirs);
 }
 
 #define CREATE_FIRST 500000ul
@@ -534,5 +547,7 @@ int main(int argc, char **argv)
 	(void)printf("%s: %lu comparisons, %lu %% of them allow something, %lu differences "
 	             "(%lu misprints of libsepol)\n",
 	             argv[1], s.queries, percent, s.differences, s.misprints);
-	return s.differences || percent < least || !s.queries;
+	bool bad = s.differences || percent < least || !s.queries;
+	unload(&s);
+	return bad;
 }
