@@ -227,6 +227,23 @@ START_TEST(old_versions_are_refused)
 }
 END_TEST
 
+/* With one so long that the end comes before the start, fdt_check_full of libfdt 1.6.1 never ends.
+ */
+START_TEST(wrapping_lengths_are_refused)
+{
+	static const uint32_t lengths[] = {0xfffffff4, 0xfffffff0, 0xffffffff, 0x80000000};
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		fits_make(tree);
+		int len;
+		const struct fdt_property *p =
+		        fdt_get_property(tree, fits_at(tree, "/images/kernel"), "data", &len);
+		ck_assert_ptr_nonnull(p);
+		fdt32_st((uint8_t *)tree + ((const uint8_t *)p - (uint8_t *)tree) + 4, lengths[i]);
+		assert_refused(VMM_E_FORMAT, "not a whole flattened tree: FDT_ERR_BADSTRUCTURE");
+	}
+}
+END_TEST
+
 /* The two parts with one name that libfdt itself would not let a test make. */
 START_TEST(a_name_twice_is_refused)
 {
@@ -462,6 +479,7 @@ int main(void)
 	tcase_add_test(tc, limits_are_kept);
 	tcase_add_test(tc, malformed_hashes_are_refused);
 	tcase_add_test(tc, old_versions_are_refused);
+	tcase_add_test(tc, wrapping_lengths_are_refused);
 	tcase_add_test(tc, a_name_twice_is_refused);
 	tcase_add_test(tc, damage_is_survived);
 	tcase_add_test(tc, hashes_are_checked);

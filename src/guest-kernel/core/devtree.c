@@ -3,9 +3,10 @@
 
 #include <libfdt.h>
 
-#define VERSION_MIN 17 /* libfdt's check trusts older headers too far */
-#define ISA_IO      1u
-#define NODES_MAX   4096u
+#include "fdt/tree_check.h"
+
+#define ISA_IO    1u
+#define NODES_MAX 4096u
 
 struct reading {
 	const void *tree;
@@ -160,9 +161,7 @@ bool devtree_read(const void *blob, uint64_t bytes, struct devtree *out)
 {
 	struct reading r = {blob, out};
 	*out = (struct devtree){0};
-	if (bytes > DEVTREE_BYTES_MAX || bytes < sizeof(struct fdt_header) ||
-	    fdt_magic(blob) != FDT_MAGIC || fdt_version(blob) < VERSION_MIN ||
-	    fdt_check_full(blob, bytes) != 0) {
+	if (bytes > DEVTREE_BYTES_MAX || tree_check(blob, bytes) != 0) {
 		out->complaint = "the device tree is broken: it is not used";
 		return false;
 	}

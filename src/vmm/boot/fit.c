@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../fdt/tree_check.h"
 #include "../errset.h"
 #include "hash.h"
 #include "part.h"
@@ -414,19 +415,6 @@ static vmm_err_t read_configuration(const struct reader *r)
 	return err;
 }
 
-/*
- * fdt_check_full, but only for trees of version 17 (2007) and later: in an older one whose root
- * has no name, libfdt 1.6.1 follows a null pointer.
- */
-static int check_tree(const void *blob, size_t len)
-{
-	if (len < sizeof(struct fdt_header))
-		return -FDT_ERR_TRUNCATED;
-	if (fdt_version(blob) < 17)
-		return -FDT_ERR_BADVERSION;
-	return fdt_check_full(blob, len);
-}
-
 bool fit_matches(const uint8_t *head, size_t len)
 {
 	static const uint8_t magic[] = {0xd0, 0x0d, 0xfe, 0xed}; /* FDT_MAGIC, big endian */
@@ -441,7 +429,7 @@ vmm_err_t fit_parse(const void *blob, size_t len, uint64_t file_bytes, const cha
 	                    .kernel = FIT_NONE,
 	                    .ramdisk = FIT_NONE,
 	                    .policy = FIT_NONE};
-	int bad_tree = check_tree(blob, len);
+	int bad_tree = tree_check(blob, len);
 	if (bad_tree)
 		return err_set(ei, VMM_E_FORMAT, name, "%s: not a whole flattened tree: %s", name,
 		               fdt_strerror(bad_tree));
