@@ -21,6 +21,7 @@
 #define TCP_RTO_INIT_US    1000000u
 #define TCP_RTO_MIN_US     200000u /* as Linux; RFC 6298 (2.4) would have 1 s */
 #define TCP_RTO_MAX_US     120000000u
+#define TCP_BACKOFF_MAX    16u /* doublings: beyond, it is TCP_RTO_MAX_US anyway */
 #define TCP_DELACK_NS      (40 * NS_PER_MS)
 #define TCP_MSL2_NS        (60 * NS_PER_SEC) /* Linux's TCP_TIMEWAIT_LEN; also FIN-WAIT-2 orphans */
 #define TCP_SYN_RETRIES    7u                /* 255 s: MUST-23 wants 3 min, Linux waits 127 s */
@@ -342,6 +343,8 @@ void tcp_timer_fire(struct timer *tm, uint64_t now);
 void tcp_arm(struct tcp *t, enum tcp_timer which, uint64_t at_ns);
 void tcp_disarm(struct tcp *t, enum tcp_timer which);
 void tcp_arm_rtx(struct tcp *t, enum rtx_kind kind, uint64_t in_us);
+/* rto_us, doubled as often as it has run out. */
+void tcp_arm_backed_off(struct tcp *t, enum rtx_kind kind);
 void tcp_rearm_rto(struct tcp *t);
 void tcp_keep_restart(struct tcp *t);
 

@@ -181,7 +181,7 @@ void tcp_send_syn(struct tcp *t)
 		                          .ts_ecr = t->ts_recent};
 		(void)finish(t, p, t->iss, flags, opts, tcp_put_syn_options(opts, &so), false);
 	}
-	tcp_arm_rtx(t, RTX_RTO, (uint64_t)t->rto_us << t->backoff);
+	tcp_arm_backed_off(t, RTX_RTO);
 }
 
 void tcp_send_rst(struct tcp *t)
@@ -456,7 +456,7 @@ static void send_all(struct tcp *t)
 		tcp_rearm_rto(t);
 	}
 	if (r == STEP_ZERO && !t->tx_head && t->rtx_kind == RTX_NONE)
-		tcp_arm_rtx(t, RTX_PERSIST, (uint64_t)t->rto_us << t->backoff);
+		tcp_arm_backed_off(t, RTX_PERSIST);
 }
 
 void tcp_output(struct tcp *t)

@@ -35,13 +35,25 @@ void tcp_arm_rtx(struct tcp *t, enum rtx_kind kind, uint64_t in_us)
 	tcp_arm(t, TT_RTX, t->s.st->now + min_u64(in_us, TCP_RTO_MAX_US) * NS_PER_US);
 }
 
+void tcp_arm_backed_off(struct tcp *t, enum rtx_kind kind)
+{
+	tcp_arm_rtx(t, kind, (uint64_t)t->rto_us << t->backoff);
+}
+
+/* RFC 6298, 5.5: twice as long, within what a time-out can be. */
+static void back_off(struct tcp *t)
+{
+	if (t->backoff < TCP_BACKOFF_MAX)
+		t->backoff++;
+}
+
 /* RFC 6298, 5. */
 void tcp_rearm_rto(struct tcp *t)
 {
 	if (!t->tx_head)
 		tcp_disarm(t, TT_RTX);
 	else
-		tcp_arm_rtx(t, RTX_RTO, (uint64_t)t->rto_us << min_u32(t->backoff, 16));
+		tcp_arm_backed_off(t, RTX_RTO);
 }
 
 void tcp_keep_restart(struct tcp *t)
@@ -97,23 +109,23 @@ static void rto_expired(struct tcp *t)
 		return;
 	st->stats.tcp_rto++;
 	if (t->tx_head->flags & TCP_SYN) {
-		t->retransmits++;
-		t->backoff++;
+		if (t->retransmits < UINT8_MAX)
+			t->retransmits++;
+		back_off(t);
 		t->total_retx++;
 		tcp_send_syn(t);
 		return;
 	}
 	tcp_enter_loss(t);
 	suspect_mtu(t);
-	if (t->retransmits < 255)
+	if (t->retransmits < UINT8_MAX)
 		t->retransmits++;
 	/* A window that is shut says that the peer lives: MUST-35 asks for patience. */
 	if (!t->snd_wnd && st->now - t->last_ack_ns < 2ull * TCP_RTO_MAX_US * NS_PER_US)
 		t->retransmits = 1;
 	t->tlp_end = 0;
 	(void)tcp_retransmit(t, t->tx_head, t->mss);
-	if (t->backoff < 16)
-		t->backoff++;
+	back_off(t);
 	if (t->retransmits > 3) /* perhaps the way has changed */
 		t->hop_ok = false;
 	tcp_rearm_rto(t);
@@ -128,9 +140,9 @@ static void persist_expired(struct tcp *t)
 	if (t->probes && gave_up(t, t->probes))
 		return;
 	bool shut = t->snd_wnd == 0;
-	t->probes++;
-	if (t->backoff < 16)
-		t->backoff++;
+	if (t->probes < UINT8_MAX)
+		t->probes++;
+	back_off(t);
 	if (shut) {
 		tcp_send_probe(t, false);
 	} else { /* a little window, and the sender waited long enough (3.8.6.2.1, case 4) */
@@ -140,7 +152,7 @@ static void persist_expired(struct tcp *t)
 		t->max_wnd = max;
 	}
 	if (t->rtx_kind == RTX_NONE)
-		tcp_arm_rtx(t, RTX_PERSIST, (uint64_t)t->rto_us << t->backoff);
+		tcp_arm_backed_off(t, RTX_PERSIST);
 }
 
 static void rtx_expired(struct tcp *t)
