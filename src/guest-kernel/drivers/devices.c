@@ -29,17 +29,17 @@ static bool add_disk(struct devices *d, const struct virtio_dev *dev)
 	return true;
 }
 
-static bool add_net(struct devices *d, const struct virtio_dev *dev)
+static bool add_nic(struct devices *d, const struct virtio_dev *dev)
 {
-	struct net *n = d->net_count < NETS_MAX ? mem_alloc(sizeof(*n)) : NULL;
+	struct nic *n = d->nic_count < NICS_MAX ? mem_alloc(sizeof(*n)) : NULL;
 	if (!n)
 		return refuse(d, dev, NULL);
-	if (!net_attach(n, dev)) {
+	if (!nic_attach(n, dev)) {
 		(void)refuse(d, dev, n->dev.why);
 		mem_free(n);
 		return false;
 	}
-	d->nets[d->net_count++] = n;
+	d->nics[d->nic_count++] = n;
 	return true;
 }
 
@@ -82,7 +82,7 @@ static bool add(struct devices *d, const struct virtio_dev *dev)
 {
 	switch (dev->id) {
 	case VIRTIO_ID_NET:
-		return add_net(d, dev);
+		return add_nic(d, dev);
 	case VIRTIO_ID_BLOCK:
 		return add_disk(d, dev);
 	case VIRTIO_ID_CONSOLE:

@@ -6,18 +6,18 @@
 #include "guest-kernel/drivers/blk.h"
 #include "guest-kernel/drivers/console.h"
 #include "guest-kernel/drivers/entropy.h"
-#include "guest-kernel/drivers/net.h"
+#include "guest-kernel/drivers/nic.h"
 
 #define DISKS_MAX 8u
-#define NETS_MAX  4u
+#define NICS_MAX  4u
 
 struct devices {
 	struct entropy entropy;
 	struct blk *disks[DISKS_MAX];
-	struct net *nets[NETS_MAX];
+	struct nic *nics[NICS_MAX];
 	struct console *console;
 	struct balloon *balloon;
-	unsigned disk_count, net_count, found, refused;
+	unsigned disk_count, nic_count, found, refused;
 };
 
 /* Looks into every window. What does not work is named on the console and left out. Task context.

@@ -169,6 +169,12 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 	log_error("virtio device %u (id %u): %s; it is not used any more", dev->slot, dev->id, why);
 }
 
+void virtio_stop(struct virtio_dev *dev)
+{
+	__atomic_store_n(&dev->broken, true, __ATOMIC_RELAXED);
+	(void)reset(dev);
+}
+
 uint8_t virtio_config8(const struct virtio_dev *dev, uint32_t offset)
 {
 	return arch_mmio_read8(dev->regs, REG_CONFIG + offset);

@@ -22,7 +22,7 @@
 #define VIRTIO_F_VERSION_1     (1ull << 32)
 
 #define VIRTQ_SIZE_MAX         64u /* a queue lies in one page */
-#define VIRTQ_SEGS_MAX         16u
+#define VIRTQ_SEGS_MAX         20u
 
 struct virtq;
 
@@ -78,6 +78,8 @@ bool virtio_agree(struct virtio_dev *dev, uint64_t wanted);
 bool virtio_go(struct virtio_dev *dev, struct virtq *queues, unsigned count, unsigned size);
 /* The device is at fault: it is stopped, and this is said once. Any context. */
 void virtio_fail(struct virtio_dev *dev, const char *why);
+/* Resets the device; it is not used any more. Task context. */
+void virtio_stop(struct virtio_dev *dev);
 uint32_t virtio_config32(const struct virtio_dev *dev, uint32_t offset);
 uint64_t virtio_config64(const struct virtio_dev *dev,
                          uint32_t offset); /* both halves of one state */
@@ -99,6 +101,8 @@ void virtq_kick(struct virtq *q);
  * has written, at most what it could. NULL: none.
  */
 void *virtq_take(struct virtq *q, uint32_t *written);
+/* After virtio_stop, without the lock: the cookie of a request that was never answered, or NULL. */
+void *virtq_recall(struct virtq *q);
 /* No interrupt until virtq_listen. */
 void virtq_quiet(struct virtq *q);
 /* An interrupt for the next used buffer; false: there is one already, take it first. */

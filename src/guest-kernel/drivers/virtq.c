@@ -172,6 +172,18 @@ void *virtq_take(struct virtq *q, uint32_t *written)
 	return cookie;
 }
 
+void *virtq_recall(struct virtq *q)
+{
+	for (uint16_t i = 0; i < q->size; i++) {
+		void *cookie = q->slot[i].cookie;
+		if (!cookie)
+			continue;
+		release(q, i);
+		return cookie;
+	}
+	return NULL;
+}
+
 void virtq_quiet(struct virtq *q)
 {
 	if (!virtio_has(q->dev, VIRTIO_F_EVENT_IDX))

@@ -6,6 +6,7 @@
 #include "guest-kernel/core/msg.h"
 #include "guest-kernel/core/panic.h"
 #include "guest-kernel/services/bench.h"
+#include "guest-kernel/services/netcmd.h"
 #include "guest-kernel/services/shell.h"
 
 static unsigned long us(uint64_t ns)
@@ -206,28 +207,6 @@ static bool cmd_disk(struct shell *sh, unsigned argc, char **argv)
 	return strcmp(argv[2], "fill") == 0 && disk_fill(sh, d, offset, len);
 }
 
-static bool cmd_net(struct shell *sh, unsigned argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	const struct devices *d = &sh->sys->devices;
-	for (unsigned i = 0; i < d->net_count; i++) {
-		const struct net *n = d->nets[i];
-		shell_print(sh, "net%u %02x:%02x:%02x:%02x:%02x:%02x link %s\n", i, n->mac[0],
-		            n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5],
-		            n->link ? "up" : "down");
-		shell_print(
-		        sh,
-		        "  received %lu frames, %lu bytes; sent %lu, %lu; dropped %lu, bad %lu\n",
-		        (unsigned long)n->received, (unsigned long)n->received_bytes,
-		        (unsigned long)n->sent, (unsigned long)n->sent_bytes,
-		        (unsigned long)n->dropped, (unsigned long)n->bad);
-	}
-	if (d->net_count == 0)
-		shell_print(sh, "no network card\n");
-	return true;
-}
-
 static bool cmd_dev(struct shell *sh, unsigned argc, char **argv)
 {
 	(void)argc;
@@ -360,24 +339,33 @@ static bool cmd_crash(struct shell *sh, unsigned argc, char **argv)
 }
 
 const struct command shell_commands[] = {
-        {"help", "", "this list", cmd_help},
-        {"mem", "", "memory: frames, colours, owners", cmd_mem},
-        {"slabs", "", "caches and pools", cmd_slabs},
-        {"ps", "", "tasks, with their times", cmd_ps},
-        {"cpus", "", "processors, interrupts, switches", cmd_cpus},
-        {"dmesg", "", "the log", cmd_dmesg},
-        {"boot", "", "the machine, and how long each stage of boot took", cmd_boot},
-        {"dev", "", "devices", cmd_dev},
-        {"disk", "[N read|write|sum|fill AT [TEXT|LEN]]", "disks, or one's contents", cmd_disk},
-        {"net", "", "network cards", cmd_net},
-        {"rng", "", "16 random bytes", cmd_rng},
-        {"uptime", "", "time since boot", cmd_uptime},
-        {"sleep", "MILLISECONDS", "wait", cmd_sleep},
-        {"echo", "[WORD...]", "say it", cmd_echo},
-        {"bench", "", "what the kernel's own operations take", cmd_bench},
-        {"history", "", "what was typed", cmd_history},
-        {"crash", "panic|null|stack", "end with a crash report", cmd_crash},
-        {"reboot", "", "flush the disks and reset", cmd_reboot},
-        {"poweroff", "", "flush the disks and switch off", cmd_poweroff},
+        {"help", "", "this list", cmd_help, false},
+        {"mem", "", "memory: frames, colours, owners", cmd_mem, false},
+        {"slabs", "", "caches and pools", cmd_slabs, false},
+        {"ps", "", "tasks, with their times", cmd_ps, false},
+        {"cpus", "", "processors, interrupts, switches", cmd_cpus, false},
+        {"dmesg", "", "the log", cmd_dmesg, false},
+        {"boot", "", "the machine, and how long each stage of boot took", cmd_boot, false},
+        {"dev", "", "devices", cmd_dev, false},
+        {"disk", "[N read|write|sum|fill AT [TEXT|LEN]]", "disks, or one's contents", cmd_disk, false},
+        {"net", "", "network cards and their addresses", cmd_net, true},
+        {"netstat", "", "sockets, connections and counters", cmd_netstat, true},
+        {"tcpinfo", "", "how the last connection of fetch or nettest went", cmd_tcpinfo, true},
+        {"ping", "HOST [COUNT]", "ask a host for an echo", cmd_ping, true},
+        {"nslookup", "NAME", "the addresses of a name", cmd_nslookup, true},
+        {"fetch", "http://HOST[:PORT][/PATH]", "get a page", cmd_fetch, true},
+        {"nettest", "source|sink|echo|pingpong [HOST:]PORT [BYTES]", "TCP at full speed",
+         cmd_nettest, true},
+        {"capture", "[on [KIB]|off|hex|save DISK AT]", "record packets as a pcap file",
+         cmd_capture, true},
+        {"rng", "", "16 random bytes", cmd_rng, false},
+        {"uptime", "", "time since boot", cmd_uptime, false},
+        {"sleep", "MILLISECONDS", "wait", cmd_sleep, false},
+        {"echo", "[WORD...]", "say it", cmd_echo, false},
+        {"bench", "", "what the kernel's own operations take", cmd_bench, false},
+        {"history", "", "what was typed", cmd_history, false},
+        {"crash", "panic|null|stack", "end with a crash report", cmd_crash, false},
+        {"reboot", "", "flush the disks and reset", cmd_reboot, false},
+        {"poweroff", "", "flush the disks and switch off", cmd_poweroff, false},
 };
 const unsigned shell_command_count = sizeof(shell_commands) / sizeof(shell_commands[0]);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "guest-kernel/core/cmdline.h"
+#include "guest-kernel/services/httpd.h"
 #include "guest-kernel/services/shell.h"
 
 static void to_all(void *ctx, const char *text, size_t len)
@@ -102,6 +103,33 @@ void system_start(struct system *s, struct kernel *k)
 	entropy_reseed(&s->devices.entropy);
 }
 
+static unsigned http_port(const struct kernel *k)
+{
+	char value[16];
+	uint64_t port;
+	if (!cmdline_get(k->boot->cmdline, "gk.http", value, sizeof(value)))
+		return HTTPD_PORT;
+	size_t len = strlen(value);
+	if (len > 0 && parse_number(value, len, &port) == len && port <= 65535)
+		return (unsigned)port;
+	log_warning("gk.http is '%s'; it must be a port, or 0 for no server", value);
+	return HTTPD_PORT;
+}
+
+void system_start_net(struct system *s, struct httpd *h)
+{
+	const char *why;
+	unsigned port = http_port(s->kernel);
+	s->net_up = netd_start(&s->net, s->kernel, &s->devices.entropy, s->devices.nics,
+	                       s->devices.nic_count, &why);
+	if (!s->net_up)
+		log_error("no network: %s", why);
+	else if (port > 0 && httpd_start(h, s, port, &why))
+		s->httpd = h;
+	else if (port > 0)
+		log_error("no HTTP server: %s", why);
+}
+
 static void read_options(struct kernel *k)
 {
 	char value[16];
@@ -147,6 +175,7 @@ static void gk_main(void *arg)
 {
 	static struct system system;
 	static struct shell shell;
+	static struct httpd httpd;
 	static char script[ARCH_CMDLINE_MAX];
 	struct kernel *k = arg;
 	read_options(k);
@@ -158,6 +187,7 @@ static void gk_main(void *arg)
 	kernel_stage(k, "devices");
 	shell_init(&shell, &system);
 	say_ready(&shell, cpus);
+	system_start_net(&system, &httpd);
 	if (cmdline_get(k->boot->cmdline, "gk.run", script, sizeof(script)))
 		shell_script(&shell, script);
 	shell_interactive(&shell);

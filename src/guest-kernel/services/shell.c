@@ -51,6 +51,10 @@ static bool run_words(struct shell *sh, unsigned argc, char **argv)
 		const struct command *c = &shell_commands[i];
 		if (strcmp(c->name, argv[0]) != 0)
 			continue;
+		if (c->needs_net && !sh->sys->net_up) {
+			shell_print(sh, "there is no network\n");
+			return false;
+		}
 		if (c->run(sh, argc, argv))
 			return true;
 		shell_print(sh, "usage: %s %s\n", c->name, c->usage);

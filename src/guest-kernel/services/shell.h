@@ -14,6 +14,7 @@ struct command {
 	const char *name, *usage, *help;
 	/* ARGV[0] is the name. Task context. False: the usage is shown. */
 	bool (*run)(struct shell *sh, unsigned argc, char **argv);
+	bool needs_net;
 };
 
 /* What is being typed. Pure: bytes in, echo out. */
@@ -33,6 +34,8 @@ struct shell {
 	struct line line;
 	/* Copied, so that history keeps what was typed. */
 	char scratch[SHELL_LINE_MAX];
+	struct net_tcp_info tcp_info; /* of the last connection that a command made */
+	bool has_tcp_info;
 	unsigned failures; /* commands of scripts that were not understood or failed */
 };
 

@@ -5,11 +5,17 @@
 #include "guest-kernel/block/disk.h"
 #include "guest-kernel/core/waitq.h"
 #include "guest-kernel/drivers/devices.h"
+#include "guest-kernel/net/netd.h"
 
 #define INPUT_BYTES 256u
 
+struct httpd;
+
 struct system {
 	struct kernel *kernel;
+	struct netd net;
+	bool net_up;
+	struct httpd *httpd; /* NULL: it does not run */
 	struct devices devices;
 	struct disk *disks[DISKS_MAX];
 	/* Typed and not read yet. What does not fit is lost. */
@@ -22,6 +28,9 @@ struct system {
 
 /* Brings everything up on KERNEL. Task context. */
 void system_start(struct system *s, struct kernel *k);
+/* Starts the network and its services; addresses come in the background. What does not start
+ * is named on the console. */
+void system_start_net(struct system *s, struct httpd *h);
 /* Waits until something has been typed. */
 size_t system_read(struct system *s, char *out, size_t max);
 

@@ -99,7 +99,7 @@ END_TEST
 
 /* ---- net ---- */
 
-static unsigned frames_sent, frames_received;
+static unsigned frames_sent;
 static uint8_t last_sent[2000];
 static uint32_t last_sent_len;
 
@@ -119,54 +119,107 @@ static uint32_t net_answer(struct vdev *v, unsigned queue, struct vdev_seg *segs
 	return 0;
 }
 
-static void on_frame(void *ctx, const uint8_t *frame, size_t len)
+static unsigned wakes;
+
+static void on_wake(void *ctx)
 {
 	(void)ctx;
-	ck_assert_uint_eq(len, 60 + frames_received % 1000);
-	for (size_t i = 0; i < len; i++)
-		ck_assert_uint_eq(frame[i], (uint8_t)(i + frames_received));
-	frames_received++;
+	wakes++;
+}
+
+#define RX_BUFFERS 8u
+#define RX_BYTES   2048u
+
+static void take_frame(struct nic *n, unsigned i)
+{
+	uint32_t len;
+	uint8_t *b = nic_receive(n, &len);
+	struct nic_hdr hdr;
+	ck_assert_ptr_nonnull(b);
+	memcpy(&hdr, b, sizeof(hdr));
+	ck_assert_uint_eq(nic_frame_buffers(n, &hdr, len), 1);
+	ck_assert_uint_eq(len, 12 + 60 + i % 1000);
+	for (size_t k = 0; k < 60 + i % 1000; k++)
+		ck_assert_uint_eq(b[12 + k], (uint8_t)(k + i));
+	ck_assert(nic_offer(n, b, RX_BYTES, b));
+	ck_assert(nic_listen(n));
+}
+
+static void receive_frames(struct vdev *v, struct nic *n, uint8_t *buffers)
+{
+	for (unsigned i = 0; i < RX_BUFFERS; i++)
+		ck_assert(nic_offer(n, buffers + (size_t)i * RX_BYTES, RX_BYTES,
+		                    buffers + (size_t)i * RX_BYTES));
+	ck_assert(nic_listen(n));
+	for (unsigned i = 0; i < 500; i++) {
+		uint8_t in[1600] = {0};
+		unsigned before = wakes;
+		for (unsigned k = 0; k < 60 + i % 1000; k++)
+			in[12 + k] = (uint8_t)(k + i);
+		ck_assert(vdev_push(v, 0, in, 12 + 60 + i % 1000));
+		task_yield();
+		ck_assert_uint_eq(wakes, before + 1);
+		take_frame(n, i);
+	}
+}
+
+static void send_frames(struct nic *n, uint8_t *frame)
+{
+	struct nic_hdr hdr = {.flags = NIC_HDR_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16};
+	struct virtq_seg segs[NIC_SEGS_MAX + 1] = {{frame, 40, false}, {frame + 40, 60, false}};
+	for (unsigned i = 0; i < 200; i++) {
+		memset(frame, (int)i, 100);
+		ck_assert(nic_send(n, &hdr, segs, 2, frame));
+		nic_kick(n);
+		ck_assert_uint_eq(last_sent_len, 112);
+		ck_assert_mem_eq(last_sent, &hdr, 12);
+		ck_assert_mem_eq(last_sent + 12, frame, 100);
+		ck_assert_ptr_eq(nic_sent(n), frame);
+		ck_assert_ptr_null(nic_sent(n));
+	}
+	ck_assert_uint_eq(frames_sent, 200);
+	ck_assert(!nic_send(n, &hdr, segs, 0, frame));
+	ck_assert(!nic_send(n, &hdr, segs, NIC_SEGS_MAX + 1, frame));
+}
+
+/* What lies with the device comes back. */
+static void stop_and_recall(struct nic *n, uint8_t *buffers)
+{
+	unsigned back = 0;
+	nic_stop(n);
+	for (uint8_t *b; (b = nic_recall(n)); back++)
+		ck_assert(b >= buffers && b < buffers + (size_t)RX_BUFFERS * RX_BYTES);
+	ck_assert_uint_eq(back, RX_BUFFERS - 1); /* one has been received */
+	ck_assert_ptr_null(nic_recall_sent(n));
 }
 
 static void net_body(void *arg)
 {
 	struct vdev *v = arg;
-	uint8_t frame[1600] = {0};
+	uint8_t tiny[32] = {0};
 	find_devices();
-	ck_assert_uint_eq(found->net_count, 1);
-	struct net *n = found->nets[0];
+	ck_assert_uint_eq(found->nic_count, 1);
+	struct nic *n = found->nics[0];
+	uint8_t *buffers = mem_pages(4), *frame = mem_alloc(2000);
 	ck_assert_mem_eq(n->mac, v->config, 6);
-	ck_assert(n->link);
-	n->receive = on_frame;
-	for (unsigned i = 0; i < 500; i++) {
-		uint8_t in[1600] = {0};
-		for (unsigned k = 0; k < 60 + i % 1000; k++)
-			in[12 + k] = (uint8_t)(k + i);
-		ck_assert(vdev_push(v, 0, in, 12 + 60 + i % 1000));
-		task_yield();
-	}
-	ck_assert_uint_eq(frames_received, 500);
-	for (unsigned i = 0; i < 200; i++) {
-		memset(frame, (int)i, 100);
-		ck_assert(net_send(n, frame, 100));
-		ck_assert_uint_eq(last_sent_len, 112);
-		ck_assert_mem_eq(last_sent + 12, frame, 100);
-	}
-	ck_assert_uint_eq(frames_sent, 200);
-	ck_assert(!net_send(n, frame, 13));
-	ck_assert(!net_send(n, frame, NET_FRAME_MAX + 1));
-	ck_assert(vdev_push(v, 0, frame, 12 + 13)); /* no room for an Ethernet header */
-	task_yield();
-	ck_assert_uint_eq(n->bad, 1);
+	ck_assert(n->link && !n->merges);
+	nic_start(n, on_wake, NULL);
+	receive_frames(v, n, buffers);
+	send_frames(n, frame);
+	ck_assert_uint_eq(nic_frame_buffers(n, &(struct nic_hdr){0}, 12 + 13), 0);
 	v->config[6] = 0;
 	vdev_config_changed(v);
 	task_yield();
 	ck_assert(!n->link);
+	ck_assert(vdev_push(v, 0, tiny, 32));
+	uint32_t len;
+	ck_assert_ptr_nonnull(nic_receive(n, &len));
 	v->lie = VDEV_LONG_LENGTH;
-	ck_assert(vdev_push(v, 0, frame, 100));
-	task_yield();
+	ck_assert(vdev_push(v, 0, tiny, 32));
+	ck_assert_ptr_null(nic_receive(n, &len));
 	ck_assert(n->dev.broken);
-	ck_assert(!net_send(n, frame, 100));
+	ck_assert(!nic_send(n, &(struct nic_hdr){0}, &(struct virtq_seg){frame, 100, false}, 1, n));
+	stop_and_recall(n, buffers);
 }
 
 START_TEST(frames_go_in_and_out)

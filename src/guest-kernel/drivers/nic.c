@@ -1,0 +1,220 @@
+/* virtio-net. See nic.h. */
+#include "guest-kernel/drivers/nic.h"
+
+#define F_GUEST_TSO4  (1ull << 7)
+#define F_GUEST_TSO6  (1ull << 8)
+#define F_MAC         (1ull << 5)
+#define F_MRG_RXBUF   (1ull << 15)
+#define F_STATUS      (1ull << 16)
+
+#define RECEIVE       0u
+#define TRANSMIT      1u
+
+#define CONFIG_STATUS 6u
+#define STATUS_LINK   1u
+
+static void wake(struct nic *n)
+{
+	if (n->wake)
+		n->wake(n->wake_ctx);
+}
+
+static void on_queue(struct virtio_dev *dev, struct virtq *q)
+{
+	struct nic *n = dev->driver;
+	spin_lock(&q->lock);
+	virtq_quiet(q); /* until the one who is woken has taken all */
+	spin_unlock(&q->lock);
+	wake(n);
+}
+
+static void read_link(struct virtio_dev *dev)
+{
+	struct nic *n = dev->driver;
+	n->link = !virtio_has(dev, F_STATUS) || virtio_config8(dev, CONFIG_STATUS) & STATUS_LINK;
+	wake(n);
+}
+
+static bool get_slots(struct nic *n)
+{
+	n->slots = mem_alloc(NIC_SLOTS * sizeof(*n->slots));
+	for (unsigned i = 0; n->slots && i < NIC_SLOTS; i++) {
+		n->slots[i].next = n->idle;
+		n->idle = &n->slots[i];
+	}
+	return n->slots != NULL;
+}
+
+static void quiet(struct virtq *q)
+{
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	virtq_quiet(q);
+	spin_unlock_irqrestore(&q->lock, flags);
+}
+
+/* Segments of 64 KiB can be received only into buffers that are merged. */
+static bool agree(struct nic *n, const struct virtio_dev *dev)
+{
+	uint64_t plain = F_MAC | F_STATUS | F_MRG_RXBUF | NIC_F_CSUM | NIC_F_GUEST_CSUM |
+	                 NIC_F_HOST_TSO4 | NIC_F_HOST_TSO6;
+	n->dev = *dev;
+	if (!virtio_agree(&n->dev, plain | F_GUEST_TSO4 | F_GUEST_TSO6))
+		return false;
+	n->merges = virtio_has(&n->dev, F_MRG_RXBUF);
+	if (n->merges || !virtio_has(&n->dev, F_GUEST_TSO4 | F_GUEST_TSO6))
+		return true;
+	n->dev = *dev;
+	return virtio_agree(&n->dev, plain);
+}
+
+bool nic_attach(struct nic *n, const struct virtio_dev *dev)
+{
+	*n = (struct nic){0};
+	if (!agree(n, dev))
+		return false;
+	n->dev.driver = n;
+	n->dev.on_queue = on_queue;
+	n->dev.on_config = read_link;
+	for (unsigned i = 0; i < 6; i++)
+		n->mac[i] = virtio_has(&n->dev, F_MAC) ? virtio_config8(&n->dev, i)
+		            : i == 0                   ? 2
+		                                       : 0;
+	read_link(&n->dev);
+	if (!get_slots(n)) {
+		n->dev.why = "gets no buffers: memory is out";
+		return false;
+	}
+	if (!virtio_go(&n->dev, n->queues, 2, VIRTQ_SIZE_MAX)) {
+		mem_free(n->slots);
+		return false;
+	}
+	quiet(&n->queues[TRANSMIT]);
+	return true;
+}
+
+void nic_start(struct nic *n, void (*fn)(void *ctx), void *ctx)
+{
+	unsigned long flags = arch_irq_save();
+	n->wake_ctx = ctx;
+	n->wake = fn;
+	arch_irq_restore(flags);
+}
+
+bool nic_offer(struct nic *n, void *data, uint32_t len_bytes, void *cookie)
+{
+	struct virtq *q = &n->queues[RECEIVE];
+	struct virtq_seg seg = {data, len_bytes, true};
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	bool added = virtq_add(q, &seg, 1, cookie);
+	spin_unlock_irqrestore(&q->lock, flags);
+	return added;
+}
+
+void *nic_receive(struct nic *n, uint32_t *len_bytes)
+{
+	struct virtq *q = &n->queues[RECEIVE];
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	void *cookie = virtq_take(q, len_bytes);
+	spin_unlock_irqrestore(&q->lock, flags);
+	return cookie;
+}
+
+unsigned nic_frame_buffers(const struct nic *n, const struct nic_hdr *hdr, uint32_t len_bytes)
+{
+	if (len_bytes < NIC_HDR_BYTES + NIC_ETH_MIN)
+		return 0;
+	if (!n->merges)
+		return 1;
+	return hdr->num_buffers <= NIC_SEGS_MAX ? hdr->num_buffers : 0;
+}
+
+bool nic_listen(struct nic *n)
+{
+	struct virtq *q = &n->queues[RECEIVE];
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	virtq_kick(q);
+	bool empty = virtq_listen(q);
+	if (!empty)
+		virtq_quiet(q);
+	spin_unlock_irqrestore(&q->lock, flags);
+	return empty || __atomic_load_n(&n->dev.broken, __ATOMIC_RELAXED);
+}
+
+bool nic_send(struct nic *n, const struct nic_hdr *hdr, const struct virtq_seg *segs,
+              unsigned count, void *cookie)
+{
+	struct virtq *q = &n->queues[TRANSMIT];
+	struct virtq_seg all[VIRTQ_SEGS_MAX];
+	if (count == 0 || count > NIC_SEGS_MAX)
+		return false;
+	uint64_t bytes = 0;
+	for (unsigned i = 0; i < count; i++) {
+		all[i + 1] = segs[i];
+		bytes += segs[i].len_bytes;
+	}
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	struct nic_slot *s = n->idle;
+	if (s) {
+		s->hdr = *hdr;
+		s->cookie = cookie;
+		all[0] = (struct virtq_seg){&s->hdr, NIC_HDR_BYTES, false};
+	}
+	bool added = s && virtq_add(q, all, count + 1, s);
+	if (added) {
+		n->idle = s->next;
+		n->sent++;
+		n->sent_bytes += bytes;
+	}
+	spin_unlock_irqrestore(&q->lock, flags);
+	return added;
+}
+
+void nic_kick(struct nic *n)
+{
+	struct virtq *q = &n->queues[TRANSMIT];
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	virtq_kick(q);
+	spin_unlock_irqrestore(&q->lock, flags);
+}
+
+void *nic_sent(struct nic *n)
+{
+	struct virtq *q = &n->queues[TRANSMIT];
+	uint32_t written;
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	struct nic_slot *s = virtq_take(q, &written);
+	void *cookie = NULL;
+	if (s) {
+		cookie = s->cookie;
+		s->next = n->idle;
+		n->idle = s;
+	}
+	spin_unlock_irqrestore(&q->lock, flags);
+	return cookie;
+}
+
+bool nic_listen_sent(struct nic *n)
+{
+	struct virtq *q = &n->queues[TRANSMIT];
+	unsigned long flags = spin_lock_irqsave(&q->lock);
+	bool empty = virtq_listen(q);
+	spin_unlock_irqrestore(&q->lock, flags);
+	return empty;
+}
+
+void nic_stop(struct nic *n)
+{
+	n->wake = NULL;
+	virtio_stop(&n->dev);
+}
+
+void *nic_recall(struct nic *n)
+{
+	return virtq_recall(&n->queues[RECEIVE]);
+}
+
+void *nic_recall_sent(struct nic *n)
+{
+	struct nic_slot *s = virtq_recall(&n->queues[TRANSMIT]);
+	return s ? s->cookie : NULL;
+}

@@ -1,0 +1,196 @@
+/*
+ * Between a card and the stack. Packets go both ways without a copy: the stack's buffers are offered
+ * to the card to receive into, and what it sends lies where the stack has it. All under the mutex.
+ */
+#include <string.h>
+
+#include "guest-kernel/core/kernel.h"
+#include "guest-kernel/net/netd.h"
+
+/* With its struct net_buf a page. */
+#define RX_BYTES   (ARCH_PAGE_SIZE - (unsigned)sizeof(struct net_buf))
+#define RX_BUDGET  64u /* frames, before others have a turn */
+#define RX_BUFFERS 64u
+
+static uint64_t wall_ns(void)
+{
+	return arch_wall_boot_ns() + arch_now_ns();
+}
+
+static void refill(struct port *p)
+{
+	while (p->offered < RX_BUFFERS) {
+		struct net_buf *b = net_buf_alloc(p->net->stack, RX_BYTES);
+		if (!b)
+			return;
+		if (!nic_offer(p->nic, b->data, RX_BYTES, b)) {
+			net_buf_unref(p->net->stack, b);
+			return;
+		}
+		p->offered++;
+	}
+}
+
+/* The next buffer of a frame, as a piece of PKT; false: there is none, or the packet is full. */
+static bool add_buffer(struct port *p, struct pkt *pkt, struct net_buf *b, uint32_t off,
+                       uint32_t written)
+{
+	bool good = written > off && pkt_add(pkt, b, off, written - off);
+	net_buf_unref(p->net->stack, b);
+	return good;
+}
+
+static bool gather(struct port *p, struct pkt *pkt, struct net_buf *first, uint32_t written,
+                   unsigned buffers)
+{
+	bool good = add_buffer(p, pkt, first, NIC_HDR_BYTES, written);
+	for (unsigned i = 1; i < buffers; i++) {
+		struct net_buf *b = nic_receive(p->nic, &written);
+		if (!b)
+			return false;
+		p->offered--;
+		good &= add_buffer(p, pkt, b, 0, written);
+	}
+	return good;
+}
+
+static void frame_in(struct port *p, struct net_buf *first, uint32_t written)
+{
+	struct nic *nic = p->nic;
+	struct nic_hdr hdr;
+	memcpy(&hdr, first->data, sizeof(hdr));
+	unsigned buffers = nic_frame_buffers(nic, &hdr, written);
+	struct pkt *pkt = buffers ? pkt_alloc(p->net->stack, 0) : NULL;
+	if (!pkt) {
+		nic->bad += buffers == 0;
+		nic->dropped += buffers != 0;
+		net_buf_unref(p->net->stack, first);
+		return;
+	}
+	if (!gather(p, pkt, first, written, buffers)) {
+		nic->bad++;
+		pkt_free(pkt);
+		return;
+	}
+	if (virtio_has(&nic->dev, NIC_F_GUEST_CSUM) &&
+	    hdr.flags & (NIC_HDR_NEEDS_CSUM | NIC_HDR_DATA_VALID))
+		pkt->flags |= PKT_CSUM_VALID;
+	nic->received++;
+	nic->received_bytes += pkt->len;
+	capture_frame(&p->net->capture, pkt, wall_ns());
+	net_input(p->nif, pkt);
+}
+
+bool port_receive(struct port *p)
+{
+	unsigned i = 0;
+	for (; i < RX_BUDGET; i++) {
+		uint32_t written;
+		struct net_buf *b = nic_receive(p->nic, &written);
+		if (!b)
+			break;
+		p->offered--;
+		frame_in(p, b, written);
+	}
+	refill(p);
+	return i == RX_BUDGET;
+}
+
+bool port_listen(struct port *p)
+{
+	return nic_listen(p->nic);
+}
+
+static struct nic_hdr header_of(const struct pkt *pkt)
+{
+	static const uint8_t types[] = {0, NIC_GSO_TCPV4, NIC_GSO_TCPV6, 0};
+	struct nic_hdr hdr = {0};
+	if (!(pkt->flags & PKT_CSUM_PARTIAL))
+		return hdr;
+	hdr.flags = NIC_HDR_NEEDS_CSUM;
+	hdr.csum_start = pkt->csum_start;
+	hdr.csum_offset = pkt->csum_off;
+	if (pkt->gso_type == PKT_GSO_TCP4 || pkt->gso_type == PKT_GSO_TCP6) {
+		/* Up to where the payload begins: the TCP header's length is in its thirteenth
+		 * byte (RFC 9293, 3.1). */
+		uint8_t offset = 5 << 4;
+		(void)pkt_read(pkt, pkt->csum_start + 12u, &offset, 1);
+		hdr.gso_type = types[pkt->gso_type];
+		hdr.gso_size = pkt->gso_size;
+		hdr.hdr_len = (uint16_t)(pkt->csum_start + (offset >> 4) * 4u);
+	}
+	return hdr;
+}
+
+static bool to_card(struct port *p, struct pkt *pkt)
+{
+	struct net_piece pieces[NIC_SEGS_MAX];
+	struct virtq_seg segs[NIC_SEGS_MAX];
+	struct nic_hdr hdr = header_of(pkt);
+	unsigned count = pkt_pieces(pkt, pieces, NIC_SEGS_MAX);
+	if (count > NIC_SEGS_MAX)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		segs[i] = (struct virtq_seg){(void *)(uintptr_t)pieces[i].data, pieces[i].len,
+		                             false};
+	return nic_send(p->nic, &hdr, segs, count, pkt);
+}
+
+static void reclaim(struct port *p)
+{
+	struct pkt *pkt;
+	while ((pkt = nic_sent(p->nic)))
+		pkt_free(pkt);
+}
+
+void port_send_more(struct port *p)
+{
+	reclaim(p);
+	while (p->queue) {
+		struct pkt *pkt = p->queue;
+		if (!to_card(p, pkt)) {
+			/* Wait for room; look once more, it may have come meanwhile. */
+			if (nic_listen_sent(p->nic) || p->nic->dev.broken)
+				break;
+			reclaim(p);
+			continue;
+		}
+		p->queue = pkt->next;
+		p->queued--;
+	}
+	if (!p->queue)
+		p->queue_tail = &p->queue;
+	nic_kick(p->nic);
+}
+
+void port_stop(struct port *p)
+{
+	struct net_buf *b;
+	struct pkt *pkt;
+	nic_stop(p->nic);
+	while ((b = nic_recall(p->nic)))
+		net_buf_unref(p->net->stack, b);
+	while ((pkt = nic_recall_sent(p->nic)))
+		pkt_free(pkt);
+	while ((pkt = p->queue)) {
+		p->queue = pkt->next;
+		pkt_free(pkt);
+	}
+}
+
+void port_output(void *ctx, struct pkt *pkt)
+{
+	struct port *p = ctx;
+	capture_frame(&p->net->capture, pkt, wall_ns());
+	if (!p->queue && to_card(p, pkt))
+		return;
+	if (p->queued == NETD_TX_QUEUE || p->nic->dev.broken) {
+		p->tx_dropped++;
+		pkt_free(pkt);
+		return;
+	}
+	pkt->next = NULL;
+	*p->queue_tail = pkt;
+	p->queue_tail = &pkt->next;
+	p->queued++;
+}
