@@ -9,15 +9,15 @@
 
 #include "guest-kernel/drivers/virtio.h"
 
-#define NIC_HDR_BYTES 12u
-#define NIC_SEGS_MAX  (VIRTQ_SEGS_MAX - 1u)
-#define NIC_ETH_MIN   14u
-#define NIC_SLOTS     VIRTQ_SIZE_MAX
+#define NIC_HDR_BYTES      12u
+#define NIC_SEGS_MAX       (VIRTQ_SEGS_MAX - 1u)
+#define NIC_ETH_MIN        14u
+#define NIC_SLOTS          VIRTQ_SIZE_MAX
 
-#define NIC_F_CSUM       (1ull << 0)
-#define NIC_F_GUEST_CSUM (1ull << 1)
-#define NIC_F_HOST_TSO4  (1ull << 11)
-#define NIC_F_HOST_TSO6  (1ull << 12)
+#define NIC_F_CSUM         (1ull << 0)
+#define NIC_F_GUEST_CSUM   (1ull << 1)
+#define NIC_F_HOST_TSO4    (1ull << 11)
+#define NIC_F_HOST_TSO6    (1ull << 12)
 
 #define NIC_HDR_NEEDS_CSUM 1u
 #define NIC_HDR_DATA_VALID 2u

@@ -74,8 +74,8 @@ bool netd_stop(struct netd *n);
 void netd_enter(struct netd *n);
 void netd_leave(struct netd *n);
 
-/* Waits until a card has an IPv4 address, be it a link-local one because DHCP is silent. False: none
- * by DEADLINE_NS, or there is no card. */
+/* Waits until a card has an IPv4 address, be it a link-local one because DHCP is silent. False:
+ * none by DEADLINE_NS, or there is no card. */
 bool netd_wait_ready(struct netd *n, uint64_t deadline_ns);
 /* The address of the first card that has one; false: none has. Any task. */
 bool netd_address(struct netd *n, struct net_addr *out);

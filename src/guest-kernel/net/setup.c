@@ -69,9 +69,10 @@ static void on_dhcp(void *ctx, enum net_dhcp_state state, const struct net_dhcp_
 		char line[160], addr[46];
 		if (l)
 			p->lease = *l;
-		size_t n = fmt(line, sizeof(line),
-		               "%s: no answer from DHCP; using %s, which is link-local, and asking on\n",
-		               p->name, net_addr_format(&p->lease.addr, addr));
+		size_t n = fmt(
+		        line, sizeof(line),
+		        "%s: no answer from DHCP; using %s, which is link-local, and asking on\n",
+		        p->name, net_addr_format(&p->lease.addr, addr));
 		kernel_console_write(p->net->kernel, line, n);
 		set_state(p, PORT_LINK_LOCAL);
 	} else if (state == NET_DHCP_ASKING && p->state != PORT_LINK_LOCAL) {

@@ -56,8 +56,7 @@ static long repeat(struct ksock *k, struct call *c)
 		netd_leave(k->net);
 		if (r != -NET_EAGAIN)
 			return r;
-		if (k->patience_ns == 0 ||
-		    !waitq_wait(&k->wait, &k->lock, has_news, &w, end))
+		if (k->patience_ns == 0 || !waitq_wait(&k->wait, &k->lock, has_news, &w, end))
 			return -NET_ETIMEDOUT;
 	}
 }

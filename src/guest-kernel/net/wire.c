@@ -1,6 +1,7 @@
 /*
- * Between a card and the stack. Packets go both ways without a copy: the stack's buffers are offered
- * to the card to receive into, and what it sends lies where the stack has it. All under the mutex.
+ * Between a card and the stack. Packets go both ways without a copy: the stack's buffers are
+ * offered to the card to receive into, and what it sends lies where the stack has it. All under the
+ * mutex.
  */
 #include <string.h>
 
@@ -131,8 +132,8 @@ static bool to_card(struct port *p, struct pkt *pkt)
 	if (count > NIC_SEGS_MAX)
 		return false;
 	for (unsigned i = 0; i < count; i++)
-		segs[i] = (struct virtq_seg){(void *)(uintptr_t)pieces[i].data, pieces[i].len,
-		                             false};
+		segs[i] =
+		        (struct virtq_seg){(void *)(uintptr_t)pieces[i].data, pieces[i].len, false};
 	return nic_send(p->nic, &hdr, segs, count, pkt);
 }
 

@@ -6,8 +6,8 @@
 #include "guest-kernel/core/cmdline.h"
 #include "guest-kernel/net/socket.h"
 
-#define READY_NS  (15 * NS_PER_S)
-#define ANSWER_NS (10 * NS_PER_S)
+#define READY_NS   (15 * NS_PER_S)
+#define ECHO_WORDS 8u
 
 static bool fail(struct shell *sh, const char *what, long err)
 {
@@ -133,7 +133,7 @@ static void show_counters(struct shell *sh)
 static const char *state_name(const struct net_conn *c)
 {
 	static const char *const states[] = {
-	        "CLOSED",    "LISTEN",     "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1",
+	        "CLOSED",     "LISTEN",     "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1",
 	        "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING",  "LAST-ACK",     "TIME-WAIT",
 	};
 	return c->type == NET_STREAM ? states[c->state] : "";
@@ -164,12 +164,14 @@ bool cmd_netstat(struct shell *sh, unsigned argc, char **argv)
 
 void netcmd_tcp_info(struct shell *sh, const struct net_tcp_info *t)
 {
-	shell_print(sh, "  %s cwnd %u ssthresh %u rtt %u.%03u ms rto %u.%03u ms mss %u/%u pmtu %u\n",
+	shell_print(sh,
+	            "  %s cwnd %u ssthresh %u rtt %u.%03u ms rto %u.%03u ms mss %u/%u pmtu %u\n",
 	            t->cc, t->tcpi_snd_cwnd, t->tcpi_snd_ssthresh, t->tcpi_rtt / 1000,
 	            t->tcpi_rtt % 1000, t->tcpi_rto / 1000, t->tcpi_rto % 1000, t->tcpi_snd_mss,
 	            t->tcpi_rcv_mss, t->tcpi_pmtu);
-	shell_print(sh, "  sent %lu bytes in %u segments, acknowledged %lu, sent again %u; received "
-	                "%lu in %u\n",
+	shell_print(sh,
+	            "  sent %lu bytes in %u segments, acknowledged %lu, sent again %u; received "
+	            "%lu in %u\n",
 	            (unsigned long)t->tcpi_bytes_sent, t->tcpi_segs_out,
 	            (unsigned long)t->tcpi_bytes_acked, t->tcpi_total_retrans,
 	            (unsigned long)t->tcpi_bytes_received, t->tcpi_segs_in);
@@ -205,7 +207,8 @@ static bool wait_echo(struct ksock *s, uint64_t stamp, uint64_t *took_ns)
 {
 	uint64_t end = stamp + NS_PER_S;
 	for (;;) {
-		uint64_t in[8] = {0}, now = arch_now_ns();
+		/* The ICMP header comes with it. */
+		uint64_t in[1 + ECHO_WORDS] = {0}, now = arch_now_ns();
 		if (now >= end)
 			return false;
 		s->patience_ns = end - now;
@@ -213,14 +216,14 @@ static bool wait_echo(struct ksock *s, uint64_t stamp, uint64_t *took_ns)
 		*took_ns = arch_now_ns() - stamp;
 		if (n == -NET_ETIMEDOUT)
 			return false;
-		if (n == (long)sizeof(in) && in[0] == stamp)
+		if (n == (long)sizeof(in) && in[1] == stamp)
 			return true;
 	}
 }
 
 static void ping_once(struct shell *sh, struct ksock *s, struct pings *p, const char *name)
 {
-	uint64_t out[8] = {arch_now_ns()}, took;
+	uint64_t out[ECHO_WORDS] = {arch_now_ns()}, took;
 	long r = ksock_send(s, out, sizeof(out), NULL);
 	p->sent++;
 	if (r < 0) {
@@ -300,8 +303,7 @@ static void capture_show(struct shell *sh, const struct capture *c)
 {
 	shell_print(sh, "%s, %lu frames in %lu bytes%s, %lu missed\n",
 	            c->on ? "capturing" : "not capturing", (unsigned long)c->frames,
-	            (unsigned long)c->len, c->file ? "" : " (none kept)",
-	            (unsigned long)c->missed);
+	            (unsigned long)c->len, c->file ? "" : " (none kept)", (unsigned long)c->missed);
 }
 
 /* As `xxd -r -p` reads it. */
@@ -350,8 +352,7 @@ bool cmd_capture(struct shell *sh, unsigned argc, char **argv)
 	if (strcmp(what, "on") == 0 && argc <= 3)
 		return capture_begin(sh, n, argc == 3 ? argv[2] : NULL);
 	bool off = strcmp(what, "off") == 0, hex = strcmp(what, "hex") == 0;
-	if (argc > 1 && !(argc == 2 && (off || hex)) &&
-	    !(argc == 4 && strcmp(what, "save") == 0))
+	if (argc > 1 && !(argc == 2 && (off || hex)) && !(argc == 4 && strcmp(what, "save") == 0))
 		return false;
 	/* Only this shell begins and drops captures: once off, it stays as it is. */
 	netd_enter(n);

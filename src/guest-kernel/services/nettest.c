@@ -293,8 +293,8 @@ bool cmd_nettest(struct shell *sh, unsigned argc, char **argv)
 	bool waits = parse_number(argv[2], len, &port) == len && port > 0 && port <= 65535;
 	if (!waits && !split_port(argv[2], &host, &port))
 		return false;
-	struct ksock *s = waits ? accept_on(sh, (unsigned)port)
-	                        : connect_to(sh, host, (unsigned)port);
+	struct ksock *s =
+	        waits ? accept_on(sh, (unsigned)port) : connect_to(sh, host, (unsigned)port);
 	if (!s)
 		return true;
 	s->patience_ns = PATIENCE_NS;

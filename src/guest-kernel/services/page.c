@@ -68,9 +68,8 @@ static void metric(struct page *p, const char *name, const char *type, const cha
 
 static void machine_metrics(struct page *p, const struct figures *f)
 {
-	add(p,
-	    "# HELP gk_build_info The kernel's version.\n# TYPE gk_build_info gauge\n"
-	    "gk_build_info{version=\"" GK_VERSION "\"} 1\n");
+	add(p, "# HELP gk_build_info The kernel's version.\n# TYPE gk_build_info gauge\n"
+	       "gk_build_info{version=\"" GK_VERSION "\"} 1\n");
 	add(p,
 	    "# HELP gk_uptime_seconds Time since boot.\n# TYPE gk_uptime_seconds gauge\n"
 	    "gk_uptime_seconds %lu.%03lu\n",
@@ -336,8 +335,7 @@ static void add_disks(struct page *p, struct system *sys)
 		char size[16];
 		struct disk_stats st;
 		disk_stats(sys->disks[i], &st);
-		add(p,
-		    "<tr><td>disk%u%s<td>%s<td>%lu<td>%lu<td>%lu<td>%lu<td>%lu<td>%lu</tr>", i,
+		add(p, "<tr><td>disk%u%s<td>%s<td>%lu<td>%lu<td>%lu<td>%lu<td>%lu<td>%lu</tr>", i,
 		    disk_read_only(sys->disks[i]) ? " (read-only)" : "",
 		    fmt_bytes(size, disk_bytes(sys->disks[i])), st.reads, st.writes, st.flushes,
 		    st.hits, st.misses, st.errors);

@@ -158,7 +158,7 @@ static void receive_frames(struct vdev *v, struct nic *n, uint8_t *buffers)
 			in[12 + k] = (uint8_t)(k + i);
 		ck_assert(vdev_push(v, 0, in, 12 + 60 + i % 1000));
 		task_yield();
-		ck_assert_uint_eq(wakes, before + 1);
+		ck_assert_uint_gt(wakes, before);
 		take_frame(n, i);
 	}
 }

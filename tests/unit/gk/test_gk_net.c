@@ -1,0 +1,426 @@
+/*
+ * The kernel's network: two stacks with a card each in one hosted kernel, the cards on one cable.
+ * One has the HTTP server, the other's shell talks to it. Whatever was allocated must come back.
+ */
+#include <string.h>
+
+#include "gk_vdev.h"
+#include "guest-kernel/net/socket.h"
+#include "guest-kernel/services/httpd.h"
+#include "guest-kernel/services/netcmd.h"
+
+#define F_CSUM     (1u << 0 | 1u << 1)
+#define F_TSO      (1u << 7 | 1u << 8 | 1u << 11 | 1u << 12)
+#define F_PLAIN    (1u << 5 | 1u << 16)
+#define F_MERGE    (1u << 15)
+#define RX_BYTES   (4096u - (uint32_t)sizeof(struct net_buf))
+#define FRAME_MAX  70000u
+#define OUTPUT_MAX 65536u
+
+static struct vdev cards[2];
+static unsigned lose_every, frames, lost; /* each so-many'th frame */
+static char output[OUTPUT_MAX];
+static size_t output_len;
+
+/* One card's frame is the other's, in as many buffers as it takes. */
+static void deliver(struct vdev *to, uint8_t *frame, uint32_t len)
+{
+	bool merges = to->driver_features & F_MERGE;
+	uint16_t count = (uint16_t)((len + RX_BYTES - 1) / RX_BYTES);
+	if (to->queue[0].ready == 0)
+		return;
+	memcpy(frame + 10, &count, 2);
+	ck_assert(merges || count == 1);
+	for (uint32_t at = 0; at < len; at += RX_BYTES) {
+		if (!vdev_push(to, 0, frame + at, len - at < RX_BYTES ? len - at : RX_BYTES))
+			lost++;
+	}
+}
+
+static uint32_t cable(struct vdev *v, unsigned queue, struct vdev_seg *segs, unsigned count)
+{
+	static uint8_t frame[FRAME_MAX];
+	uint32_t len = 0;
+	if (queue == 0)
+		return UINT32_MAX;
+	for (unsigned i = 0; i < count; i++) {
+		ck_assert_uint_le(segs[i].len, sizeof(frame) - len);
+		memcpy(frame + len, segs[i].data, segs[i].len);
+		len += segs[i].len;
+	}
+	if (lose_every && ++frames % lose_every == 0)
+		return 0;
+	deliver(v == &cards[0] ? &cards[1] : &cards[0], frame, len);
+	return 0;
+}
+
+/* ---- two ends ---- */
+
+struct ends {
+	struct system sys[2];
+	struct httpd httpd;
+	struct shell shell;
+};
+
+static void to_output(void *ctx, const char *text, size_t len)
+{
+	(void)ctx;
+	size_t room = OUTPUT_MAX - 1 - output_len;
+	len = len < room ? len : room;
+	memcpy(output + output_len, text, len);
+	output_len += len;
+	output[output_len] = '\0';
+}
+
+static void give_address(struct netd *n, const char *text)
+{
+	struct net_addr a;
+	ck_assert_int_eq(net_addr_parse(text, &a), 0);
+	netd_enter(n);
+	ck_assert_int_eq(net_if_add_addr(n->ports[0].nif, &a, 24), 0);
+	netd_leave(n);
+}
+
+static struct ends *begin(void)
+{
+	static const char *const addrs[] = {"10.7.0.1", "10.7.0.2"};
+	static struct ends e; /* the cards' interrupts stay connected */
+	const char *why = NULL;
+	memset(&e, 0, sizeof(e));
+	kernel_of_cpu()->console = to_output;
+	for (unsigned i = 0; i < 2; i++) {
+		struct system *s = &e.sys[i];
+		s->kernel = kernel_of_cpu();
+		if (i == 0)
+			devices_find(&s->devices, s->kernel->boot);
+		ck_assert(netd_start(&s->net, s->kernel, &e.sys[0].devices.entropy,
+		                     &e.sys[0].devices.nics[i], 1, &why));
+		s->net_up = true;
+	}
+	task_sleep(10 * NS_PER_MS);
+	for (unsigned i = 0; i < 2; i++)
+		give_address(&e.sys[i].net, addrs[i]);
+	ck_assert(httpd_start(&e.httpd, &e.sys[0], 80, &why));
+	e.sys[0].httpd = &e.httpd;
+	shell_init(&e.shell, &e.sys[1]);
+	task_sleep(3 * NS_PER_S); /* duplicate address detection */
+	return &e;
+}
+
+static void end(struct ends *e)
+{
+	httpd_stop(&e->httpd);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert(netd_stop(&e->sys[i].net));
+}
+
+static void say(struct ends *e, const char *command)
+{
+	output_len = 0;
+	output[0] = '\0';
+	shell_script(&e->shell, command);
+}
+
+static void expect(const char *text)
+{
+	ck_assert_msg(strstr(output, text) != NULL, "no '%s' in:\n%s", text, output);
+}
+
+/* ---- what is tried ---- */
+
+static void shell_body(void *arg)
+{
+	static struct shell server;
+	(void)arg;
+	struct ends *e = begin();
+	say(e, "ping 10.7.0.1 2");
+	expect("64 bytes from 10.7.0.1");
+	expect("2 sent, 2 received");
+	say(e, "fetch http://10.7.0.1/metrics");
+	expect("HTTP/1.1 200 OK");
+	expect("\ngk_cpus 1\n");
+	say(e, "fetch http://10.7.0.1:80/nothing");
+	expect("HTTP/1.1 404 Not Found");
+	say(e, "tcpinfo");
+	expect("cubic cwnd");
+	ck_assert_uint_eq(e->shell.failures, 0);
+	say(e, "fetch http://10.7.0.1:81/");
+	expect("10.7.0.1: connection refused");
+	say(e, "ping 10.7.0.99 1");
+	expect("1 sent, 0 received");
+	say(e, "nslookup host.example");
+	expect("host.example: no route there");
+	ck_assert_uint_eq(e->shell.failures, 3);
+	say(e, "netstat");
+	expect("tcp: ");
+	/* The server closed first. */
+	shell_init(&server, &e->sys[0]);
+	output_len = 0;
+	shell_script(&server, "netstat");
+	expect("LISTEN");
+	expect("TIME-WAIT");
+	say(e, "net");
+	expect("10.7.0.2/24");
+	say(e, "ping; fetch ftp://x; nettest run 5; capture save; tcpinfo 3");
+	expect("usage: ping HOST [COUNT]");
+	expect("usage: fetch");
+	expect("usage: nettest");
+	expect("usage: capture");
+	expect("usage: tcpinfo");
+	end(e);
+}
+
+static void capture_body(void *arg)
+{
+	(void)arg;
+	struct ends *e = begin();
+	say(e, "capture on 4; ping 10.7.0.1 1; capture hex");
+	/* The file's header, and a frame of type IPv4 to that card. */
+	expect("4d3cb2a1020004000000000000000000");
+	expect("08004500");
+	say(e, "capture");
+	expect("not capturing, ");
+	ck_assert_uint_ge(e->sys[1].net.capture.frames, 2);
+	say(e, "capture on 9999999");
+	expect("usage: capture");
+	end(e);
+}
+
+struct transfer {
+	const char *command;
+	struct system *sys;
+};
+
+static void other_end(void *arg)
+{
+	struct transfer *t = arg;
+	static struct shell shell;
+	shell_init(&shell, t->sys);
+	shell_script(&shell, t->command);
+	ck_assert_uint_eq(shell.failures, 0);
+}
+
+static void both(struct ends *e, const char *waits, const char *connects)
+{
+	struct transfer t = {waits, &e->sys[0]};
+	struct task *other = task_start("other end", PRIO_DEFAULT, other_end, &t);
+	ck_assert_ptr_nonnull(other);
+	task_sleep(10 * NS_PER_MS);
+	say(e, connects);
+	task_join(other);
+	ck_assert_uint_eq(e->shell.failures, 0);
+}
+
+static void nettest_body(void *arg)
+{
+	(void)arg;
+	struct ends *e = begin();
+	both(e, "nettest sink 5001", "nettest source 10.7.0.1:5001 3M");
+	expect("nettest source: 3145728 bytes");
+	both(e, "nettest source 5002 1M", "nettest sink 10.7.0.1:5002");
+	expect("nettest sink: 1048576 bytes");
+	both(e, "nettest echo 5003", "nettest pingpong 10.7.0.1:5003 50");
+	expect("nettest pingpong: 50 rounds");
+	end(e);
+}
+
+/* A request a byte at a time, one that is no request, a client that says nothing. */
+static long ask(struct ends *e, const char *text, size_t piece, char *answer, size_t cap)
+{
+	struct net_endpoint to = {.port = 80};
+	struct ksock *s;
+	size_t len = strlen(text), have = 0;
+	long r;
+	(void)net_addr_parse("10.7.0.1", &to.addr);
+	ck_assert_int_eq(ksock_open(&e->sys[1].net, NET_STREAM, &s), 0);
+	s->patience_ns = 60 * NS_PER_S;
+	ck_assert_int_eq(ksock_connect(s, &to), 0);
+	for (size_t at = 0; at < len; at += piece)
+		ck_assert_int_gt(
+		        ksock_send(s, text + at, len - at < piece ? len - at : piece, NULL), 0);
+	while ((r = ksock_recv(s, answer + have, cap - 1 - have, NULL)) > 0)
+		have += (size_t)r;
+	answer[have] = '\0';
+	ksock_close(s);
+	return r < 0 ? r : (long)have;
+}
+
+static void http_body(void *arg)
+{
+	static char answer[32768];
+	(void)arg;
+	struct ends *e = begin();
+	ck_assert_int_gt(ask(e, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 1, answer,
+	                     sizeof(answer)),
+	                 2000);
+	ck_assert_ptr_nonnull(strstr(answer, "</html>"));
+	ck_assert_ptr_nonnull(strstr(answer, "10.7.0.1/24"));
+	ck_assert_int_gt(ask(e, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.0\r\n\r\n", 100,
+	                     answer, sizeof(answer)),
+	                 100);
+	ck_assert_ptr_null(strstr(answer, "</html>"));
+	ck_assert_ptr_nonnull(strstr(answer, "404 Not Found"));
+	ck_assert_int_gt(ask(e, "\1\2\3\r\n\r\n", 100, answer, sizeof(answer)), 0);
+	ck_assert_ptr_nonnull(strstr(answer, "HTTP/1.1 400 Bad Request"));
+	ck_assert_int_gt(ask(e, "GET / HTTP/1.1\r\nHost:", 100, answer, sizeof(answer)), 0);
+	ck_assert_ptr_nonnull(strstr(answer, "HTTP/1.1 408 Request Timeout"));
+	ck_assert_int_eq(ask(e, "", 1, answer, sizeof(answer)), 0);
+	ck_assert_uint_eq(e->httpd.connections, 5);
+	end(e);
+}
+
+/* ---- policy hooks ---- */
+
+static bool only_tcp(void *ctx, enum net_sock_type type, void **label)
+{
+	*label = ctx;
+	return type == NET_STREAM;
+}
+
+static bool not_port_7(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
+                       const struct net_endpoint *remote)
+{
+	(void)local;
+	ck_assert_ptr_eq(label, ctx);
+	return op != NET_OP_CONNECT || remote->port != 7;
+}
+
+static void hooks_body(void *arg)
+{
+	struct net_hooks hooks = {arg, only_tcp, not_port_7, NULL};
+	struct ends *e = begin();
+	e->sys[1].net.hooks = &hooks;
+	say(e, "ping 10.7.0.1 1; fetch http://10.7.0.1:7/");
+	expect("ping: the policy does not allow it");
+	expect("10.7.0.1: the policy does not allow it");
+	say(e, "fetch http://10.7.0.1/metrics");
+	expect("200 OK");
+	end(e);
+}
+
+/* ---- the machines ---- */
+
+static void run(task_fn body, uint32_t features, const char *cmdline)
+{
+	struct hosted_device windows[2];
+	for (unsigned i = 0; i < 2; i++) {
+		cards[i] = (struct vdev){
+		        .id = VIRTIO_ID_NET,
+		        .features =
+		                F_PLAIN | features | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC,
+		        .config = {2, 0, 0, 0, 0, (uint8_t)(i + 1), 1},
+		        .answer = cable,
+		};
+		windows[i] = vdev_window(&cards[i], i);
+	}
+	struct hosted_opts opts = {
+	        .virtual_clock = true,
+	        .cmdline = cmdline,
+	        .devices = windows,
+	        .device_count = 2,
+	};
+	ck_assert_int_eq(hosted_run(&opts, body, cards), HOSTED_POWER_OFF);
+}
+
+static const uint32_t kinds[] = {0, F_CSUM, F_MERGE | F_CSUM, F_MERGE | F_CSUM | F_TSO};
+
+START_TEST(the_shell_reaches_the_other_end)
+{
+	lose_every = 0;
+	run(shell_body, kinds[_i], "gk.ip=off");
+}
+END_TEST
+
+START_TEST(bytes_go_both_ways)
+{
+	lose_every = 0;
+	run(nettest_body, kinds[_i], "gk.ip=off");
+}
+END_TEST
+
+START_TEST(bytes_go_both_ways_on_a_bad_cable)
+{
+	lose_every = 37;
+	run(nettest_body, kinds[_i], "gk.ip=off");
+}
+END_TEST
+
+START_TEST(packets_are_captured)
+{
+	lose_every = 0;
+	run(capture_body, 0, "gk.ip=off");
+}
+END_TEST
+
+START_TEST(the_server_answers_anything)
+{
+	lose_every = 0;
+	run(http_body, F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
+}
+END_TEST
+
+START_TEST(hooks_decide)
+{
+	lose_every = 0;
+	run(hooks_body, 0, "gk.ip=off");
+}
+END_TEST
+
+/* ---- addresses ---- */
+
+static void setup_body(void *arg)
+{
+	static struct devices devices;
+	static struct netd net;
+	const char *why;
+	struct net_addr a;
+	char text[46];
+	(void)arg;
+	output_len = 0;
+	kernel_of_cpu()->console = to_output;
+	devices_find(&devices, kernel_of_cpu()->boot);
+	ck_assert(netd_start(&net, kernel_of_cpu(), &devices.entropy, devices.nics, 1, &why));
+	ck_assert(netd_wait_ready(&net, arch_now_ns() + 120 * NS_PER_S));
+	ck_assert(netd_address(&net, &a));
+	(void)net_addr_format(&a, text);
+	to_output(NULL, text, strlen(text));
+	ck_assert(netd_stop(&net));
+}
+
+START_TEST(addresses_are_as_told)
+{
+	run(setup_body, 0, "gk.ip=10.7.0.9/24,gw=10.7.0.1,dns=10.7.0.3");
+	expect("net0: 10.7.0.9/24 as told, gateway 10.7.0.1, name server 10.7.0.3\n10.7.0.9");
+}
+END_TEST
+
+START_TEST(silence_of_dhcp_is_said)
+{
+	run(setup_body, 0, "");
+	expect("net0: no answer from DHCP; using 169.254.");
+}
+END_TEST
+
+START_TEST(a_wrong_address_is_named)
+{
+	run(setup_body, 0, "gk.ip=10.7.0.9");
+	expect("gk.ip is '10.7.0.9'; it must be dhcp, off, or ADDRESS/PREFIX");
+	expect("169.254.");
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("net");
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, the_shell_reaches_the_other_end, 0, 4);
+	tcase_add_loop_test(tc, bytes_go_both_ways, 0, 4);
+	tcase_add_loop_test(tc, bytes_go_both_ways_on_a_bad_cable, 3, 4);
+	tcase_add_test(tc, packets_are_captured);
+	tcase_add_test(tc, the_server_answers_anything);
+	tcase_add_test(tc, hooks_decide);
+	tcase_add_test(tc, addresses_are_as_told);
+	tcase_add_test(tc, silence_of_dhcp_is_said);
+	tcase_add_test(tc, a_wrong_address_is_named);
+	return suite_run("gk_net", tc);
+}
