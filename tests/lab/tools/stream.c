@@ -1,10 +1,11 @@
 /*
- * stream connect ADDRESS PORT send|receive MIB
- * stream listen PORT send|receive MIB
+ * stream connect ADDRESS PORT send|receive|source|sink MIB
+ * stream listen PORT send|receive|source|sink MIB
  *
  * Moves so many MiB over TCP. Each 64-bit word is computed from its position; the receiver checks
- * every one and then answers with a byte that the sender waits for.
- * Exit status: 0 all of it arrived and is right, 1 not, 2 the tool could not run.
+ * every one and then answers with a byte that the sender waits for. A source sends whatever there
+ * is in its buffer and closes, a sink counts what comes until the end: the figures are the
+ * network's. Exit status: 0 all of it arrived and is right, 1 not, 2 the tool could not run.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -86,6 +87,46 @@ static int receive_all(int fd, uint64_t bytes)
 	return write(fd, "k", 1) == 1 ? 0 : 1;
 }
 
+static int source(int fd, uint64_t bytes)
+{
+	static char data[CHUNK_BYTES];
+	uint64_t done = 0;
+
+	while (done < bytes) {
+		uint64_t left = bytes - done;
+		ssize_t n = write(fd, data, left < sizeof(data) ? (size_t)left : sizeof(data));
+
+		if (n <= 0)
+			return 1;
+		done += (uint64_t)n;
+	}
+	/* All of it is there when the sink has closed too. */
+	shutdown(fd, SHUT_WR);
+	return read(fd, data, 1) == 0 ? 0 : 1;
+}
+
+static int sink(int fd, uint64_t bytes)
+{
+	static char data[CHUNK_BYTES];
+	uint64_t done = 0;
+	ssize_t n;
+
+	while ((n = read(fd, data, sizeof(data))) > 0)
+		done += (uint64_t)n;
+	return n == 0 && done == bytes ? 0 : 1;
+}
+
+static int move(const char *how, int fd, uint64_t bytes)
+{
+	if (strcmp(how, "send") == 0)
+		return send_all(fd, bytes);
+	if (strcmp(how, "source") == 0)
+		return source(fd, bytes);
+	if (strcmp(how, "sink") == 0)
+		return sink(fd, bytes);
+	return receive_all(fd, bytes);
+}
+
 /* Returns a connected socket, or -1. ADDRESS NULL: listen. */
 static int open_socket(const char *address, const char *port)
 {
@@ -116,7 +157,8 @@ int main(int argc, char **argv)
 	if (argc == 6 && strcmp(argv[1], "connect") == 0)
 		address = argv[2];
 	else if (argc != 5 || strcmp(argv[1], "listen") != 0) {
-		fprintf(stderr, "usage: stream connect ADDRESS|listen PORT send|receive MIB\n");
+		fprintf(stderr,
+		        "usage: stream connect ADDRESS|listen PORT send|receive|source|sink MIB\n");
 		return 2;
 	}
 	argv += argc - 3; /* PORT, direction, MIB */
@@ -126,7 +168,7 @@ int main(int argc, char **argv)
 		perror("stream");
 		return 2;
 	}
-	rc = strcmp(argv[1], "send") == 0 ? send_all(fd, bytes) : receive_all(fd, bytes);
+	rc = move(argv[1], fd, bytes);
 	if (rc == 0)
 		printf("stream: %llu bytes right\n", (unsigned long long)bytes);
 	return rc;
