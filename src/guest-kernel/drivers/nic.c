@@ -31,7 +31,8 @@ static void on_queue(struct virtio_dev *dev, struct virtq *q)
 static void read_link(struct virtio_dev *dev)
 {
 	struct nic *n = dev->driver;
-	n->link = !virtio_has(dev, F_STATUS) || virtio_config8(dev, CONFIG_STATUS) & STATUS_LINK;
+	bool link = !virtio_has(dev, F_STATUS) || virtio_config8(dev, CONFIG_STATUS) & STATUS_LINK;
+	__atomic_store_n(&n->link, link, __ATOMIC_RELAXED);
 	wake(n);
 }
 

@@ -56,7 +56,8 @@ static long repeat(struct ksock *k, struct call *c)
 		netd_leave(k->net);
 		if (r != -NET_EAGAIN)
 			return r;
-		if (k->patience_ns == 0 || !waitq_wait(&k->wait, &k->lock, has_news, &w, end))
+		if (__atomic_load_n(&k->patience_ns, __ATOMIC_RELAXED) == 0 ||
+		    !waitq_wait(&k->wait, &k->lock, has_news, &w, end))
 			return -NET_ETIMEDOUT;
 	}
 }

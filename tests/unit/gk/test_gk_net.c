@@ -269,6 +269,84 @@ static void http_body(void *arg)
 	end(e);
 }
 
+/* ---- several CPUs ---- */
+
+#define PAIRS 4u
+#define MIB   (1u << 20)
+
+struct pair {
+	struct netd *net;
+	unsigned port;
+};
+
+static void take_all(void *arg)
+{
+	const struct pair *p = arg;
+	struct net_endpoint here = {.port = (uint16_t)p->port}, peer;
+	struct ksock *l, *s;
+	long n, total = 0;
+	ck_assert_int_eq(ksock_open(p->net, NET_STREAM, &l), 0);
+	ck_assert_int_eq(ksock_bind(l, &here), 0);
+	ck_assert_int_eq(ksock_listen(l, 1), 0);
+	ck_assert_int_eq(ksock_accept(l, &s, &peer), 0);
+	while ((n = ksock_skip(s, MIB)) > 0)
+		total += n;
+	ck_assert_int_eq(n, 0);
+	ck_assert_int_eq(total, 2 * MIB);
+	ksock_close(s);
+	ksock_close(l);
+}
+
+static void give_all(void *arg)
+{
+	const struct pair *p = arg;
+	struct net_endpoint to = {.port = (uint16_t)p->port};
+	struct ksock *s;
+	uint8_t *data = mem_alloc(MIB);
+	int err;
+	ck_assert_int_eq(net_addr_parse("127.0.0.1", &to.addr), 0);
+	do { /* until somebody listens */
+		task_sleep(NS_PER_MS);
+		ck_assert_int_eq(ksock_open(p->net, NET_STREAM, &s), 0);
+		err = ksock_connect(s, &to);
+		if (err)
+			ksock_close(s);
+	} while (err == -NET_ECONNREFUSED);
+	ck_assert_int_eq(err, 0);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(ksock_send(s, data, MIB, NULL), MIB);
+	mem_free(data);
+	ksock_close(s);
+}
+
+static void smp_body(void *arg)
+{
+	static struct netd net;
+	static struct entropy entropy;
+	struct pair pairs[PAIRS];
+	struct task *tasks[2 * PAIRS];
+	const char *why;
+	(void)arg;
+	entropy_init(&entropy);
+	ck_assert(netd_start(&net, kernel_of_cpu(), &entropy, NULL, 0, &why));
+	for (unsigned i = 0; i < PAIRS; i++) {
+		pairs[i] = (struct pair){&net, 7000 + i};
+		tasks[2 * i] = task_start("taker", PRIO_DEFAULT, take_all, &pairs[i]);
+		tasks[2 * i + 1] = task_start("giver", PRIO_DEFAULT, give_all, &pairs[i]);
+	}
+	for (unsigned i = 0; i < 2 * PAIRS; i++) {
+		ck_assert_ptr_nonnull(tasks[i]);
+		task_join(tasks[i]);
+	}
+	ck_assert(netd_stop(&net));
+}
+
+START_TEST(several_cpus_use_one_stack)
+{
+	rig_run_smp(4, smp_body, NULL);
+}
+END_TEST
+
 /* ---- policy hooks ---- */
 
 static bool only_tcp(void *ctx, enum net_sock_type type, void **label)
@@ -418,6 +496,7 @@ int main(void)
 	tcase_add_loop_test(tc, bytes_go_both_ways_on_a_bad_cable, 3, 4);
 	tcase_add_test(tc, packets_are_captured);
 	tcase_add_test(tc, the_server_answers_anything);
+	tcase_add_test(tc, several_cpus_use_one_stack);
 	tcase_add_test(tc, hooks_decide);
 	tcase_add_test(tc, addresses_are_as_told);
 	tcase_add_test(tc, silence_of_dhcp_is_said);
