@@ -2,6 +2,8 @@
  * The kernel's network: two stacks with a card each in one hosted kernel, the cards on one cable.
  * One has the HTTP server, the other's shell talks to it. Whatever was allocated must come back.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gk_vdev.h"
@@ -269,6 +271,107 @@ static void http_body(void *arg)
 	end(e);
 }
 
+/* ---- the machines ---- */
+
+static void run(task_fn body, uint32_t features, const char *cmdline)
+{
+	struct hosted_device windows[2];
+	for (unsigned i = 0; i < 2; i++) {
+		cards[i] = (struct vdev){
+		        .id = VIRTIO_ID_NET,
+		        .features =
+		                F_PLAIN | features | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC,
+		        .config = {2, 0, 0, 0, 0, (uint8_t)(i + 1), 1},
+		        .answer = cable,
+		};
+		windows[i] = vdev_window(&cards[i], i);
+	}
+	struct hosted_opts opts = {
+	        .virtual_clock = true,
+	        .cmdline = cmdline,
+	        .devices = windows,
+	        .device_count = 2,
+	};
+	ck_assert_int_eq(hosted_run(&opts, body, cards), HOSTED_POWER_OFF);
+}
+
+/* ---- Prometheus' text format 0.0.4 ---- */
+
+static const char *skip_name(const char *p)
+{
+	while ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || *p == ':' ||
+	       (*p >= '0' && *p <= '9'))
+		p++;
+	return p;
+}
+
+/* NAME[{LABEL="VALUE"}] NUMBER, where NAME is what the TYPE line before it was of. */
+static void check_sample(const char *line, const char *end, const char *type_name)
+{
+	const char *p = skip_name(line);
+	size_t n = (size_t)(p - line);
+	char *number_end;
+	ck_assert_uint_gt(n, 0);
+	ck_assert(strlen(type_name) == n && memcmp(line, type_name, n) == 0);
+	if (*p == '{') {
+		const char *label = ++p;
+		p = skip_name(p);
+		ck_assert(p > label && p[0] == '=' && p[1] == '"');
+		p += 2;
+		while (p < end && *p != '"' && *p != '\\')
+			p++;
+		ck_assert(p[0] == '"' && p[1] == '}');
+		p += 2;
+	}
+	ck_assert_int_eq(*p, ' ');
+	(void)strtod(p + 1, &number_end);
+	ck_assert_ptr_eq(number_end, end);
+	ck_assert(number_end > p + 1);
+}
+
+static unsigned check_metrics(const char *text)
+{
+	char name[64] = "";
+	unsigned samples = 0;
+	while (*text) {
+		char kind[16], help[64] = "";
+		const char *end = strchr(text, '\n');
+		ck_assert_ptr_nonnull(end); /* the last line ends too */
+		if (sscanf(text, "# HELP %63s", help) == 1) {
+			ck_assert_str_ne(help, name); /* all of a name stand together */
+		} else if (sscanf(text, "# TYPE %63s %15s", name, kind) == 2) {
+			bool counter = strcmp(kind, "counter") == 0;
+			const char *total = strstr(name, "_total");
+			ck_assert(counter || strcmp(kind, "gauge") == 0);
+			ck_assert_int_eq(counter, total && total[6] == '\0');
+		} else {
+			check_sample(text, end, name);
+			samples++;
+		}
+		text = end + 1;
+	}
+	return samples;
+}
+
+static void metrics_body(void *arg)
+{
+	static char page[HTTPD_PAGE_BYTES];
+	(void)arg;
+	struct ends *e = begin();
+	size_t n = page_metrics(&e->sys[0], page, sizeof(page));
+	ck_assert_uint_lt(n, sizeof(page) - 1);
+	page[n] = '\0';
+	ck_assert_uint_ge(check_metrics(page), 25);
+	end(e);
+}
+
+START_TEST(metrics_are_well_formed)
+{
+	lose_every = 0;
+	run(metrics_body, 0, "gk.ip=off");
+}
+END_TEST
+
 /* ---- several CPUs ---- */
 
 #define PAIRS 4u
@@ -376,30 +479,6 @@ static void hooks_body(void *arg)
 	end(e);
 }
 
-/* ---- the machines ---- */
-
-static void run(task_fn body, uint32_t features, const char *cmdline)
-{
-	struct hosted_device windows[2];
-	for (unsigned i = 0; i < 2; i++) {
-		cards[i] = (struct vdev){
-		        .id = VIRTIO_ID_NET,
-		        .features =
-		                F_PLAIN | features | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC,
-		        .config = {2, 0, 0, 0, 0, (uint8_t)(i + 1), 1},
-		        .answer = cable,
-		};
-		windows[i] = vdev_window(&cards[i], i);
-	}
-	struct hosted_opts opts = {
-	        .virtual_clock = true,
-	        .cmdline = cmdline,
-	        .devices = windows,
-	        .device_count = 2,
-	};
-	ck_assert_int_eq(hosted_run(&opts, body, cards), HOSTED_POWER_OFF);
-}
-
 static const uint32_t kinds[] = {0, F_CSUM, F_MERGE | F_CSUM, F_MERGE | F_CSUM | F_TSO};
 
 START_TEST(the_shell_reaches_the_other_end)
@@ -496,6 +575,7 @@ int main(void)
 	tcase_add_loop_test(tc, bytes_go_both_ways_on_a_bad_cable, 3, 4);
 	tcase_add_test(tc, packets_are_captured);
 	tcase_add_test(tc, the_server_answers_anything);
+	tcase_add_test(tc, metrics_are_well_formed);
 	tcase_add_test(tc, several_cpus_use_one_stack);
 	tcase_add_test(tc, hooks_decide);
 	tcase_add_test(tc, addresses_are_as_told);
