@@ -62,6 +62,7 @@ struct ends {
 	struct system sys[2];
 	struct httpd httpd;
 	struct shell shell;
+	uint64_t in_use; /* blocks of memory, before there was a network */
 };
 
 static void to_output(void *ctx, const char *text, size_t len)
@@ -93,8 +94,10 @@ static struct ends *begin(void)
 	for (unsigned i = 0; i < 2; i++) {
 		struct system *s = &e.sys[i];
 		s->kernel = kernel_of_cpu();
-		if (i == 0)
+		if (i == 0) {
 			devices_find(&s->devices, s->kernel->boot);
+			e.in_use = memory_in_use(&s->kernel->memory);
+		}
 		ck_assert(netd_start(&s->net, s->kernel, &e.sys[0].devices.entropy,
 		                     &e.sys[0].devices.nics[i], 1, &why));
 		s->net_up = true;
@@ -114,6 +117,11 @@ static void end(struct ends *e)
 	httpd_stop(&e->httpd);
 	for (unsigned i = 0; i < 2; i++)
 		ck_assert(netd_stop(&e->sys[i].net));
+	/* A task that has ended is freed a little later. */
+	const struct memory *m = &e->sys[0].kernel->memory;
+	for (unsigned i = 0; i < 1000 && memory_in_use(m) != e->in_use; i++)
+		task_sleep(NS_PER_MS);
+	ck_assert_uint_eq(memory_in_use(m), e->in_use);
 }
 
 static void say(struct ends *e, const char *command)
