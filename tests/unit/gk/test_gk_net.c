@@ -380,6 +380,47 @@ START_TEST(metrics_are_well_formed)
 }
 END_TEST
 
+/* ---- a card that says nonsense of its frames ---- */
+
+static void nonsense_body(void *arg)
+{
+	static const struct {
+		uint16_t buffers;
+		uint32_t len;
+	} frames_of[] = {
+	        {0, 100},                           /* no buffer at all */
+	        {20, 100},                          /* more than a packet has room for */
+	        {65535, 100}, {1, 5}, {1, 12 + 13}, /* no Ethernet header */
+	        {3, 100},                           /* buffers that do not follow */
+	};
+	uint8_t frame[100];
+	(void)arg;
+	struct ends *e = begin();
+	struct nic *nic = e->sys[1].net.ports[0].nic;
+	ck_assert(nic->merges);
+	for (unsigned i = 0; i < sizeof(frames_of) / sizeof(frames_of[0]); i++) {
+		memset(frame, 0xff, sizeof(frame));
+		memcpy(frame + 10, &frames_of[i].buffers, 2);
+		ck_assert(vdev_push(&cards[1], 0, frame, frames_of[i].len));
+		task_sleep(NS_PER_MS);
+		ck_assert_uint_eq(nic->bad, i + 1);
+	}
+	/* Flags, segment kind and checksum offsets that make no sense change nothing else. */
+	memcpy(frame + 10, &(uint16_t){1}, 2);
+	ck_assert(vdev_push(&cards[1], 0, frame, sizeof(frame)));
+	say(e, "ping 10.7.0.1 1; fetch http://10.7.0.1/metrics");
+	expect("1 sent, 1 received");
+	expect("200 OK");
+	end(e);
+}
+
+START_TEST(a_card_says_nonsense)
+{
+	lose_every = 0;
+	run(nonsense_body, F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
+}
+END_TEST
+
 /* ---- several CPUs ---- */
 
 #define PAIRS 4u
@@ -584,6 +625,7 @@ int main(void)
 	tcase_add_test(tc, packets_are_captured);
 	tcase_add_test(tc, the_server_answers_anything);
 	tcase_add_test(tc, metrics_are_well_formed);
+	tcase_add_test(tc, a_card_says_nonsense);
 	tcase_add_test(tc, several_cpus_use_one_stack);
 	tcase_add_test(tc, hooks_decide);
 	tcase_add_test(tc, addresses_are_as_told);
