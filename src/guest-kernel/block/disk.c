@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "guest-kernel/core/waitq.h"
+#include "guest-kernel/security/security.h"
 
 #define HASH_BUCKETS 256u
 #define SECTORS      (DISK_BLOCK_BYTES / SECTOR_BYTES)
@@ -39,6 +40,7 @@ struct disk {
 	bool write_failed, stopping;
 	struct task *writer;
 	uint64_t hits, misses, ahead, ahead_used, flushes;
+	policy_label_t label;
 };
 
 uint64_t disk_bytes(const struct disk *d)
@@ -275,10 +277,15 @@ static bool within(const struct disk *d, uint64_t offset, size_t len)
 	return offset <= d->bytes && len <= d->bytes - offset;
 }
 
+static bool may(const struct disk *d, uint32_t perms)
+{
+	return sec_may(d->label, POLICY_CLASS_BLK_FILE, perms, POLICY_NO_CAP, NULL);
+}
+
 bool disk_read(struct disk *d, uint64_t offset, void *out, size_t len)
 {
 	uint8_t *to = out;
-	if (!within(d, offset, len))
+	if (!within(d, offset, len) || !may(d, FILE_READ))
 		return false;
 	while (len > 0) {
 		uint64_t number = offset / DISK_BLOCK_BYTES;
@@ -300,7 +307,7 @@ bool disk_read(struct disk *d, uint64_t offset, void *out, size_t len)
 bool disk_write(struct disk *d, uint64_t offset, const void *data, size_t len)
 {
 	const uint8_t *from = data;
-	if (!within(d, offset, len) || d->blk->read_only)
+	if (!within(d, offset, len) || d->blk->read_only || !may(d, FILE_WRITE))
 		return false;
 	while (len > 0) {
 		uint64_t number = offset / DISK_BLOCK_BYTES;
@@ -433,8 +440,14 @@ struct disk *disk_create(struct blk *blk, unsigned cache_blocks)
 	return d;
 }
 
+void disk_set_label(struct disk *d, policy_label_t label)
+{
+	d->label = label;
+}
+
 void disk_destroy(struct disk *d)
 {
+	sec_label_put(d->label);
 	(void)disk_flush(d);
 	__atomic_store_n(&d->stopping, true, __ATOMIC_RELEASE);
 	task_wake(d->writer);

@@ -7,6 +7,7 @@
 #define GK_BLOCK_DISK_H
 
 #include "guest-kernel/block/iosched.h"
+#include "guest-kernel/policy/policy.h"
 
 #define DISK_BLOCK_BYTES   4096u
 #define DISK_CACHE_MIN     64u /* blocks */
@@ -21,10 +22,16 @@ struct disk *disk_create(struct blk *blk, unsigned cache_blocks);
 /* Writes what is dirty back; nobody may use it any more. */
 void disk_destroy(struct disk *d);
 
+/* What the policy knows it by; the disk gives it back in the end. Without one nobody may use it. */
+void disk_set_label(struct disk *d, policy_label_t label);
+
 uint64_t disk_bytes(const struct disk *d);
 bool disk_read_only(const struct disk *d);
 
-/* False: not within the disk, no memory, or the device failed. */
+/*
+ * False: not within the disk, no memory, the device failed, or the policy denies it
+ * (blk_file { read } or { write }).
+ */
 bool disk_read(struct disk *d, uint64_t offset, void *out, size_t len);
 bool disk_write(struct disk *d, uint64_t offset, const void *data, size_t len);
 /* Everything written so far is on the medium. False: something could not be written, now or before.

@@ -22,6 +22,7 @@
 #define GK_STATUS_CRASH 3u
 
 struct kernel;
+struct security;
 
 struct cpu {
 	struct kernel *kernel;
@@ -48,6 +49,7 @@ struct kernel {
 	const struct arch_boot *boot;
 	struct log log;
 	struct memory memory;
+	struct security *security; /* NULL: not started, everything is allowed */
 	struct sched sched;
 	struct workq workq;
 	struct lockcheck lockcheck;

@@ -6,7 +6,7 @@
 #include "guest-kernel/core/spinlock.h"
 
 #define LOG_RECORDS    256u
-#define LOG_TEXT_BYTES 112u /* with the NUL; longer lines are cut */
+#define LOG_TEXT_BYTES 384u /* with the NUL; longer lines are cut */
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 

@@ -110,6 +110,15 @@ void *mem_alloc(size_t bytes)
 	return p;
 }
 
+void *mem_alloc_raw(size_t bytes)
+{
+	struct memory *m = &kernel_of_cpu()->memory;
+	void *p = kmalloc(m->mm, bytes);
+	if (p)
+		count(m, 1);
+	return p;
+}
+
 void mem_free(void *p)
 {
 	struct memory *m = &kernel_of_cpu()->memory;

@@ -16,7 +16,8 @@ struct mailbox *mailbox_create(uint32_t capacity)
 		return NULL;
 	struct mailbox *mb = mem_alloc(sizeof(*mb));
 	struct slot *slots = mb ? mem_alloc(capacity * sizeof(*slots)) : NULL;
-	if (!slots) {
+	if (!slots || !sec_object_make(&mb->object, POLICY_CLASS_MSGQ)) {
+		mem_free(slots);
 		mem_free(mb);
 		return NULL;
 	}
@@ -44,6 +45,7 @@ void mailbox_close(struct mailbox *mb)
 
 void mailbox_destroy(struct mailbox *mb)
 {
+	sec_object_forget(&mb->object);
 	mem_free(mb->slots);
 	mem_free(mb);
 }
@@ -75,10 +77,21 @@ static bool try_send(void *ctx)
 	return true;
 }
 
+objcap_t mailbox_guard(struct mailbox *mb)
+{
+	return sec_object_guard(&mb->object);
+}
+
 bool msg_send(struct mailbox *mb, const struct msg *m, uint64_t deadline_ns)
 {
+	return msg_send_by(mb, 0, m, deadline_ns);
+}
+
+bool msg_send_by(struct mailbox *mb, objcap_t cap, const struct msg *m, uint64_t deadline_ns)
+{
 	struct sending s = {mb, m, false};
-	if (m->len_bytes > MSG_DATA_BYTES)
+	if (m->len_bytes > MSG_DATA_BYTES ||
+	    !sec_object_may(&mb->object, IPC_WRITE | MSGQ_ENQUEUE, cap, OBJCAP_SEND))
 		return false;
 	(void)waitq_wait(&mb->senders, &mb->lock, try_send, &s, deadline_ns);
 	return s.sent;
@@ -112,7 +125,15 @@ static bool try_receive(void *ctx)
 
 bool msg_receive(struct mailbox *mb, uint32_t from, struct msg *out, uint64_t deadline_ns)
 {
+	return msg_receive_by(mb, 0, from, out, deadline_ns);
+}
+
+bool msg_receive_by(struct mailbox *mb, objcap_t cap, uint32_t from, struct msg *out,
+                    uint64_t deadline_ns)
+{
 	struct receiving r = {mb, out, from, false};
+	if (!sec_object_may(&mb->object, IPC_READ, cap, OBJCAP_RECEIVE))
+		return false;
 	(void)waitq_wait(&mb->receivers, &mb->lock, try_receive, &r, deadline_ns);
 	return r.received;
 }

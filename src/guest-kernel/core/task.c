@@ -3,6 +3,7 @@
 
 #include "guest-kernel/core/kernel.h"
 #include "guest-kernel/core/panic.h"
+#include "guest-kernel/security/security.h"
 #include "task_priv.h"
 
 struct joiner {
@@ -97,16 +98,38 @@ static struct task *make_task(const char *name, unsigned prio, task_fn fn, void 
 	return t;
 }
 
+/* One that never ran: nobody else knows it. */
+static void unmake_task(struct task *t)
+{
+	struct sched *s = &t->kernel->sched;
+	arch_context_fini(&t->context);
+	unsigned long flags = spin_lock_irqsave(&s->lock);
+	s->free_slots[s->free_slot_count++] = t->slot;
+	spin_unlock_irqrestore(&s->lock, flags);
+	mem_free(t);
+}
+
 struct task *task_start(const char *name, unsigned prio, task_fn fn, void *arg)
+{
+	return task_start_as(name, prio, fn, arg, NULL);
+}
+
+struct task *task_start_as(const char *name, unsigned prio, task_fn fn, void *arg,
+                           const struct policy_subject *as)
 {
 	struct task *t = make_task(name, prio, fn, arg);
 	if (!t)
 		return NULL;
+	if (!sec_task_start(t, as)) {
+		unmake_task(t);
+		return NULL;
+	}
 	struct kernel *k = t->kernel;
 	bool was_off = arch_irq_off();
 	unsigned long flags = arch_irq_save();
 	spin_lock(&k->sched.lock);
 	t->id = k->sched.next_id++;
+	t->subject.id = t->id;
 	t->cpu = this_cpu()->index;
 	list_append(&k->sched.all, &t->all);
 	(void)__atomic_add_fetch(&k->sched.task_count, 1, __ATOMIC_RELAXED);
@@ -118,8 +141,39 @@ struct task *task_start(const char *name, unsigned prio, task_fn fn, void *arg)
 
 static void unref(struct task *t)
 {
-	if (__atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0)
-		mem_free(t);
+	if (__atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	sec_task_end(t);
+	mem_free(t);
+}
+
+struct task *task_find(struct kernel *k, uint32_t id)
+{
+	struct task *found = NULL;
+	unsigned long flags = spin_lock_irqsave(&k->sched.lock);
+	for (struct list *e = k->sched.all.next; e != &k->sched.all && !found; e = e->next) {
+		struct task *t = LIST_OF(e, struct task, all);
+		if (t->id == id)
+			found = t;
+	}
+	if (found)
+		(void)__atomic_add_fetch(&found->refs, 1, __ATOMIC_RELAXED);
+	spin_unlock_irqrestore(&k->sched.lock, flags);
+	return found;
+}
+
+bool task_cancel(struct task *t)
+{
+	if (!sec_task(t, PROCESS_SIGNAL))
+		return false;
+	__atomic_store_n(&t->cancelled, true, __ATOMIC_RELEASE);
+	task_wake(t);
+	return true;
+}
+
+bool task_cancelled(void)
+{
+	return __atomic_load_n(&task_current()->cancelled, __ATOMIC_ACQUIRE);
 }
 
 void task_detach(struct task *t)
@@ -221,7 +275,7 @@ void task_wake(struct task *t)
 
 void task_sleep_until(uint64_t deadline_ns)
 {
-	while (arch_now_ns() < deadline_ns)
+	while (arch_now_ns() < deadline_ns && !task_cancelled())
 		(void)task_park(deadline_ns);
 }
 
@@ -263,9 +317,12 @@ static void set_prio(struct task *t, unsigned prio, enum prio_change how)
 	sched_preempt(flags, was_off);
 }
 
-void task_set_prio(struct task *t, unsigned prio)
+bool task_set_prio(struct task *t, unsigned prio)
 {
+	if (!sec_task(t, PROCESS_SETSCHED))
+		return false;
 	set_prio(t, prio < TASK_PRIORITIES ? prio : TASK_PRIORITIES - 1, PRIO_SET);
+	return true;
 }
 
 void task_lend_prio(struct task *t, unsigned prio)

@@ -9,6 +9,7 @@
 
 #include "guest-kernel/core/list.h"
 #include "guest-kernel/core/timer.h"
+#include "guest-kernel/policy/policy.h"
 
 #define TASK_PRIORITIES 8u
 #define TASK_NAME_BYTES 16u
@@ -42,6 +43,8 @@ struct task {
 	uint8_t state;          /* enum task_state, under the scheduler's lock */
 	bool token;             /* a wake-up that nobody has waited for yet */
 	bool idle;
+	bool cancelled;
+	struct policy_subject subject; /* who it is, to the policy; its own to change */
 	uint64_t vruntime_ns, ran_ns, since_ns, switches;
 	struct timer timeout;
 	struct list joiners;
@@ -63,10 +66,22 @@ struct sched {
 void sched_init(struct sched *s);
 
 /*
- * Makes a task and starts it. NULL when memory is out, or stacks are. The caller has a reference:
- * task_join or task_detach gives it back.
+ * Makes a task and starts it. NULL when memory is out, or stacks are, or when the policy denies it
+ * (process { fork }). The caller has a reference: task_join or task_detach gives it back.
  */
 struct task *task_start(const char *name, unsigned prio, task_fn fn, void *arg);
+/* The same, to be the subject AS (process { transition } as well); NULL: what the caller is. */
+struct task *task_start_as(const char *name, unsigned prio, task_fn fn, void *arg,
+                           const struct policy_subject *as);
+/* The task with that number and a reference to it, or NULL. */
+struct task *task_find(struct kernel *k, uint32_t id);
+/*
+ * Asks T to end: its sleep is over at once, and task_cancelled tells it. False: the policy denies
+ * it (process { signal }).
+ */
+bool task_cancel(struct task *t);
+/* Somebody asked the current task to end. */
+bool task_cancelled(void);
 /* Waits until T has ended; gives the reference back. */
 void task_join(struct task *t);
 void task_detach(struct task *t);
@@ -75,9 +90,11 @@ _Noreturn void task_exit(void);
 struct task *task_current(void);
 /* Lets others of the same priority run. */
 void task_yield(void);
+/* Until then, or until the task is asked to end. */
 void task_sleep_until(uint64_t deadline_ns);
 void task_sleep(uint64_t ns);
-void task_set_prio(struct task *t, unsigned prio);
+/* False: the policy denies it (process { setsched }; for itself a task may always). */
+bool task_set_prio(struct task *t, unsigned prio);
 /* For mutexes: T has at least PRIO until task_return_prio. */
 void task_lend_prio(struct task *t, unsigned prio);
 void task_return_prio(struct task *t);

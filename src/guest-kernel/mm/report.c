@@ -172,7 +172,7 @@ static void print_stack(const struct mm_sink *to, const char *what, const struct
 	text_put(to, ":");
 	for (unsigned i = 0; i < MM_STACK_DEPTH && s->pcs[i]; i++) {
 		text_put(to, " ");
-		text_hex(to, s->pcs[i]);
+		text_put_hex(to, s->pcs[i]);
 	}
 	text_put(to, "\n");
 }
@@ -193,7 +193,7 @@ static void print_leak(void *ctx, void *obj, bool free)
 	text_put(l->to, ": ");
 	text_number(l->to, debug_size(l->debug, obj), 0);
 	text_put(l->to, " bytes at ");
-	text_hex(l->to, (uintptr_t)obj);
+	text_put_hex(l->to, (uintptr_t)obj);
 	print_stack(l->to, ", allocated", debug_allocation(l->debug, obj));
 }
 
@@ -246,7 +246,7 @@ void mm_fault_print(const struct mm_fault *f, const struct mm_sink *to)
 	text_put(to, ": ");
 	text_put(to, f->cache);
 	text_put(to, " ");
-	text_hex(to, (uintptr_t)f->object);
+	text_put_hex(to, (uintptr_t)f->object);
 	if (about_bytes(f->kind)) {
 		text_put(to, " of ");
 		text_number(to, f->object_bytes, 0);
@@ -254,7 +254,7 @@ void mm_fault_print(const struct mm_fault *f, const struct mm_sink *to)
 		                                                : " bytes, at offset ");
 		text_number(to, f->offset, 0);
 		text_put(to, ": found ");
-		text_hex(to, f->found);
+		text_put_hex(to, f->found);
 	}
 	text_put(to, "\n");
 	print_stack(to, "  allocated", f->allocated);

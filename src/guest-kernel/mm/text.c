@@ -43,7 +43,7 @@ void text_number(const struct mm_sink *to, uint64_t n, unsigned width)
 	to->write(to->ctx, text + 20 - len, len);
 }
 
-void text_hex(const struct mm_sink *to, uint64_t n)
+void text_put_hex(const struct mm_sink *to, uint64_t n)
 {
 	char text[20];
 	size_t len = digits(text, n, 16);

@@ -9,7 +9,7 @@ void text_put(const struct mm_sink *to, const char *s);
 void text_word(const struct mm_sink *to, const char *s, unsigned width);
 void text_number(const struct mm_sink *to, uint64_t n, unsigned width);
 /* 0x and at least two digits. */
-void text_hex(const struct mm_sink *to, uint64_t n);
+void text_put_hex(const struct mm_sink *to, uint64_t n);
 /* "label:" and a number with its unit, in a line of its own. */
 void text_line(const struct mm_sink *to, const char *label, uint64_t n, const char *unit);
 

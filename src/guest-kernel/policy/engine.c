@@ -6,6 +6,10 @@
 
 void engine_lock(struct policy *p)
 {
+	if (p->config.lock) {
+		p->config.lock(p->config.ctx);
+		return;
+	}
 	while (atomic_flag_test_and_set_explicit(&p->lock, memory_order_acquire))
 		if (p->config.relax)
 			p->config.relax(p->config.ctx);
@@ -13,7 +17,10 @@ void engine_lock(struct policy *p)
 
 void engine_unlock(struct policy *p)
 {
-	atomic_flag_clear_explicit(&p->lock, memory_order_release);
+	if (p->config.unlock)
+		p->config.unlock(p->config.ctx);
+	else
+		atomic_flag_clear_explicit(&p->lock, memory_order_release);
 }
 
 void engine_bump(struct policy *p)
@@ -185,6 +192,22 @@ policy_status_t policy_bool_get(struct policy *p, const char *name, bool *value)
 		*value = policydb_bool_get(w->db, number);
 	engine_leave(p, side);
 	return number ? POLICY_OK : POLICY_E_NOT_FOUND;
+}
+
+policy_status_t policy_bool_at(struct policy *p, uint32_t i, char *name, size_t size, bool *value)
+{
+	struct text t;
+	text_init(&t, name, size);
+	unsigned side = engine_enter(p);
+	struct world *w = engine_world(p);
+	bool there = w && i < w->db->bools.nprim;
+	const char *found = there ? symtab_name(&w->db->bools, i + 1) : NULL;
+	if (there) {
+		text_add(&t, found ? found : "");
+		*value = policydb_bool_get(w->db, i + 1);
+	}
+	engine_leave(p, side);
+	return there ? POLICY_OK : POLICY_E_NOT_FOUND;
 }
 
 /* -- contexts -- */

@@ -96,6 +96,20 @@ policy_status_t policy_label(struct policy *p, policy_sid_t sid, const char *nam
 	return status;
 }
 
+void policy_label_get(struct policy *p, policy_label_t label)
+{
+	engine_lock(p);
+	if (engine_label(p, label))
+		p->label[label].refs++;
+	engine_unlock(p);
+}
+
+const char *policy_label_name(const struct policy *p, policy_label_t label)
+{
+	const struct label *l = engine_label(p, label);
+	return l ? l->name : "";
+}
+
 void policy_label_put(struct policy *p, policy_label_t label)
 {
 	engine_lock(p);

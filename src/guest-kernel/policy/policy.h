@@ -40,6 +40,12 @@ struct policy_config {
 	uint64_t (*now_ns)(void *ctx);
 	/* Called again and again while a reload waits for checks under way; NULL: it spins. */
 	void (*relax)(void *ctx);
+	/*
+	 * The engine's lock, where a thread that holds it can lose its CPU to one that waits for
+	 * it; both or neither. NULL: a spin lock of the engine's own.
+	 */
+	void (*lock)(void *ctx);
+	void (*unlock)(void *ctx);
 	void *ctx;
 	uint32_t avc_entries;      /* of the decision cache; 0: 2048 */
 	uint32_t sid_max;          /* contexts at a time; 0: 4096 */
@@ -72,6 +78,9 @@ enum policy_mode policy_mode(const struct policy *p);
 
 /* POLICY_E_NOT_FOUND. */
 POLICY_WARN_UNUSED policy_status_t policy_bool_set(struct policy *p, const char *name, bool value);
+/* The name (cut to fit) and the value of boolean number I, from 0. POLICY_E_NOT_FOUND: the end. */
+POLICY_WARN_UNUSED policy_status_t policy_bool_at(struct policy *p, uint32_t i, char *name,
+                                                  size_t size, bool *value);
 POLICY_WARN_UNUSED policy_status_t policy_bool_get(struct policy *p, const char *name, bool *value);
 
 /* -- contexts -- */
@@ -117,7 +126,11 @@ POLICY_WARN_UNUSED policy_status_t policy_validate_transition(struct policy *p, 
  */
 POLICY_WARN_UNUSED policy_status_t policy_label(struct policy *p, policy_sid_t sid,
                                                 const char *name, policy_label_t *label);
+/* Once more the same, to be given back as well. */
+void policy_label_get(struct policy *p, policy_label_t label);
 void policy_label_put(struct policy *p, policy_label_t label);
+/* Empty: no such label. Lasts as long as the caller has the label. */
+const char *policy_label_name(const struct policy *p, policy_label_t label);
 policy_sid_t policy_label_sid(const struct policy *p, policy_label_t label);
 
 /* -- subjects -- */

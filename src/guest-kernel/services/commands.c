@@ -14,6 +14,13 @@ static unsigned long us(uint64_t ns)
 	return (unsigned long)(ns / NS_PER_US);
 }
 
+static bool denied(struct shell *sh, const char *what)
+{
+	shell_print(sh, "%s: denied by the policy\n", what);
+	sh->failures++;
+	return true;
+}
+
 static bool cmd_help(struct shell *sh, unsigned argc, char **argv)
 {
 	(void)argc;
@@ -70,14 +77,17 @@ static bool cmd_ps(struct shell *sh, unsigned argc, char **argv)
 static bool cmd_dmesg(struct shell *sh, unsigned argc, char **argv)
 {
 	(void)argc;
-	(void)argv;
+	if (!sec_system(SYSTEM_SYSLOG_READ))
+		return denied(sh, argv[0]);
 	struct log *l = &sh->sys->kernel->log;
 	uint64_t end = l->written;
 	for (uint64_t n = log_oldest(l); n < end; n++) {
 		struct log_record r;
-		if (log_read(l, n, &r))
-			shell_print(sh, "[%5lu.%06lu] %s\n", us(r.ns) / 1000000, us(r.ns) % 1000000,
-			            r.text);
+		if (!log_read(l, n, &r))
+			continue;
+		shell_print(sh, "[%5lu.%06lu] ", us(r.ns) / 1000000, us(r.ns) % 1000000);
+		to_console(sh, r.text, strlen(r.text));
+		to_console(sh, "\n", 1);
 	}
 	return true;
 }
@@ -228,7 +238,8 @@ static bool cmd_rng(struct shell *sh, unsigned argc, char **argv)
 {
 	uint8_t bytes[16];
 	(void)argc;
-	(void)argv;
+	if (!sec_device("/rng", FILE_OPEN | FILE_READ))
+		return denied(sh, argv[0]);
 	entropy_get(&sh->sys->devices.entropy, bytes, sizeof(bytes));
 	for (unsigned i = 0; i < sizeof(bytes); i++)
 		shell_print(sh, "%02x", bytes[i]);
@@ -307,7 +318,8 @@ static bool cmd_history(struct shell *sh, unsigned argc, char **argv)
 static bool cmd_poweroff(struct shell *sh, unsigned argc, char **argv)
 {
 	(void)argc;
-	(void)argv;
+	if (!sec_system(SYSTEM_HALT))
+		return denied(sh, argv[0]);
 	for (unsigned i = 0; i < sh->sys->devices.disk_count; i++) {
 		if (!disk_flush(sh->sys->disks[i]))
 			shell_print(sh, "disk%u: not everything could be written\n", i);
@@ -318,7 +330,8 @@ static bool cmd_poweroff(struct shell *sh, unsigned argc, char **argv)
 static bool cmd_reboot(struct shell *sh, unsigned argc, char **argv)
 {
 	(void)argc;
-	(void)argv;
+	if (!sec_system(SYSTEM_REBOOT))
+		return denied(sh, argv[0]);
 	for (unsigned i = 0; i < sh->sys->devices.disk_count; i++)
 		(void)disk_flush(sh->sys->disks[i]);
 	arch_reset();
@@ -328,7 +341,8 @@ static bool cmd_reboot(struct shell *sh, unsigned argc, char **argv)
 static bool cmd_crash(struct shell *sh, unsigned argc, char **argv)
 {
 	const char *how = argc == 2 ? argv[1] : "";
-	(void)sh;
+	if (!sec_system(SYSTEM_HALT))
+		return denied(sh, argv[0]);
 	if (strcmp(how, "panic") == 0)
 		panic("as the shell was told");
 	if (strcmp(how, "null") == 0)
@@ -366,6 +380,16 @@ const struct command shell_commands[] = {
         {"bench", "", "what the kernel's own operations take", cmd_bench, false},
         {"history", "", "what was typed", cmd_history, false},
         {"crash", "panic|null|stack", "end with a crash report", cmd_crash, false},
+        {"policy", "[stats|reload|why SUBJECT OBJECT CLASS PERMISSION]", "what may be done, and why",
+         cmd_policy, false},
+        {"sestatus", "", "which policy is in force", cmd_sestatus, false},
+        {"setenforce", "0|1", "permissive or enforcing", cmd_setenforce, false},
+        {"getsebool", "[NAME]", "booleans of the policy", cmd_getsebool, false},
+        {"setsebool", "NAME on|off", "set one", cmd_setsebool, false},
+        {"id", "[TASK]", "who the shell is, or a task", cmd_id, false},
+        {"kill", "TASK", "ask a task to end", cmd_kill, false},
+        {"talk", "CONTEXT CONTEXT", "do messages pass between services of these contexts?",
+         cmd_talk, false},
         {"reboot", "", "flush the disks and reset", cmd_reboot, false},
         {"poweroff", "", "flush the disks and switch off", cmd_poweroff, false},
 };

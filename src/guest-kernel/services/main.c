@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "guest-kernel/core/cmdline.h"
+#include "guest-kernel/core/panic.h"
 #include "guest-kernel/services/httpd.h"
 #include "guest-kernel/services/shell.h"
 
@@ -70,15 +71,24 @@ static unsigned cache_blocks(const struct kernel *k)
 	return blocks < DISK_CACHE_MAX ? (unsigned)blocks : DISK_CACHE_MAX;
 }
 
+static void label_disk(struct disk *d, unsigned i)
+{
+	char path[16], name[24];
+	(void)fmt(path, sizeof(path), "/disk%u", i);
+	(void)fmt(name, sizeof(name), "disk:/disk%u", i);
+	disk_set_label(d, sec_label("disk", path, POLICY_CLASS_BLK_FILE, name));
+}
+
 static void make_disks(struct system *s)
 {
 	struct devices *d = &s->devices;
 	unsigned good = 0;
 	for (unsigned i = 0; i < d->disk_count; i++) {
 		s->disks[good] = disk_create(d->disks[i], cache_blocks(s->kernel));
-		if (s->disks[good])
+		if (s->disks[good]) {
+			label_disk(s->disks[good], good);
 			good++;
-		else
+		} else
 			log_warning("no memory for the cache of disk%u; it is left out", i);
 	}
 	d->disk_count = good;
@@ -171,26 +181,50 @@ static void say_ready(struct shell *sh, unsigned cpus)
 	shell_print(sh, "%s)\n", text);
 }
 
+static void start_policy(struct kernel *k)
+{
+	const char *why;
+	if (!security_start(k, &why))
+		panic("the policy cannot be put in force: %s", why);
+	if (policy_mode(security_policy(k)) != POLICY_ENFORCING)
+		log_warning("the policy is not enforced");
+	kernel_stage(k, "policy");
+}
+
+/* The shell is a service like others: the policy says what it may do. */
+static void shell_main(void *arg)
+{
+	static char script[ARCH_CMDLINE_MAX];
+	struct shell *sh = arg;
+	if (!sec_device("/console", FILE_OPEN | FILE_READ | FILE_WRITE)) {
+		log_error("the shell may not use the console");
+		return;
+	}
+	if (cmdline_get(sh->sys->kernel->boot->cmdline, "gk.run", script, sizeof(script)))
+		shell_script(sh, script);
+	shell_interactive(sh);
+}
+
 static void gk_main(void *arg)
 {
 	static struct system system;
 	static struct shell shell;
 	static struct httpd httpd;
-	static char script[ARCH_CMDLINE_MAX];
 	struct kernel *k = arg;
 	read_options(k);
 	unsigned cpus = kernel_start_cpus(k, wanted_cpus(k));
 	kernel_stage(k, "cpus");
 	if (k->boot->complaint)
 		log_warning("%s", k->boot->complaint);
+	start_policy(k);
 	system_start(&system, k);
 	kernel_stage(k, "devices");
 	shell_init(&shell, &system);
 	say_ready(&shell, cpus);
 	system_start_net(&system, &httpd);
-	if (cmdline_get(k->boot->cmdline, "gk.run", script, sizeof(script)))
-		shell_script(&shell, script);
-	shell_interactive(&shell);
+	struct task *t = sec_service_start("shell", PRIO_DEFAULT, shell_main, &shell);
+	if (t)
+		task_detach(t);
 }
 
 _Noreturn void kernel_main(const struct arch_boot *boot)

@@ -51,6 +51,10 @@ static bool run_words(struct shell *sh, unsigned argc, char **argv)
 		const struct command *c = &shell_commands[i];
 		if (strcmp(c->name, argv[0]) != 0)
 			continue;
+		if (!sec_command(c->name)) {
+			shell_print(sh, "%s: denied by the policy\n", c->name);
+			return false;
+		}
 		if (c->needs_net && !sh->sys->net_up) {
 			shell_print(sh, "there is no network\n");
 			return false;

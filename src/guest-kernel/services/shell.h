@@ -55,6 +55,16 @@ void shell_script(struct shell *sh, const char *script);
 void shell_interactive(struct shell *sh);
 void shell_print(struct shell *sh, const char *format, ...) GK_PRINTF(2, 3);
 
+/* policy_commands.c */
+bool cmd_policy(struct shell *sh, unsigned argc, char **argv);
+bool cmd_sestatus(struct shell *sh, unsigned argc, char **argv);
+bool cmd_setenforce(struct shell *sh, unsigned argc, char **argv);
+bool cmd_getsebool(struct shell *sh, unsigned argc, char **argv);
+bool cmd_setsebool(struct shell *sh, unsigned argc, char **argv);
+bool cmd_id(struct shell *sh, unsigned argc, char **argv);
+bool cmd_kill(struct shell *sh, unsigned argc, char **argv);
+bool cmd_talk(struct shell *sh, unsigned argc, char **argv);
+
 extern const struct command shell_commands[];
 extern const unsigned shell_command_count;
 

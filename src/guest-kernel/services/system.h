@@ -6,6 +6,7 @@
 #include "guest-kernel/core/waitq.h"
 #include "guest-kernel/drivers/devices.h"
 #include "guest-kernel/net/netd.h"
+#include "guest-kernel/security/security.h"
 
 #define INPUT_BYTES 256u
 

@@ -332,7 +332,7 @@ static void log_body(void *arg)
 	ck_assert(log_read(l, l->written - 1, &r));
 	ck_assert_uint_eq(r.level, LOG_INFO);
 	ck_assert(!log_read(l, l->written, &r));
-	char longest[300];
+	char longest[LOG_TEXT_BYTES + 100];
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	log_info("%s", longest);

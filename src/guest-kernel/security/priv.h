@@ -1,0 +1,47 @@
+/* Between the files of security/. */
+#ifndef GK_SECURITY_PRIV_H
+#define GK_SECURITY_PRIV_H
+
+#include "guest-kernel/core/kernel.h"
+#include "guest-kernel/security/security.h"
+
+#define OBJCAPS_MAX 256u
+#define SOCKETS_MAX 64u
+
+/* Who a socket belongs to. Kept for good, so that connections can go on having it. */
+struct sec_socket {
+	struct policy_subject subject;
+	enum policy_class tclass;
+};
+
+struct security {
+	struct kernel *kernel;
+	struct policy *policy;
+	struct policy_mem mem;
+	/*
+	 * The engine's lock, for all that makes labels. Interrupts are off while it is held: whoever
+	 * has it is not preempted by who waits for it. FLAGS are the holder's.
+	 */
+	struct spinlock lock;
+	unsigned long flags;
+	const char *source;
+	struct policy_subject self; /* the kernel's */
+	policy_label_t policy_object, system_object;
+	struct spinlock objects_lock;
+	struct objcap_space objects;
+	uint64_t last_object;
+	struct spinlock sockets_lock;
+	struct sec_socket sockets[SOCKETS_MAX];
+	unsigned socket_count;
+};
+
+static inline struct security *security_here(void)
+{
+	struct kernel *k = kernel_of_cpu();
+	return k ? k->security : NULL;
+}
+
+/* The built-in policy, a package. */
+extern const unsigned char security_builtin[], security_builtin_end[];
+
+#endif
