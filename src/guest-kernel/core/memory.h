@@ -27,7 +27,7 @@ uint64_t memory_free_bytes(void);
 /* One frame, not cleared; its physical address. */
 uint64_t frame_get(void);
 void frame_put(uint64_t phys);
-void *mem_alloc(size_t bytes); /* zeroed, 16-byte aligned; at most HEAP_MAX */
+void *mem_alloc(size_t bytes);     /* zeroed, 16-byte aligned; at most HEAP_MAX */
 void *mem_alloc_raw(size_t bytes); /* the same, not cleared */
 void mem_free(void *p);
 /* COUNT contiguous pages, not cleared. */

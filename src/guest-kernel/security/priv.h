@@ -14,13 +14,21 @@ struct sec_socket {
 	enum policy_class tclass;
 };
 
+/* The label of an address, and the policy it was made under. */
+#define NODES_KEPT 32u
+struct sec_node {
+	uint8_t addr[16];
+	policy_label_t label;
+	uint32_t seqno;
+};
+
 struct security {
 	struct kernel *kernel;
 	struct policy *policy;
 	struct policy_mem mem;
 	/*
-	 * The engine's lock, for all that makes labels. Interrupts are off while it is held: whoever
-	 * has it is not preempted by who waits for it. FLAGS are the holder's.
+	 * The engine's lock, for all that makes labels. Interrupts are off while it is held:
+	 * whoever has it is not preempted by who waits for it. FLAGS are the holder's.
 	 */
 	struct spinlock lock;
 	unsigned long flags;
@@ -33,6 +41,7 @@ struct security {
 	struct spinlock sockets_lock;
 	struct sec_socket sockets[SOCKETS_MAX];
 	unsigned socket_count;
+	struct sec_node nodes[NODES_KEPT];
 };
 
 static inline struct security *security_here(void)

@@ -9,8 +9,9 @@
  *
  * Objects are labelled by the policy itself (genfscon): disks by `disk`, devices by `device`, the
  * shell's commands by `command`, paths of the HTTP server by `http`, the machine by `system`; and
- * `service` says which context a service runs in. Names for the access control list are "disk:/disk0",
- * "device:/console", "command:mem", "path:/metrics", "system", "policy", "msgq:SERVICE", "shm:SERVICE".
+ * `service` says which context a service runs in. Names for the access control list are
+ * "disk:/disk0", "device:/console", "command:mem", "path:/metrics", "system", "policy",
+ * "msgq:SERVICE", "shm:SERVICE".
  */
 #ifndef GK_SECURITY_SECURITY_H
 #define GK_SECURITY_SECURITY_H
@@ -67,7 +68,8 @@ bool sec_http(const char *path, uint32_t method);
 
 /* -- tasks -- */
 
-/* CHILD, not started yet, becomes what its maker is, or AS if that is not NULL. False: it may not. */
+/* CHILD, not started yet, becomes what its maker is, or AS if that is not NULL. False: it may not.
+ */
 bool sec_task_start(struct task *child, const struct policy_subject *as);
 /* CHILD is no more. Any context but under a spin lock. */
 void sec_task_end(struct task *child);
@@ -93,7 +95,7 @@ POLICY_WARN_UNUSED policy_status_t sec_service_subject(struct security *s, const
 /* A new object of the caller's, of TCLASS (msgq or shm). */
 struct sec_object {
 	policy_label_t label;
-	uint64_t id;  /* 0: reached without an object capability */
+	uint64_t id; /* 0: reached without an object capability */
 	enum policy_class tclass;
 };
 /* False: the caller may not make one. */

@@ -164,9 +164,8 @@ bool cmd_setenforce(struct shell *sh, unsigned argc, char **argv)
 {
 	if (argc != 2 || (strcmp(argv[1], "0") != 0 && strcmp(argv[1], "1") != 0))
 		return false;
-	policy_status_t status =
-	        security_set_mode(sh->sys->kernel, argv[1][0] == '1' ? POLICY_ENFORCING
-	                                                             : POLICY_PERMISSIVE);
+	policy_status_t status = security_set_mode(
+	        sh->sys->kernel, argv[1][0] == '1' ? POLICY_ENFORCING : POLICY_PERMISSIVE);
 	return status ? refused(sh, argv[0], reason(status)) : true;
 }
 

@@ -318,6 +318,25 @@ void *net_label(const struct net_sock *s)
 	return s->label;
 }
 
+/* Prefers the socket that is connected to nobody: a listener. */
+bool net_label_at(struct net_stack *st, enum net_sock_type type, const struct net_endpoint *to,
+                  void **label)
+{
+	const struct net_if *nif = if_of_addr(st, &to->addr);
+	if (!nif && addr_is_loopback(&to->addr))
+		nif = net_if_by_index(st, 1);
+	if (!nif)
+		return false;
+	const struct net_sock *found = NULL;
+	for (const struct net_sock *s = st->socks; s; s = s->next)
+		if (s->type == type && s->bound && s->local.port == to->port &&
+		    sock_takes(s, &to->addr, nif) && (!found || found->connected))
+			found = s;
+	if (found)
+		*label = found->label;
+	return found != NULL;
+}
+
 void net_conns(struct net_stack *st, void (*fn)(void *ctx, const struct net_conn *c), void *ctx)
 {
 	for (const struct net_sock *s = st->socks; s; s = s->next) {

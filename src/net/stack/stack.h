@@ -354,6 +354,12 @@ void net_on_event(struct net_sock *s, net_event_fn fn, void *ctx);
 /* What the policy sees of the socket; connections inherit it from their listener. */
 void net_set_label(struct net_sock *s, void *label);
 void *net_label(const struct net_sock *s);
+/*
+ * Whose socket of TYPE within this stack would get what is sent to TO: its label in *LABEL. False:
+ * nobody's here, or it is not an address of this stack.
+ */
+bool net_label_at(struct net_stack *st, enum net_sock_type type, const struct net_endpoint *to,
+                  void **label);
 /* Group membership of a datagram socket (IGMPv3, MLDv2). */
 int net_join(struct net_sock *s, const struct net_addr *group, unsigned ifindex, bool join);
 

@@ -1,0 +1,283 @@
+/* The policy on sockets. See socket.h. */
+#include "guest-kernel/security/socket.h"
+
+#include <string.h>
+
+#include "priv.h"
+
+#define IPPROTO_TCP_NUMBER 6u
+#define IPPROTO_UDP_NUMBER 17u
+#define PORT_RESERVED      1024u
+
+static const enum policy_class classes[] = {
+        [SEC_TCP] = POLICY_CLASS_TCP_SOCKET,
+        [SEC_UDP] = POLICY_CLASS_UDP_SOCKET,
+        [SEC_PING] = POLICY_CLASS_ICMP_SOCKET,
+        [SEC_RAW] = POLICY_CLASS_RAWIP_SOCKET,
+};
+
+/* -- who a socket belongs to -- */
+
+static bool same(const struct sec_socket *k, const struct policy_subject *s,
+                 enum policy_class tclass)
+{
+	return k->tclass == tclass && k->subject.label == s->label &&
+	       k->subject.caps.effective == s->caps.effective;
+}
+
+/* Entries are never taken back: connections have them after the task that made their listener. */
+static struct sec_socket *intern(struct security *s, const struct policy_subject *subject,
+                                 enum policy_class tclass)
+{
+	struct sec_socket *found = NULL;
+	unsigned long flags = spin_lock_irqsave(&s->sockets_lock);
+	for (unsigned i = 0; i < s->socket_count && !found; i++)
+		if (same(&s->sockets[i], subject, tclass))
+			found = &s->sockets[i];
+	bool fresh = !found && s->socket_count < SOCKETS_MAX;
+	if (fresh) {
+		found = &s->sockets[s->socket_count++];
+		*found = (struct sec_socket){*subject, tclass};
+	}
+	spin_unlock_irqrestore(&s->sockets_lock, flags);
+	if (fresh)
+		policy_label_get(s->policy, subject->label);
+	return found;
+}
+
+static bool check(struct security *s, const struct sec_socket *k, policy_label_t object,
+                  enum policy_class tclass, uint32_t perms, int cap, const char *detail)
+{
+	const struct policy_request r = {.subject = &k->subject,
+	                                 .object = object,
+	                                 .tclass = tclass,
+	                                 .perms = perms,
+	                                 .cap = cap,
+	                                 .detail = detail};
+	return policy_check(s->policy, &r) == POLICY_OK;
+}
+
+static bool own(struct security *s, const struct sec_socket *k, uint32_t perms)
+{
+	return check(s, k, k->subject.label, k->tclass, perms, POLICY_NO_CAP, NULL);
+}
+
+struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied)
+{
+	struct security *s = security_here();
+	*denied = s != NULL;
+	if (!s)
+		return NULL;
+	const struct sec_socket asked = {task_current()->subject, classes[kind]};
+	int cap = kind == SEC_RAW ? CAP_NET_RAW : POLICY_NO_CAP;
+	if (!check(s, &asked, asked.subject.label, asked.tclass, SOCKET_CREATE, cap, NULL))
+		return NULL;
+	struct sec_socket *k = intern(s, &asked.subject, asked.tclass);
+	*denied = k == NULL;
+	if (!k)
+		log_warning("no room for the sockets of another subject");
+	return k;
+}
+
+/* The kernel's own sockets (DHCP, names) are those of the service net. */
+static const struct sec_socket *kernel_socket(struct security *s)
+{
+	struct policy_subject net;
+	if (sec_service_subject(s, "net", NULL, &net, NULL))
+		return NULL;
+	const struct sec_socket *k = intern(s, &net, POLICY_CLASS_UDP_SOCKET);
+	policy_label_put(s->policy, net.label);
+	return k;
+}
+
+/* -- ports and addresses -- */
+
+static bool on_port(struct security *s, const struct sec_socket *k, uint16_t port, uint32_t perm,
+                    int cap, const char *detail)
+{
+	char name[16];
+	policy_sid_t sid;
+	policy_label_t label = 0;
+	uint8_t protocol =
+	        k->tclass == POLICY_CLASS_TCP_SOCKET ? IPPROTO_TCP_NUMBER : IPPROTO_UDP_NUMBER;
+	(void)fmt(name, sizeof(name), "port:%u", port);
+	if (!policy_port_sid(s->policy, protocol, port, &sid) &&
+	    policy_label(s->policy, sid, name, &label))
+		label = 0;
+	bool good = check(s, k, label, k->tclass, perm, cap, detail);
+	policy_label_put(s->policy, label);
+	return good;
+}
+
+static bool is_v4(const struct net_addr *a)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	return memcmp(a->b, mapped, sizeof(mapped)) == 0;
+}
+
+static bool is_any(const struct net_addr *a)
+{
+	static const uint8_t none[16];
+	return memcmp(a->b, none, 16) == 0 || (is_v4(a) && memcmp(a->b + 12, none, 4) == 0);
+}
+
+static policy_label_t make_node(struct security *s, const struct net_addr *a)
+{
+	char name[POLICY_NAME_MAX + 1] = "node:";
+	policy_sid_t sid;
+	policy_label_t label;
+	bool v4 = is_v4(a);
+	(void)net_addr_format(a, name + 5);
+	if (policy_node_sid(s->policy, v4 ? a->b + 12 : a->b, v4 ? 4 : 16, &sid) ||
+	    policy_label(s->policy, sid, name, &label))
+		return 0;
+	return label;
+}
+
+/*
+ * Datagrams ask for each: the label of an address is kept until another one takes its place. It is
+ * the stack's thread alone that comes here, so it is not replaced while it is in use.
+ */
+static policy_label_t node_label(struct security *s, const struct net_addr *a)
+{
+	uint32_t hash = (a->w[2] ^ a->w[3] ^ a->w[0]) * 2654435761u;
+	struct sec_node *n = &s->nodes[hash >> 27];
+	uint32_t seqno = policy_seqno(s->policy);
+	if (n->label && n->seqno == seqno && memcmp(n->addr, a->b, sizeof(n->addr)) == 0)
+		return n->label;
+	policy_label_put(s->policy, n->label);
+	n->label = make_node(s, a);
+	n->seqno = policy_seqno(s->policy);
+	memcpy(n->addr, a->b, sizeof(n->addr));
+	return n->label;
+}
+
+static bool on_node(struct security *s, const struct sec_socket *k, const struct net_addr *a,
+                    enum policy_class tclass, uint32_t perm)
+{
+	return check(s, k, node_label(s, a), tclass, perm, POLICY_NO_CAP, NULL);
+}
+
+/* -- peers within the stack -- */
+
+static const struct sec_socket *peer_of(struct security *s, struct net_stack *st,
+                                        const struct sec_socket *k,
+                                        const struct net_endpoint *remote)
+{
+	enum net_sock_type type = k->tclass == POLICY_CLASS_TCP_SOCKET ? NET_STREAM : NET_DGRAM;
+	void *label;
+	if (!st || k->tclass == POLICY_CLASS_ICMP_SOCKET || !net_label_at(st, type, remote, &label))
+		return NULL;
+	return label ? label : kernel_socket(s);
+}
+
+/* FROM's bytes reach TO. */
+static bool flows(struct security *s, const struct sec_socket *from, const struct sec_socket *to)
+{
+	return check(s, from, to->subject.label, to->tclass, SOCKET_WRITE, POLICY_NO_CAP,
+	             "peer=local") &&
+	       check(s, to, from->subject.label, to->tclass, SOCKET_READ, POLICY_NO_CAP,
+	             "peer=local");
+}
+
+/* -- the hooks -- */
+
+static bool may_bind(struct security *s, const struct sec_socket *k,
+                     const struct net_endpoint *local)
+{
+	char detail[16];
+	int cap = local->port < PORT_RESERVED ? CAP_NET_BIND_SERVICE : POLICY_NO_CAP;
+	(void)fmt(detail, sizeof(detail), "src=%u", local->port);
+	if (!own(s, k, SOCKET_BIND))
+		return false;
+	if (local->port && k->tclass != POLICY_CLASS_ICMP_SOCKET &&
+	    !on_port(s, k, local->port, SOCKET_NAME_BIND, cap, detail))
+		return false;
+	return is_any(&local->addr) || on_node(s, k, &local->addr, k->tclass, SOCKET_NODE_BIND);
+}
+
+static bool may_connect(struct security *s, struct net_stack *st, const struct sec_socket *k,
+                        const struct net_endpoint *remote)
+{
+	char detail[16];
+	(void)fmt(detail, sizeof(detail), "dest=%u", remote->port);
+	if (!own(s, k, SOCKET_CONNECT))
+		return false;
+	if (k->tclass != POLICY_CLASS_TCP_SOCKET)
+		return true;
+	if (!on_port(s, k, remote->port, SOCKET_NAME_CONNECT, POLICY_NO_CAP, detail) ||
+	    !on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_SENDTO | NODE_RECVFROM))
+		return false;
+	const struct sec_socket *peer = peer_of(s, st, k, remote);
+	return !peer || (flows(s, k, peer) && flows(s, peer, k));
+}
+
+static bool may_send(struct security *s, struct net_stack *st, const struct sec_socket *k,
+                     const struct net_endpoint *remote)
+{
+	if (!own(s, k, SOCKET_WRITE))
+		return false;
+	/* Of streams the rest was asked when they connected. */
+	if (k->tclass == POLICY_CLASS_TCP_SOCKET)
+		return true;
+	if (!on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_SENDTO))
+		return false;
+	const struct sec_socket *peer = peer_of(s, st, k, remote);
+	return !peer || flows(s, k, peer);
+}
+
+bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
+                       const struct net_endpoint *local, const struct net_endpoint *remote)
+{
+	struct security *s = security_here();
+	if (!s)
+		return true;
+	const struct sec_socket *k = label ? label : kernel_socket(s);
+	if (!k)
+		return policy_mode(s->policy) != POLICY_ENFORCING;
+	switch (op) {
+	case NET_OP_BIND:
+		return may_bind(s, k, local);
+	case NET_OP_CONNECT:
+		return may_connect(s, st, k, remote);
+	case NET_OP_LISTEN:
+		return own(s, k, SOCKET_LISTEN);
+	case NET_OP_ACCEPT:
+		return own(s, k, SOCKET_ACCEPT) &&
+		       on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_SENDTO | NODE_RECVFROM);
+	case NET_OP_SEND:
+		return may_send(s, st, k, remote);
+	case NET_OP_RECV:
+		return own(s, k, SOCKET_READ) &&
+		       (k->tclass == POLICY_CLASS_TCP_SOCKET ||
+		        on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_RECVFROM));
+	}
+	return false;
+}
+
+bool sec_socket_option(const struct sec_socket *k, uint32_t perm)
+{
+	struct security *s = security_here();
+	return !s || (k && own(s, k, perm));
+}
+
+bool sec_netif_allows(const char *name, enum net_dir dir)
+{
+	struct security *s = security_here();
+	policy_sid_t sid;
+	policy_label_t label = 0;
+	char object[POLICY_NAME_MAX + 1];
+	const struct sec_socket *k = s ? kernel_socket(s) : NULL;
+	if (!s)
+		return true;
+	if (!k)
+		return policy_mode(s->policy) != POLICY_ENFORCING;
+	(void)fmt(object, sizeof(object), "netif:%s", name);
+	if (!policy_netif_sid(s->policy, name, &sid) &&
+	    policy_label(s->policy, sid, object, &label))
+		label = 0;
+	bool good = check(s, k, label, POLICY_CLASS_NETIF,
+	                  dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS, POLICY_NO_CAP, NULL);
+	policy_label_put(s->policy, label);
+	return good;
+}

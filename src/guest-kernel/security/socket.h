@@ -1,0 +1,54 @@
+/*
+ * The policy on sockets of the protocol stack. A stack asks by its hook `policy` (stack.h, struct
+ * net_ops), and passes on what net_set_label gave the socket; the kernel's hook is one line:
+ *
+ *     return sec_socket_allows(stack, op, label, local, remote);
+ *
+ * What is asked, as Linux does (security/selinux/hooks.c), with OWN for the socket's own label:
+ *
+ *     create                OWN: create; raw sockets CAP_NET_RAW as well
+ *     bind                  OWN: bind; the port: name_bind (not for port 0), below 1024
+ *                           CAP_NET_BIND_SERVICE as well; the address: node_bind (not for "any")
+ *     connect               OWN: connect; the port, of TCP: name_connect
+ *     listen, accept        OWN
+ *     send, receive         OWN: write, read; the peer's address: node { sendto }, { recvfrom },
+ *                           of TCP both when it connects or accepts
+ *     options, shutdown     OWN: setopt, getopt, shutdown
+ *
+ * A peer within the same stack is a subject too: what is sent to it needs write on its label by the
+ * sender, and read on the sender's by it; a connection needs both both ways. That is what keeps
+ * levels apart.
+ *
+ * The checks are made for the socket's subject, whoever calls: any thread, one at a time for one
+ * stack, not an interrupt.
+ */
+#ifndef GK_SECURITY_SOCKET_H
+#define GK_SECURITY_SOCKET_H
+
+#include "guest-kernel/security/security.h"
+#include "net/stack/stack.h"
+
+/* Takes part in the hooks of the stack, as its socket's label; lasts until security_stop. */
+struct sec_socket;
+
+enum sec_socket_kind { SEC_TCP, SEC_UDP, SEC_PING, SEC_RAW };
+
+/*
+ * The current task wants a socket of that kind: its label for net_set_label. NULL: the policy
+ * denies it, or there are too many different subjects with sockets; then there must be no socket.
+ * Without a policy NULL as well, with *DENIED false.
+ */
+struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied);
+
+/* ST may be NULL: no peers within. LABEL NULL: the kernel's own sockets, which act as service net.
+ */
+bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
+                       const struct net_endpoint *local, const struct net_endpoint *remote);
+/* SOCKET_GETOPT, SOCKET_SETOPT, SOCKET_SHUTDOWN. */
+bool sec_socket_option(const struct sec_socket *k, uint32_t perm);
+
+/* For the stack's hook `filter`: interface NAME lets packets in (NET_DIR_IN) or out for the stack.
+ */
+bool sec_netif_allows(const char *name, enum net_dir dir);
+
+#endif
