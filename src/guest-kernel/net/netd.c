@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "guest-kernel/core/kernel.h"
+#include "guest-kernel/security/socket.h"
 
 #define RCVBUF_FIRST (128u << 10)
 #define BUFFER_MIN   (64u << 10)
@@ -201,12 +202,13 @@ static bool start(struct netd *n, struct nic *const *nics, unsigned count, const
 	*why = "no memory for the protocol stack";
 	if (!make_heap(n) || !make_stack(n))
 		return false;
+	n->hooks = sec_net_hooks(n->kernel, n->stack);
 	for (unsigned i = 0; i < count && i < NETD_PORTS_MAX; i++) {
 		if (!add_port(n, nics[i]))
 			return false;
 	}
 	*why = "no memory for the network's task";
-	n->task = task_start("network", PRIO_SERVICE, run, n);
+	n->task = sec_service_start("net", PRIO_SERVICE, run, n);
 	return n->task != NULL;
 }
 

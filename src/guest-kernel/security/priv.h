@@ -5,6 +5,8 @@
 #include "guest-kernel/core/kernel.h"
 #include "guest-kernel/security/security.h"
 
+struct net_stack;
+
 #define OBJCAPS_MAX 256u
 #define SOCKETS_MAX 64u
 
@@ -41,6 +43,7 @@ struct security {
 	struct spinlock sockets_lock;
 	struct sec_socket sockets[SOCKETS_MAX];
 	unsigned socket_count;
+	struct net_stack *stack; /* the kernel's, or NULL */
 	struct sec_node nodes[NODES_KEPT];
 };
 

@@ -8,6 +8,9 @@
 #define IPPROTO_TCP_NUMBER 6u
 #define IPPROTO_UDP_NUMBER 17u
 #define PORT_RESERVED      1024u
+/* What a socket gets that asks for none: as on Linux nobody is asked about them. */
+#define PORT_EPHEMERAL_MIN 32768u
+#define PORT_EPHEMERAL_MAX 60999u
 
 static const enum policy_class classes[] = {
         [SEC_TCP] = POLICY_CLASS_TCP_SOCKET,
@@ -71,9 +74,9 @@ struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied)
 	const struct sec_socket asked = {task_current()->subject, classes[kind]};
 	int cap = kind == SEC_RAW ? CAP_NET_RAW : POLICY_NO_CAP;
 	if (!check(s, &asked, asked.subject.label, asked.tclass, SOCKET_CREATE, cap, NULL))
-		return NULL;
+		return NULL; /* denied */
 	struct sec_socket *k = intern(s, &asked.subject, asked.tclass);
-	*denied = k == NULL;
+	*denied = !k;
 	if (!k)
 		log_warning("no room for the sockets of another subject");
 	return k;
@@ -190,7 +193,9 @@ static bool may_bind(struct security *s, const struct sec_socket *k,
 	(void)fmt(detail, sizeof(detail), "src=%u", local->port);
 	if (!own(s, k, SOCKET_BIND))
 		return false;
-	if (local->port && k->tclass != POLICY_CLASS_ICMP_SOCKET &&
+	bool ephemeral = local->port == 0 ||
+	                 (local->port >= PORT_EPHEMERAL_MIN && local->port <= PORT_EPHEMERAL_MAX);
+	if (!ephemeral && k->tclass != POLICY_CLASS_ICMP_SOCKET &&
 	    !on_port(s, k, local->port, SOCKET_NAME_BIND, cap, detail))
 		return false;
 	return is_any(&local->addr) || on_node(s, k, &local->addr, k->tclass, SOCKET_NODE_BIND);
@@ -280,4 +285,53 @@ bool sec_netif_allows(const char *name, enum net_dir dir)
 	                  dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS, POLICY_NO_CAP, NULL);
 	policy_label_put(s->policy, label);
 	return good;
+}
+
+/* -- the kernel's network -- */
+
+static bool hook_create(void *ctx, enum net_sock_type type, void **label)
+{
+	static const enum sec_socket_kind kinds[] = {
+	        [NET_STREAM] = SEC_TCP, [NET_DGRAM] = SEC_UDP, [NET_PING] = SEC_PING};
+	bool denied;
+	(void)ctx;
+	*label = sec_socket_create(kinds[type], &denied);
+	return !denied;
+}
+
+static bool hook_socket(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
+                        const struct net_endpoint *remote)
+{
+	struct security *s = security_here();
+	(void)ctx;
+	return sec_socket_allows(s ? s->stack : NULL, op, label, local, remote);
+}
+
+static bool hook_http(void *ctx, const struct net_endpoint *peer, const char *method,
+                      const char *path)
+{
+	static const struct {
+		const char *name;
+		uint32_t perm;
+	} methods[] = {{"GET", HTTP_GET},
+	               {"HEAD", HTTP_HEAD},
+	               {"POST", HTTP_POST},
+	               {"PUT", HTTP_PUT},
+	               {"DELETE", HTTP_DELETE}};
+	(void)ctx;
+	(void)peer;
+	for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (strcmp(methods[i].name, method) == 0)
+			return sec_http(path, methods[i].perm);
+	return false;
+}
+
+const struct net_hooks *sec_net_hooks(struct kernel *k, struct net_stack *st)
+{
+	static const struct net_hooks hooks = {
+	        .create = hook_create, .socket = hook_socket, .http = hook_http};
+	if (!k->security)
+		return NULL;
+	k->security->stack = st;
+	return &hooks;
 }

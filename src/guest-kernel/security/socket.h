@@ -7,7 +7,7 @@
  * What is asked, as Linux does (security/selinux/hooks.c), with OWN for the socket's own label:
  *
  *     create                OWN: create; raw sockets CAP_NET_RAW as well
- *     bind                  OWN: bind; the port: name_bind (not for port 0), below 1024
+ *     bind                  OWN: bind; the port: name_bind (not for ephemeral ones), below 1024
  *                           CAP_NET_BIND_SERVICE as well; the address: node_bind (not for "any")
  *     connect               OWN: connect; the port, of TCP: name_connect
  *     listen, accept        OWN
@@ -26,6 +26,7 @@
 #define GK_SECURITY_SOCKET_H
 
 #include "guest-kernel/security/security.h"
+#include "guest-kernel/net/hooks.h"
 #include "net/stack/stack.h"
 
 /* Takes part in the hooks of the stack, as its socket's label; lasts until security_stop. */
@@ -46,6 +47,9 @@ bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
                        const struct net_endpoint *local, const struct net_endpoint *remote);
 /* SOCKET_GETOPT, SOCKET_SETOPT, SOCKET_SHUTDOWN. */
 bool sec_socket_option(const struct sec_socket *k, uint32_t perm);
+
+/* What the kernel's network asks, for its stack ST. NULL: there is no policy. */
+const struct net_hooks *sec_net_hooks(struct kernel *k, struct net_stack *st);
 
 /* For the stack's hook `filter`: interface NAME lets packets in (NET_DIR_IN) or out for the stack.
  */

@@ -126,18 +126,37 @@ static unsigned http_port(const struct kernel *k)
 	return HTTPD_PORT;
 }
 
+struct http_start {
+	struct system *sys;
+	struct httpd *httpd;
+	unsigned port;
+};
+
+/* As the service http: what it makes, and the tasks that it starts, are the service's. */
+static void start_http(void *arg)
+{
+	const struct http_start *h = arg;
+	const char *why;
+	if (httpd_start(h->httpd, h->sys, h->port, &why))
+		h->sys->httpd = h->httpd;
+	else
+		log_error("no HTTP server: %s", why);
+}
+
 void system_start_net(struct system *s, struct httpd *h)
 {
 	const char *why;
 	unsigned port = http_port(s->kernel);
+	struct http_start start = {s, h, port};
+	struct task *t = NULL;
 	s->net_up = netd_start(&s->net, s->kernel, &s->devices.entropy, s->devices.nics,
 	                       s->devices.nic_count, &why);
 	if (!s->net_up)
 		log_error("no network: %s", why);
-	else if (port > 0 && httpd_start(h, s, port, &why))
-		s->httpd = h;
 	else if (port > 0)
-		log_error("no HTTP server: %s", why);
+		t = sec_service_start("http", PRIO_DEFAULT, start_http, &start);
+	if (t)
+		task_join(t);
 }
 
 static void read_options(struct kernel *k)

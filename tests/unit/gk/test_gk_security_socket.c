@@ -119,7 +119,7 @@ static void questions_body(void *arg)
 	        {&h, "net", SEC_UDP, CREATE, "", 0, true},
 	        {&h, "net", SEC_RAW, CREATE, "", 0, true},
 	        {&h, "net", SEC_TCP, CREATE, "", 0, false},
-	        {&h, "shell", SEC_TCP, CREATE, "", 0, false},
+	        {&h, "shell", SEC_RAW, CREATE, "", 0, false},
 	        {&h, "http", SEC_TCP, LISTEN, "0.0.0.0", 80, true},
 	        {&h, "http", SEC_TCP, LISTEN, "127.0.0.1", 8080, true},
 	        {&h, "http", SEC_TCP, BIND, "0.0.0.0", 25, false},
