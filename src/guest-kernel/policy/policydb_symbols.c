@@ -387,9 +387,19 @@ static void validate_constraints(struct reader *r, const struct constraint *list
 		}
 }
 
+/* A number below the count may still be nobody's. */
+static bool cats_named(const struct policydb *db, const struct set *cats)
+{
+	struct set_iter it = {0};
+	bool good = set_below(cats, db->cats.nprim);
+	for (uint32_t bit; good && set_each(cats, &it, &bit);)
+		good = symtab_name(&db->cats, bit + 1) != NULL;
+	return good;
+}
+
 static void validate_level(struct reader *r, const struct level *l, const char *name)
 {
-	if (!symtab_name(&r->db->levels, l->sens) || !set_below(l->cat, r->db->cats.nprim))
+	if (!symtab_name(&r->db->levels, l->sens) || !cats_named(r->db, l->cat))
 		reader_fail(r, "%s has a level with a sensitivity or category that is not there",
 		            name);
 }
@@ -438,7 +448,7 @@ static void validate(struct reader *r)
 		validate_level(r, &u->dfltlevel, name);
 	}
 	for (uint32_t v = 1; reader_ok(r) && v <= db->levels.nprim; v++)
-		if (db->levels.name[v] && !set_below(db->level_cats[v], db->cats.nprim))
+		if (db->levels.name[v] && !cats_named(db, db->level_cats[v]))
 			reader_fail(r, "sensitivity %s has categories beyond the last",
 			            db->levels.name[v]);
 	if (!db->roles.nprim || !db->roles.name[OBJECT_R_VAL])
