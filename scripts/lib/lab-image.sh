@@ -99,7 +99,10 @@ image_build() {
 			image_program "$work/outer" "$(PATH=$PATH:/sbin command -v e2fsck)"
 			;;
 		two_vms) cp "$LAB_TWO_VMS" "$work/outer/bin/two_vms" ;;
-		guest_kernel) cp "$LAB_GUEST_KERNEL" "$work/outer/bin/guest-kernel.elf" ;;
+		guest_kernel)
+			cp "$LAB_GUEST_KERNEL" "$work/outer/bin/guest-kernel.elf"
+			cp "$(dirname "$LAB_GUEST_KERNEL")/multilevel.policy" "$work/outer/lab/"
+			;;
 		bench) cp "$LAB_BENCH"/bench_* "$work/outer/bin/" ;;
 		suites)
 			for file in tests/integration/it_life tests/integration/it_image \
