@@ -80,7 +80,12 @@ void policy_stats_print(const struct policy_stats *s, struct text *t)
 	}
 }
 
-static void metric(struct text *t, const char *name, const char *class_name, uint64_t value)
+static void metric_type(struct text *t, const char *name, const char *type)
+{
+	text_format(t, "# TYPE policy_%s %s\n", name, type);
+}
+
+static void value_of(struct text *t, const char *name, const char *class_name, uint64_t value)
 {
 	text_format(t, "policy_%s", name);
 	if (class_name)
@@ -90,19 +95,30 @@ static void metric(struct text *t, const char *name, const char *class_name, uin
 	text_char(t, '\n');
 }
 
+static void metric(struct text *t, const char *name, const char *type, uint64_t value)
+{
+	metric_type(t, name, type);
+	value_of(t, name, NULL, value);
+}
+
+static void by_class(struct text *t, const char *name, const uint64_t *values)
+{
+	metric_type(t, name, "counter");
+	for (unsigned c = 0; c < POLICY_CLASS_COUNT; c++)
+		value_of(t, name, policy_classes[c].name, values[c]);
+}
+
 void policy_stats_metrics(const struct policy_stats *s, struct text *t)
 {
-	metric(t, "enforcing", NULL, s->mode == POLICY_ENFORCING);
-	metric(t, "seqno", NULL, s->seqno);
-	metric(t, "loads_total", NULL, s->loads);
-	metric(t, "memory_bytes", NULL, s->policy_bytes);
-	metric(t, "cache_entries", NULL, s->avc_entries);
-	metric(t, "cache_used", NULL, s->avc_used);
-	metric(t, "decisions_computed_total", NULL, s->avc_misses);
-	metric(t, "audit_records_total", NULL, s->records);
-	metric(t, "audit_records_lost_total", NULL, s->records_lost);
-	for (unsigned c = 0; c < POLICY_CLASS_COUNT; c++) {
-		metric(t, "checks_total", policy_classes[c].name, s->checks[c]);
-		metric(t, "denials_total", policy_classes[c].name, s->denials[c]);
-	}
+	metric(t, "enforcing", "gauge", s->mode == POLICY_ENFORCING);
+	metric(t, "seqno", "counter", s->seqno);
+	metric(t, "loads_total", "counter", s->loads);
+	metric(t, "memory_bytes", "gauge", s->policy_bytes);
+	metric(t, "cache_entries", "gauge", s->avc_entries);
+	metric(t, "cache_used", "gauge", s->avc_used);
+	metric(t, "decisions_computed_total", "counter", s->avc_misses);
+	metric(t, "audit_records_total", "counter", s->records);
+	metric(t, "audit_records_lost_total", "counter", s->records_lost);
+	by_class(t, "checks_total", s->checks);
+	by_class(t, "denials_total", s->denials);
 }

@@ -177,6 +177,8 @@ size_t page_metrics(struct system *sys, char *out, size_t cap)
 		metric(&p, "http_errors_total", "counter", "Requests answered with an error.",
 		       sys->httpd->errors);
 	}
+	if (p.len < cap)
+		p.len += security_metrics(sys->kernel, out + p.len, cap - p.len);
 	return p.len;
 }
 

@@ -144,10 +144,10 @@ static void cancel_body(void *arg)
 	bool cancelled = false;
 	(void)arg;
 	begin();
-	struct task *t = sec_service_start("net", PRIO_DEFAULT, sleeper, &cancelled);
+	struct task *t = sec_service_start("http", PRIO_DEFAULT, sleeper, &cancelled);
 	ck_assert_ptr_nonnull(t);
 	uint32_t id = t->id;
-	run_as("http", NULL, cancel_as, &id); /* it may not */
+	run_as("net", NULL, cancel_as, &id); /* it may not */
 	task_sleep(NS_PER_MS);
 	ck_assert(!cancelled);
 	run_as("shell", NULL, cancel_as, &id);
