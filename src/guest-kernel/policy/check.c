@@ -53,8 +53,9 @@ void engine_decide(const struct world *w, const struct label *subject, const str
 	v->auditdeny |= ~v->acl;
 }
 
-static void compute(struct policy *p, const struct policy_request *r, uint32_t seqno,
-                    struct avc_decision *d)
+/* Out of the way: what the cache answers shall not save registers for this. */
+static __attribute__((noinline)) void compute(struct policy *p, const struct policy_request *r,
+                                              uint32_t seqno, struct avc_decision *d)
 {
 	struct verdict v;
 	unsigned side = engine_enter(p);
@@ -107,8 +108,9 @@ static void record_layer(struct policy *p, const struct policy_request *r, enum 
 }
 
 /* All that is not a plain yes. */
-static policy_status_t slow(struct policy *p, const struct policy_request *r,
-                            const struct avc_decision *d)
+static __attribute__((noinline)) policy_status_t slow(struct policy *p,
+                                                      const struct policy_request *r,
+                                                      const struct avc_decision *d)
 {
 	enum policy_mode mode = policy_mode(p);
 	if (mode == POLICY_DISABLED)
@@ -127,7 +129,9 @@ static policy_status_t slow(struct policy *p, const struct policy_request *r,
 	return r->cap == POLICY_NO_CAP ? POLICY_OK : policy_capable(p, r->subject, r->cap);
 }
 
-static void decide(struct policy *p, const struct policy_request *r, struct avc_decision *d)
+static inline __attribute__((always_inline)) void decide(struct policy *p,
+                                                         const struct policy_request *r,
+                                                         struct avc_decision *d)
 {
 	uint32_t seqno = atomic_load_explicit(&p->seqno, memory_order_acquire);
 	_Atomic(uint64_t) *checks = &p->checks[r->tclass];
