@@ -69,6 +69,43 @@ START_TEST(the_tree_is_whole)
 }
 END_TEST
 
+/* The PCI bus: what pci-host-ecam-generic wants, and each pin where machine.c wires it. */
+START_TEST(the_pci_bus)
+{
+	const char *pcie = "/pcie@e0000000";
+	struct fdt_facts f = facts_of("x");
+	struct machine m = machine;
+	int len;
+	ck_assert_uint_gt(fdt_write(blob, sizeof(blob), &f), 0);
+	ck_assert_int_lt(fdt_path_offset(blob, pcie), 0);
+	m.pci = true;
+	m.ram_bytes = 1u << 30;
+	machine_set_pci_mem64(&m, 40);
+	f.machine = &m;
+	size_t bytes = fdt_write(blob, sizeof(blob), &f);
+	ck_assert_int_eq(fdt_check_full(blob, bytes), 0);
+	ck_assert_uint_eq(cell(pcie, "reg", 1), MACHINE_PCI_ECAM);
+	ck_assert_uint_eq(cell(pcie, "reg", 3), MACHINE_PCI_ECAM_SIZE);
+	(void)value(pcie, "ranges", &len);
+	ck_assert_int_eq(len, 3 * 7 * 4);
+	ck_assert_uint_eq(cell(pcie, "ranges", 8), 0); /* the second: 32-bit memory */
+	ck_assert_uint_eq(cell(pcie, "ranges", 9), MACHINE_PCI_MEM32);
+	ck_assert_uint_eq(cell(pcie, "ranges", 14), 0x43000000);
+	ck_assert_uint_eq(cell(pcie, "ranges", 15), m.pci_mem64 >> 32);
+	ck_assert_uint_eq(cell(pcie, "interrupt-map-mask", 0), 3u << 11);
+	(void)value(pcie, "interrupt-map", &len);
+	ck_assert_int_eq(len, 16 * 7 * 4);
+	for (unsigned i = 0; i < 16; i++) {
+		uint32_t slot = cell(pcie, "interrupt-map", i * 7) >> 11;
+		uint32_t pin = cell(pcie, "interrupt-map", i * 7 + 3);
+		ck_assert_uint_eq(cell(pcie, "interrupt-map", i * 7 + 5),
+		                  machine_pci_gsi(slot, pin - 1));
+		ck_assert_uint_eq(machine_pci_gsi(slot + 4, pin - 1),
+		                  machine_pci_gsi(slot, pin - 1));
+	}
+}
+END_TEST
+
 START_TEST(the_longest_command_line_fits)
 {
 	static char line[MACHINE_CMDLINE_MAX];
@@ -93,6 +130,7 @@ int main(void)
 {
 	TCase *tc = tcase_create("fdt");
 	tcase_add_test(tc, the_tree_is_whole);
+	tcase_add_test(tc, the_pci_bus);
 	tcase_add_test(tc, the_longest_command_line_fits);
 	tcase_add_test(tc, too_little_room_is_noticed);
 	return suite_run("fdt", tc);

@@ -106,6 +106,11 @@ typedef void (*arch_irq_fn)(void *ctx);
  * no such line, or too many.
  */
 bool arch_irq_attach(uint32_t gsi, bool level, arch_irq_fn fn, void *ctx);
+/*
+ * A message of its own for FN: a device that writes DATA to ADDRESS interrupts (PCI's MSI and
+ * MSI-X). False: too many.
+ */
+bool arch_msi_attach(arch_irq_fn fn, void *ctx, uint64_t *address, uint32_t *data);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
@@ -137,18 +142,37 @@ void *arch_stack_at(unsigned slot);
 volatile void *arch_mmio_map(uint64_t phys, size_t len_bytes);
 uint32_t arch_mmio_read32(const volatile void *base, uint32_t offset);
 void arch_mmio_write32(volatile void *base, uint32_t offset, uint32_t value);
+uint16_t arch_mmio_read16(const volatile void *base, uint32_t offset);
+void arch_mmio_write16(volatile void *base, uint32_t offset, uint16_t value);
 uint8_t arch_mmio_read8(const volatile void *base, uint32_t offset);
 void arch_mmio_write8(volatile void *base, uint32_t offset, uint8_t value);
 
 /* ---- the machine ---------------------------------------------------------------------------- */
 
-#define ARCH_VIRTIO_MAX 32u
+#define ARCH_VIRTIO_MAX   32u
+#define ARCH_PCI_PINS_MAX 128u
 
 struct arch_virtio_slot {
 	uint64_t base;
 	uint32_t len_bytes;
 	uint32_t gsi;
 	bool level;
+};
+
+/* Where the pin of a PCI device's slot is wired to. */
+struct arch_pci_pin {
+	uint8_t slot, pin; /* pin 1 is INTA */
+	bool level;
+	uint32_t gsi;
+};
+
+/* Bus 0 of a PCI host bridge, whose config space is memory (PCI Express 3.0, 7.2.2). */
+struct arch_pci {
+	uint64_t ecam;
+	uint32_t ecam_bytes; /* 0: there is no bus */
+	uint8_t slot_mask;   /* of the slots in PIN */
+	unsigned pin_count;
+	struct arch_pci_pin pin[ARCH_PCI_PINS_MAX];
 };
 
 /* What the machine consists of; the same from arch_boot on. */
@@ -164,6 +188,7 @@ struct arch_boot {
 	struct arch_range ramdisk, policy; /* physical; empty if there is none */
 	struct arch_virtio_slot virtio[ARCH_VIRTIO_MAX];
 	unsigned virtio_count;
+	struct arch_pci pci;
 	uint64_t entry_cycles; /* arch_cycles at the first instruction */
 	uint64_t image_bytes;
 	const char *complaint; /* what of the device tree was not understood, or NULL */

@@ -5,8 +5,11 @@
 
 #include "fdt/tree_check.h"
 
-#define ISA_IO    1u
-#define NODES_MAX 4096u
+#define ISA_IO         1u
+#define NODES_MAX      4096u
+
+#define PCI_SLOT_SHIFT 11
+#define MAP_CELLS      7u
 
 struct reading {
 	const void *tree;
@@ -51,6 +54,49 @@ static void read_virtio(const struct reading *r, int node)
 	        .gsi = fdt32_ld(irq),
 	        .level = fdt32_ld(irq + 1) == 1,
 	};
+}
+
+/*
+ * Entries of interrupt-map (Devicetree 0.4, 2.4.4): PCI address of three cells, pin, the IOAPIC,
+ * its interrupt of two cells.
+ */
+static void read_pins(const struct reading *r, int node, struct arch_pci *pci)
+{
+	int len;
+	const fdt32_t *map = fdt_getprop(r->tree, node, "interrupt-map", &len);
+	const fdt32_t *mask = cells(r, node, "interrupt-map-mask", 4);
+	if (!map || !mask || len % (int)(MAP_CELLS * sizeof(*map)) != 0) {
+		complain(r, "the device tree's PCI bridge has no good interrupt-map");
+		return;
+	}
+	pci->slot_mask = fdt32_ld(mask) >> PCI_SLOT_SHIFT & 31;
+	unsigned count = (unsigned)len / (unsigned)(MAP_CELLS * sizeof(*map));
+	for (unsigned i = 0; i < count && pci->pin_count < ARCH_PCI_PINS_MAX; i++) {
+		const fdt32_t *e = map + (size_t)i * MAP_CELLS;
+		uint32_t pin = fdt32_ld(e + 3), gsi = fdt32_ld(e + 5);
+		if (pin < 1 || pin > 4 || gsi > 255)
+			continue;
+		pci->pin[pci->pin_count++] = (struct arch_pci_pin){
+		        .slot = fdt32_ld(e) >> PCI_SLOT_SHIFT & 31 & pci->slot_mask,
+		        .pin = (uint8_t)pin,
+		        .level = fdt32_ld(e + 6) == 1,
+		        .gsi = gsi,
+		};
+	}
+}
+
+static void read_pci(const struct reading *r, int node)
+{
+	struct arch_pci *pci = &r->out->pci;
+	const fdt32_t *reg = cells(r, node, "reg", 4);
+	if (!reg || pair(reg) > UINT32_MAX || pair(reg + 2) < ARCH_PAGE_SIZE ||
+	    pair(reg + 2) > UINT32_MAX || pci->ecam_bytes > 0) {
+		complain(r, "a PCI bridge of the device tree has no good reg, or is one too many");
+		return;
+	}
+	pci->ecam = pair(reg);
+	pci->ecam_bytes = (uint32_t)pair(reg + 2);
+	read_pins(r, node, pci);
 }
 
 static void read_ioapic(const struct reading *r, int node)
@@ -126,6 +172,7 @@ static const struct {
         {"virtio,mmio", read_virtio},         {"ns16550a", read_serial},
         {"intel,ce4100-ioapic", read_ioapic}, {"vmm,power", read_power},
         {"vmm,debug-exit", read_debug_exit},  {"qemu,pvpanic", read_pvpanic},
+        {"pci-host-ecam-generic", read_pci},
 };
 
 static void read_node(const struct reading *r, int node)

@@ -23,6 +23,7 @@ struct devtree {
 	uint32_t cpu_ids[ARCH_CPUS_MAX];
 	unsigned virtio_count;
 	struct arch_virtio_slot virtio[ARCH_VIRTIO_MAX];
+	struct arch_pci pci;
 	unsigned ioapic_count;
 	uint64_t ioapic[DEVTREE_IOAPICS_MAX];
 	uint16_t serial_port; /* 0: there is none */

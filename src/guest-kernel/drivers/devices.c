@@ -10,8 +10,8 @@ static const char *name_of(uint32_t id)
 static bool refuse(struct devices *d, const struct virtio_dev *dev, const char *why)
 {
 	d->refused++;
-	log_warning("virtio-%s in slot %u: %s; it is left out", name_of(dev->id), dev->slot,
-	            why ? why : "is one too many");
+	log_warning("virtio-%s in %s %u: %s; it is left out", name_of(dev->id), virtio_place(dev),
+	            dev->slot, why ? why : "is one too many");
 	return false;
 }
 
@@ -96,16 +96,33 @@ static bool add(struct devices *d, const struct virtio_dev *dev)
 	}
 }
 
+static void found(struct devices *d, const struct virtio_dev *dev)
+{
+	d->found++;
+	if (add(d, dev))
+		log_info("virtio-%s in %s %u", name_of(dev->id), virtio_place(dev), dev->slot);
+}
+
+/* Functions beside number 0 are looked for where that says there are some. */
+static void find_on_pci(struct devices *d, const struct arch_boot *boot)
+{
+	for (unsigned devfn = 0; devfn < PCI_FUNCS; devfn += 8) {
+		struct virtio_dev dev;
+		unsigned count = pci_functions(&boot->pci, devfn);
+		for (unsigned i = 0; i < count; i++)
+			if (virtio_pci_probe(boot, devfn + i, &dev))
+				found(d, &dev);
+	}
+}
+
 void devices_find(struct devices *d, const struct arch_boot *boot)
 {
 	*d = (struct devices){0};
 	entropy_init(&d->entropy);
 	for (unsigned i = 0; i < boot->virtio_count; i++) {
 		struct virtio_dev dev;
-		if (!virtio_probe(boot, i, &dev))
-			continue;
-		d->found++;
-		if (add(d, &dev))
-			log_info("virtio-%s in slot %u, interrupt %u", name_of(dev.id), i, dev.gsi);
+		if (virtio_probe(boot, i, &dev))
+			found(d, &dev);
 	}
+	find_on_pci(d, boot);
 }

@@ -1,7 +1,8 @@
 /*
- * virtio over mmio, the driver's side (virtio 1.2, 2.7 and 4.2): split rings with event index and
- * indirect descriptors. The device is not trusted: what it says of used elements, lengths and
- * indices is checked against what was asked; a device that lies is stopped and stays so.
+ * virtio, the driver's side (virtio 1.2, 2.7), over mmio (4.2) and PCI (4.1): split rings with
+ * event index and indirect descriptors. The device is not trusted: what it says of used elements,
+ * lengths and indices is checked against what was asked; a device that lies is stopped and stays
+ * so.
  *
  * A queue is used under its lock. Its interrupt comes to the device's on_queue, in interrupt
  * context.
@@ -9,7 +10,7 @@
 #ifndef GK_DRIVERS_VIRTIO_H
 #define GK_DRIVERS_VIRTIO_H
 
-#include "guest-kernel/core/kernel.h"
+#include "guest-kernel/drivers/pci.h"
 
 #define VIRTIO_ID_NET          1u
 #define VIRTIO_ID_BLOCK        2u
@@ -26,10 +27,24 @@
 
 struct virtq;
 
+struct virtio_transport;
+
+/* Where a device on PCI has its registers (4.1.4). */
+struct virtio_pci_place {
+	struct pci_dev dev;
+	const struct arch_pci *bus;
+	volatile void *common, *isr, *notify, *config;
+	uint32_t notify_bytes, notify_multiplier, config_bytes;
+	bool msix;
+};
+
 struct virtio_dev {
-	volatile void *regs;
-	uint32_t slot; /* of the machine's list */
+	const struct virtio_transport *transport;
+	volatile void *regs; /* of a device on mmio */
+	struct virtio_pci_place pci;
+	uint32_t slot; /* of the machine's list, or of the PCI bus */
 	uint32_t gsi, id;
+	bool level;
 	uint64_t features; /* agreed */
 	bool broken;
 	const char *why; /* what it did wrong */
@@ -60,6 +75,7 @@ struct virtq {
 	struct virtio_dev *dev;
 	struct spinlock lock;
 	uint16_t index, size;
+	uint32_t notify_at; /* of the device's notify area, on PCI */
 	uint16_t avail_idx, kicked_idx, used_seen, free_head, free_count, in_flight;
 	uint8_t *page, *tables; /* rings; indirect tables, or NULL */
 	struct virtq_slot slot[VIRTQ_SIZE_MAX];
@@ -69,6 +85,10 @@ struct virtq {
 /* Looks at window SLOT; false if there is no device of version 2 in it. DEV is filled in and reset.
  */
 bool virtio_probe(const struct arch_boot *boot, unsigned slot, struct virtio_dev *dev);
+/* The same for function DEVFN of the PCI bus. */
+bool virtio_pci_probe(const struct arch_boot *boot, unsigned devfn, struct virtio_dev *dev);
+/* "slot", "PCI slot": what dev->slot counts. */
+const char *virtio_place(const struct virtio_dev *dev);
 /* Agrees to those of WANTED that are offered, and VERSION_1, event index, indirect descriptors. */
 bool virtio_agree(struct virtio_dev *dev, uint64_t wanted);
 /*

@@ -1,4 +1,7 @@
-/* Registers (virtio 1.2, 4.2.2) and ring layout (2.7), shared by virtio.c and virtq.c. */
+/*
+ * What the files of virtio share: a transport, the registers of mmio (virtio 1.2, 4.2.2) and the
+ * ring's layout (2.7).
+ */
 #ifndef GK_DRIVERS_VIRTIO_PRIV_H
 #define GK_DRIVERS_VIRTIO_PRIV_H
 
@@ -25,16 +28,44 @@
 #define REG_CONFIG_GENERATION   0x0fcu
 #define REG_CONFIG              0x100u
 
-#define STATUS_ACKNOWLEDGE      1u
-#define STATUS_DRIVER           2u
-#define STATUS_DRIVER_OK        4u
-#define STATUS_FEATURES_OK      8u
-#define STATUS_NEEDS_RESET      64u
-#define STATUS_FAILED           128u
+/* How a device's registers are reached. The core calls nothing else. */
+struct virtio_transport {
+	const char *place;
+	uint32_t (*status)(const struct virtio_dev *dev);
+	void (*set_status)(struct virtio_dev *dev, uint32_t status);
+	uint64_t (*offered)(struct virtio_dev *dev);
+	void (*accept)(struct virtio_dev *dev, uint64_t features);
+	/* Selects queue I; its greatest size, 0 if it is not there or is in use. */
+	uint32_t (*queue_max)(struct virtio_dev *dev, unsigned i);
+	/* The selected queue, with its rings: ready. */
+	bool (*queue_start)(struct virtio_dev *dev, struct virtq *q);
+	/* Before the queues: how interrupts will come. Nothing is left of it in a device that is
+	 * reset and not used. */
+	bool (*prepare)(struct virtio_dev *dev);
+	/* After them: interrupts call virtio_interrupt from now on. */
+	bool (*connect)(struct virtio_dev *dev);
+	void (*notify)(struct virtq *q);
+	/* SIZE bytes, 1 or 4, of the device's own config space. */
+	uint32_t (*config)(const struct virtio_dev *dev, uint32_t offset, unsigned size);
+	void (*set_config)(struct virtio_dev *dev, uint32_t offset, uint32_t value);
+	uint32_t (*generation)(const struct virtio_dev *dev);
+};
 
-#define DESC_F_NEXT             1u
-#define DESC_F_WRITE            2u
-#define DESC_F_INDIRECT         4u
+/* What an interrupt means: of the queues, or of the configuration and the device itself. */
+#define VIRTIO_INTERRUPT_QUEUE  1u
+#define VIRTIO_INTERRUPT_CONFIG 2u
+void virtio_interrupt(struct virtio_dev *dev, uint32_t why);
+
+#define STATUS_ACKNOWLEDGE 1u
+#define STATUS_DRIVER      2u
+#define STATUS_DRIVER_OK   4u
+#define STATUS_FEATURES_OK 8u
+#define STATUS_NEEDS_RESET 64u
+#define STATUS_FAILED      128u
+
+#define DESC_F_NEXT        1u
+#define DESC_F_WRITE       2u
+#define DESC_F_INDIRECT    4u
 
 struct vring_desc {
 	uint64_t addr;
@@ -81,6 +112,5 @@ static inline struct vring_used *virtq_used(const struct virtq *q)
 
 void virtq_reset(struct virtq *q);
 void virtq_free_memory(struct virtq *q);
-void virtq_notify(struct virtq *q);
 
 #endif

@@ -125,7 +125,7 @@ void virtq_kick(struct virtq *q)
 	if (!fresh || !want || __atomic_load_n(&q->dev->broken, __ATOMIC_RELAXED))
 		return;
 	q->kicks++;
-	virtq_notify(q);
+	q->dev->transport->notify(q);
 }
 
 /* The chain's descriptors go back: they are counted by what is known of it, not by what it says. */

@@ -8,8 +8,15 @@
 
 #define PHANDLE_IOAPIC 1u
 #define EDGE_RISING    0u /* second interrupt cell, as in Linux's intel,ce4100-ioapic binding */
+#define LEVEL_LOW      1u
 #define ISA_IO         1u /* first address cell of an ISA child: I/O space */
-#define POWEROFF_VALUE (MACHINE_ACPI_SLP_EN | MACHINE_ACPI_SLP_TYP_S5 << 2)
+
+/* First cell of a PCI address (IEEE 1275 PCI bus binding, 2.2.1.1): its space. */
+#define PCI_SPACE_IO    0x01000000u
+#define PCI_SPACE_MEM32 0x02000000u
+#define PCI_SPACE_MEM64 0x43000000u /* prefetchable */
+#define PCI_SLOT_SHIFT  11u
+#define POWEROFF_VALUE  (MACHINE_ACPI_SLP_EN | MACHINE_ACPI_SLP_TYP_S5 << 2)
 
 /* Carries the first error through a run of calls: each later call does nothing. */
 struct writer {
@@ -125,6 +132,7 @@ static void add_ioapic(struct writer *w)
 	prop_reg(w, MACHINE_IOAPIC, MACHINE_PAGE_SIZE);
 	prop(w, "interrupt-controller", "", 0);
 	prop_u32(w, "#interrupt-cells", 2);
+	prop_u32(w, "#address-cells", 0); /* of interrupts that a map sends here */
 	prop_u32(w, "phandle", PHANDLE_IOAPIC);
 	end(w);
 }
@@ -138,6 +146,64 @@ static void add_virtio(struct writer *w, const struct machine *m)
 		prop_interrupt(w, m->virtio[i].gsi);
 		end(w);
 	}
+}
+
+static size_t put_range(fdt32_t *out, uint32_t space, uint64_t addr, uint64_t len)
+{
+	/* The bus has the CPU's addresses. */
+	const uint32_t cells[] = {
+	        space,          (uint32_t)(addr >> 32), (uint32_t)addr, (uint32_t)(addr >> 32),
+	        (uint32_t)addr, (uint32_t)(len >> 32),  (uint32_t)len};
+	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
+		out[i] = cpu_to_fdt32(cells[i]);
+	return sizeof(cells);
+}
+
+static void add_pci_ranges(struct writer *w, const struct machine *m)
+{
+	fdt32_t ranges[3 * 7];
+	size_t len = put_range(ranges, PCI_SPACE_IO, MACHINE_PORT_PCI_IO,
+	                       MACHINE_PORT_PCI_IO_END - MACHINE_PORT_PCI_IO);
+	len += put_range(ranges + 7, PCI_SPACE_MEM32, MACHINE_PCI_MEM32,
+	                 MACHINE_PCI_MEM32_END - MACHINE_PCI_MEM32);
+	if (m->pci_mem64_bytes > 0)
+		len += put_range(ranges + 14, PCI_SPACE_MEM64, m->pci_mem64, m->pci_mem64_bytes);
+	prop(w, "ranges", ranges, len);
+}
+
+/* Where pins go: the same for slots that are PINS apart. */
+static void add_pci_pins(struct writer *w)
+{
+	fdt32_t map[MACHINE_PCI_PINS * MACHINE_PCI_PINS * 7];
+	size_t n = 0;
+	const uint32_t mask = (MACHINE_PCI_PINS - 1) << PCI_SLOT_SHIFT;
+	for (uint32_t slot = 0; slot < MACHINE_PCI_PINS; slot++) {
+		for (uint32_t pin = 0; pin < MACHINE_PCI_PINS; pin++) {
+			const uint32_t cells[7] = {
+			        slot << PCI_SLOT_SHIFT,     0,        0, pin + 1, PHANDLE_IOAPIC,
+			        machine_pci_gsi(slot, pin), LEVEL_LOW};
+			for (unsigned i = 0; i < 7; i++)
+				map[n++] = cpu_to_fdt32(cells[i]);
+		}
+	}
+	prop_cells(w, "interrupt-map-mask", (const uint32_t[]){mask, 0, 0, 7}, 4);
+	prop(w, "interrupt-map", map, sizeof(map));
+}
+
+/* The generic host bridge of Linux's pci-host-ecam-generic binding. */
+static void add_pci(struct writer *w, const struct machine *m)
+{
+	begin_at(w, "pcie", MACHINE_PCI_ECAM);
+	prop_string(w, "compatible", "pci-host-ecam-generic");
+	prop_string(w, "device_type", "pci");
+	prop_reg(w, MACHINE_PCI_ECAM, MACHINE_PCI_ECAM_SIZE);
+	prop_cells(w, "bus-range", (const uint32_t[]){0, 0}, 2);
+	prop_u32(w, "#address-cells", 3);
+	prop_u32(w, "#size-cells", 2);
+	prop_u32(w, "#interrupt-cells", 1);
+	add_pci_ranges(w, m);
+	add_pci_pins(w);
+	end(w);
 }
 
 static void begin_port(struct writer *w, const char *name, const char *compatible, uint32_t port,
@@ -213,6 +279,8 @@ static void add_root(struct writer *w, const struct fdt_facts *f)
 	add_ioapic(w);
 	add_ports(w, f->machine);
 	add_virtio(w, f->machine);
+	if (f->machine->pci)
+		add_pci(w, f->machine);
 	end(w);
 }
 

@@ -15,6 +15,10 @@ static void *ram(uint64_t addr, uint64_t len)
 
 static void interrupt(struct vdev *v, uint32_t why)
 {
+	if (v->tell) {
+		v->tell(v, why);
+		return;
+	}
 	v->interrupt |= why;
 	hosted_raise(hosted_self(), v->gsi);
 }
@@ -134,7 +138,7 @@ static uint32_t read_reg(void *ctx, uint32_t offset, unsigned size)
 	uint32_t value = 0;
 	if (offset >= REG_CONFIG) {
 		ck_assert_uint_le(offset - REG_CONFIG + size, sizeof(v->config));
-		memcpy(&value, v->config + offset - REG_CONFIG, size);
+		memcpy(&value, v->config + (offset - REG_CONFIG), size);
 		return value;
 	}
 	ck_assert_uint_eq(size, 4);
@@ -210,7 +214,7 @@ static void write_reg(void *ctx, uint32_t offset, unsigned size, uint32_t value)
 	struct vdev *v = ctx;
 	if (offset >= REG_CONFIG) {
 		ck_assert_uint_le(offset - REG_CONFIG + size, sizeof(v->config));
-		memcpy(v->config + offset - REG_CONFIG, &value, size);
+		memcpy(v->config + (offset - REG_CONFIG), &value, size);
 		v->config_writes++;
 		return;
 	}

@@ -40,6 +40,8 @@ struct vdev {
 	/* Answers one request; how many bytes it wrote. UINT32_MAX: it keeps the buffers. */
 	uint32_t (*answer)(struct vdev *v, unsigned queue, struct vdev_seg *segs, unsigned count);
 	void *ctx;
+	/* Interrupts, where they are not on line gsi: 1 of the queues, 2 of the configuration. */
+	void (*tell)(struct vdev *v, uint32_t why);
 
 	uint32_t status, features_sel, driver_sel, queue_sel, interrupt;
 	uint64_t driver_features;

@@ -16,6 +16,7 @@ static size_t write_tree(const char *cmdline)
 	        .serial = true,
 	        .rtc = true,
 	        .virtio_count = 2,
+	        .pci = true,
 	        .virtio = {{MACHINE_VIRTIO_MMIO, 5}, {MACHINE_VIRTIO_MMIO + 0x1000, 6}},
 	};
 	struct fdt_facts f = {
@@ -43,6 +44,15 @@ START_TEST(it_reads_what_the_vmm_writes)
 	ck_assert_uint_eq(t.virtio[1].base, MACHINE_VIRTIO_MMIO + 0x1000);
 	ck_assert_uint_eq(t.virtio[1].gsi, 6);
 	ck_assert(!t.virtio[1].level);
+	ck_assert_uint_eq(t.pci.ecam, MACHINE_PCI_ECAM);
+	ck_assert_uint_eq(t.pci.ecam_bytes, MACHINE_PCI_ECAM_SIZE);
+	ck_assert_uint_eq(t.pci.slot_mask, 3);
+	ck_assert_uint_eq(t.pci.pin_count, 16);
+	for (unsigned i = 0; i < 16; i++) {
+		ck_assert_uint_eq(t.pci.pin[i].gsi,
+		                  machine_pci_gsi(t.pci.pin[i].slot, t.pci.pin[i].pin - 1u));
+		ck_assert(t.pci.pin[i].level);
+	}
 	ck_assert_uint_eq(t.ioapic_count, 1);
 	ck_assert_uint_eq(t.ioapic[0], MACHINE_IOAPIC);
 	ck_assert_uint_eq(t.serial_port, MACHINE_PORT_COM1);
@@ -74,6 +84,11 @@ START_TEST(bad_nodes_are_left_out)
 	ck_assert(devtree_read(blob, len, &t));
 	ck_assert_uint_eq(t.virtio_count, 1);
 	ck_assert_ptr_nonnull(strstr(t.complaint, "virtio,mmio"));
+	len = write_tree("x");
+	set_cells("/pcie@e0000000", "reg", (const uint32_t[]){0, 0xe0000000, 0, 0x800}, 4);
+	ck_assert(devtree_read(blob, len, &t));
+	ck_assert_uint_eq(t.pci.ecam_bytes, 0);
+	ck_assert_ptr_nonnull(strstr(t.complaint, "PCI bridge"));
 	len = write_tree("x");
 	set_cells("/virtio_mmio@d0000000", "interrupts", (const uint32_t[]){256, 0}, 2);
 	ck_assert(devtree_read(blob, len, &t));

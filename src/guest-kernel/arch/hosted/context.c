@@ -1,5 +1,6 @@
 /* Contexts: the switch of arch/x86_64, with the words that sanitizers want to hear of it. */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "hosted_priv.h"
 
@@ -8,6 +9,7 @@ void __sanitizer_start_switch_fiber(void **save, const void *low, size_t bytes)
         __attribute__((weak));
 void __sanitizer_finish_switch_fiber(void *fake, const void **low, size_t *bytes)
         __attribute__((weak));
+void __asan_unpoison_memory_region(const volatile void *low, size_t bytes) __attribute__((weak));
 void *__tsan_get_current_fiber(void) __attribute__((weak));
 void *__tsan_create_fiber(unsigned flags) __attribute__((weak));
 void __tsan_destroy_fiber(void *fiber) __attribute__((weak));
@@ -37,6 +39,15 @@ void hosted_context_main(void (*entry)(void *), void *arg)
 	if (__sanitizer_finish_switch_fiber)
 		__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 	entry(arg);
+}
+
+/* What a sanitizer was told of it (frames of a task that never ended, objects that are free) must
+ * not meet the mapping that comes to lie there next. */
+void hosted_unmap(void *low, size_t bytes)
+{
+	if (__asan_unpoison_memory_region)
+		__asan_unpoison_memory_region(low, bytes);
+	(void)munmap(low, bytes);
 }
 
 void arch_context_init(struct arch_context *c, void *low, size_t bytes, void (*entry)(void *),

@@ -94,6 +94,16 @@ void arch_mmio_write32(volatile void *base, uint32_t offset, uint32_t value)
 	mmio_write(base, offset, 4, value);
 }
 
+uint16_t arch_mmio_read16(const volatile void *base, uint32_t offset)
+{
+	return (uint16_t)mmio_read(base, offset, 2);
+}
+
+void arch_mmio_write16(volatile void *base, uint32_t offset, uint16_t value)
+{
+	mmio_write(base, offset, 2, value);
+}
+
 uint8_t arch_mmio_read8(const volatile void *base, uint32_t offset)
 {
 	return (uint8_t)mmio_read(base, offset, 1);

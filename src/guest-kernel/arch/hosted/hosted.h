@@ -14,6 +14,7 @@
 struct hosted_device {
 	uint64_t base;
 	uint32_t len_bytes, gsi;
+	bool on_pci; /* of a PCI bus: no virtio window */
 	void *ctx;
 	uint32_t (*read)(void *ctx, uint32_t offset, unsigned size);
 	void (*write)(void *ctx, uint32_t offset, unsigned size, uint32_t value);
@@ -30,6 +31,7 @@ struct hosted_opts {
 	const char *cmdline;
 	const struct hosted_device *devices;
 	unsigned device_count;
+	const struct arch_pci *pci; /* or NULL: no bus */
 	/* What the kernel writes on its console; NULL: dropped. On the CPU's thread. */
 	void (*console)(void *ctx, const char *text, size_t len);
 	/* What is typed: called by arch_console_read. */
@@ -56,5 +58,7 @@ void *hosted_ram(struct hosted *m, uint64_t phys, uint64_t len);
 /* The memfd behind the RAM; it begins at guest-physical HOSTED_RAM_BASE. */
 int hosted_ram_fd(const struct hosted *m);
 #define HOSTED_RAM_BASE 0x100000ull
+/* Messages: a device that would write DATA to this address calls hosted_raise(m, DATA). */
+#define HOSTED_MSI_ADDRESS 0xfee00000ull
 
 #endif

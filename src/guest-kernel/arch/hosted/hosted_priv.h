@@ -6,11 +6,12 @@
 
 #include "guest-kernel/arch/hosted/hosted.h"
 
-#define HOSTED_GSIS     64u
-#define HOSTED_HANDLERS 64u
+#define HOSTED_GSIS      64u
+#define HOSTED_HANDLERS  64u
+#define HOSTED_MSI_FIRST 32u /* lines from here on are messages */
 
-#define PENDING_KICK    1u
-#define PENDING_DEVICES 2u
+#define PENDING_KICK     1u
+#define PENDING_DEVICES  2u
 
 struct hosted_cpu {
 	struct hosted *machine;
@@ -44,7 +45,7 @@ struct hosted {
 		arch_irq_fn fn;
 		void *ctx;
 	} irqs[HOSTED_HANDLERS];
-	unsigned irq_count;
+	unsigned irq_count, message_count;
 	void *stacks[ARCH_STACKS_MAX];
 	struct hosted_cpu cpu[ARCH_CPUS_MAX];
 	task_fn main_fn;
@@ -52,6 +53,8 @@ struct hosted {
 };
 
 struct hosted_cpu *hosted_me(void);
+/* Takes memory of the machine away, whoever used it. */
+void hosted_unmap(void *low, size_t bytes);
 /* The CPU leaves the machine for good. */
 _Noreturn void hosted_leave(void);
 _Noreturn void hosted_end(int status);

@@ -231,6 +231,18 @@ bool arch_irq_attach(uint32_t gsi, bool level, arch_irq_fn fn, void *ctx)
 	return true;
 }
 
+/* A line that nobody else has; writing its number to the address of messages raises it. */
+bool arch_msi_attach(arch_irq_fn fn, void *ctx, uint64_t *address, uint32_t *data)
+{
+	uint32_t line = HOSTED_MSI_FIRST + hosted_me()->machine->message_count;
+	if (line >= HOSTED_GSIS - 1 || !arch_irq_attach(line, false, fn, ctx))
+		return false;
+	hosted_me()->machine->message_count++;
+	*address = HOSTED_MSI_ADDRESS;
+	*data = line;
+	return true;
+}
+
 void hosted_raise(struct hosted *m, uint32_t gsi)
 {
 	(void)__atomic_fetch_or(&m->gsi_pending, 1ull << gsi, __ATOMIC_RELEASE);
@@ -318,10 +330,14 @@ static void describe(struct hosted *m)
 	b->free_count = 1;
 	b->direct_map = (uintptr_t)m->ram - HOSTED_RAM_BASE;
 	b->entry_cycles = arch_cycles();
+	if (m->opts.pci)
+		b->pci = *m->opts.pci;
 	if (m->opts.cmdline && strlen(m->opts.cmdline) < sizeof(b->cmdline))
 		memcpy(b->cmdline, m->opts.cmdline, strlen(m->opts.cmdline) + 1);
 	for (unsigned i = 0; i < m->opts.device_count && i < ARCH_VIRTIO_MAX; i++) {
 		const struct hosted_device *d = &m->opts.devices[i];
+		if (d->on_pci)
+			continue;
 		b->virtio[b->virtio_count++] =
 		        (struct arch_virtio_slot){d->base, d->len_bytes, d->gsi, false};
 	}
@@ -343,10 +359,10 @@ static void destroy(struct hosted *m)
 {
 	for (unsigned i = 0; i < ARCH_STACKS_MAX; i++) {
 		if (m->stacks[i])
-			(void)munmap(m->stacks[i], ARCH_STACK_BYTES + ARCH_PAGE_SIZE);
+			hosted_unmap(m->stacks[i], ARCH_STACK_BYTES + ARCH_PAGE_SIZE);
 	}
 	if (m->ram)
-		(void)munmap(m->ram, m->opts.memory_bytes);
+		hosted_unmap(m->ram, m->opts.memory_bytes);
 	if (m->ram_fd >= 0)
 		(void)close(m->ram_fd);
 	free(m->kernel);
@@ -394,7 +410,7 @@ int hosted_run(const struct hosted_opts *opts, task_fn main_fn, void *arg)
 			(void)pthread_join(m->cpu[i].thread, NULL);
 	}
 	int status = m->status;
-	(void)munmap(stack, ARCH_STACK_BYTES);
+	hosted_unmap(stack, ARCH_STACK_BYTES);
 	destroy(m);
 	return status;
 }

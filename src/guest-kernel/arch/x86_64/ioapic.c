@@ -1,4 +1,7 @@
-/* IOAPICs (Intel 82093AA): each line in use has a vector of its own, all on CPU 0. */
+/*
+ * IOAPICs (Intel 82093AA): each line in use has a vector of its own, all on CPU 0. So has each
+ * message, which counts as a line of a number that no IOAPIC has.
+ */
 #include "x86.h"
 
 #define REG_SELECT   0x00u
@@ -9,6 +12,11 @@
 
 #define IOAPICS_MAX  2u
 #define HANDLERS_MAX 48u
+#define LINES_MAX    1024u /* messages begin here */
+
+/* Where messages for a local APIC go (Intel SDM 3A, 11.11.1): its id from bit 12 on. */
+#define MSI_ADDRESS  0xfee00000ull
+#define MSI_ID_SHIFT 12
 
 static struct {
 	volatile void *regs;
@@ -72,18 +80,38 @@ static uint32_t vector_of(uint32_t gsi, bool *fresh)
 	return 0;
 }
 
-bool arch_irq_attach(uint32_t gsi, bool level, arch_irq_fn fn, void *ctx)
+/* The vector; 0 if there is none left. */
+static uint32_t attach(uint32_t line, arch_irq_fn fn, void *ctx, bool *fresh)
 {
-	if (handler_count == HANDLERS_MAX || gsi >= 1024)
-		return false;
-	bool fresh = false;
-	uint32_t vector = vector_of(gsi, &fresh);
+	if (handler_count == HANDLERS_MAX)
+		return 0;
+	uint32_t vector = vector_of(line, fresh);
 	if (vector == 0)
-		return false;
-	handlers[handler_count] = (struct handler){gsi, fn, ctx};
+		return 0;
+	handlers[handler_count] = (struct handler){line, fn, ctx};
 	/* The handler before its number, for an interrupt on another CPU. */
 	__atomic_store_n(&handler_count, handler_count + 1, __ATOMIC_RELEASE);
-	return !fresh || route(gsi, vector, level);
+	return vector;
+}
+
+bool arch_irq_attach(uint32_t gsi, bool level, arch_irq_fn fn, void *ctx)
+{
+	bool fresh = false;
+	uint32_t vector = gsi < LINES_MAX ? attach(gsi, fn, ctx, &fresh) : 0;
+	return vector != 0 && (!fresh || route(gsi, vector, level));
+}
+
+bool arch_msi_attach(arch_irq_fn fn, void *ctx, uint64_t *address, uint32_t *data)
+{
+	static uint32_t messages;
+	bool fresh;
+	uint32_t vector = attach(LINES_MAX + messages, fn, ctx, &fresh);
+	if (vector == 0)
+		return false;
+	messages++;
+	*address = MSI_ADDRESS | (uint64_t)x86_percpu[0]->apic_id << MSI_ID_SHIFT;
+	*data = vector;
+	return true;
 }
 
 void ioapic_interrupt(uint32_t vector)

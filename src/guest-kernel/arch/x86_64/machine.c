@@ -89,6 +89,7 @@ static void take_tree(const struct devtree *t)
 	take_ports(t);
 	memcpy(x86_boot.virtio, t->virtio, sizeof(x86_boot.virtio));
 	x86_boot.virtio_count = t->virtio_count;
+	x86_boot.pci = t->pci;
 	for (unsigned i = 0; i < t->ioapic_count; i++) {
 		if (!ioapic_add(t->ioapic[i], 24 * i) && !x86_boot.complaint)
 			x86_boot.complaint = "the device tree's IOAPIC does not answer";

@@ -193,6 +193,16 @@ void arch_mmio_write32(volatile void *base, uint32_t offset, uint32_t value)
 	*(volatile uint32_t *)((volatile char *)base + offset) = value;
 }
 
+uint16_t arch_mmio_read16(const volatile void *base, uint32_t offset)
+{
+	return *(const volatile uint16_t *)((const volatile char *)base + offset);
+}
+
+void arch_mmio_write16(volatile void *base, uint32_t offset, uint16_t value)
+{
+	*(volatile uint16_t *)((volatile char *)base + offset) = value;
+}
+
 uint8_t arch_mmio_read8(const volatile void *base, uint32_t offset)
 {
 	return *(const volatile uint8_t *)((const volatile char *)base + offset);
