@@ -143,6 +143,8 @@ static ssize_t fake_pread(void *ctx, int fd, void *buf, size_t len, uint64_t off
 	struct fake_vfio *v = ctx;
 	(void)fd;
 	uint64_t at = offset & (OFFSET(1) - 1);
+	if (v->fail_io)
+		return v->fail_io;
 	if (offset >> 40 != VFIO_PCI_CONFIG_REGION_INDEX) {
 		memset(buf, 0x5a, len);
 		return (ssize_t)len;
@@ -160,6 +162,8 @@ static ssize_t fake_pwrite(void *ctx, int fd, const void *buf, size_t len, uint6
 	struct fake_vfio *v = ctx;
 	(void)fd;
 	uint64_t at = offset & (OFFSET(1) - 1);
+	if (v->fail_io)
+		return v->fail_io;
 	if (offset >> 40 == VFIO_PCI_CONFIG_REGION_INDEX) {
 		if (at < v->config_bytes && len <= v->config_bytes - at)
 			memcpy(v->config + at, buf, len);

@@ -30,7 +30,8 @@ struct fake_vfio {
 	char sysfs[64];
 
 	/* What it says. */
-	int fail_open_container, fail_open_group, fail_map; /* negative errno values, or 0 */
+	/* Negative errno values, or 0; the last is of reading and writing. */
+	int fail_open_container, fail_open_group, fail_map, fail_io;
 	bool not_viable;
 	uint32_t device_flags;
 	uint8_t config[PCI_CFG_SPACE_EXP_SIZE];

@@ -239,7 +239,7 @@ START_TEST(iasl_reads_it_back)
 	        "WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,",
 	        "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, "
 	        "ReadWrite,",
-	        "QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Prefetchable, "
+	        "QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, "
 	        "ReadWrite,",
 	        "Name (_PRT, Package (0x80)",
 	};

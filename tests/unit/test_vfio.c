@@ -473,6 +473,90 @@ START_TEST(the_host_takes_it_back)
 }
 END_TEST
 
+/* What the hardware does not answer any more, before the host says that it is gone. */
+START_TEST(a_device_that_does_not_answer)
+{
+	add_well();
+	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	uint64_t base = vfio_dev_func(dev)->bar[0].addr;
+	uint64_t value = 0;
+	fake.fail_io = -EIO;
+	ck_assert_uint_eq(cfg(PCI_VENDOR_ID, 4), UINT32_MAX);
+	ck_assert(bus_read(&mbus, BUS_MMIO, base + 0x2800, 4, &value));
+	ck_assert_uint_eq((uint32_t)value, UINT32_MAX);
+	ck_assert(bus_write(&mbus, BUS_MMIO, base + 0x2800, 4, 1));
+	set_cfg(0x68, 2, 0x1234);
+	pci_bus_reset(&pci);
+	fake.fail_io = 0;
+	ck_assert_uint_eq(cfg(PCI_VENDOR_ID, 4), 0x58458086);
+}
+END_TEST
+
+/* And one that is dead from the start is refused. */
+START_TEST(a_device_without_config_space)
+{
+	fake.fail_io = -EIO;
+	refused(VMM_E_IO, "its config space ends after");
+}
+END_TEST
+
+START_TEST(an_expansion_rom)
+{
+	uint64_t value = 0;
+	fake.region_bytes[VFIO_PCI_ROM_REGION_INDEX] = 0x1800; /* no power of two: 8 KiB */
+	fake.region_flags[VFIO_PCI_ROM_REGION_INDEX] = VFIO_REGION_INFO_FLAG_READ;
+	add_well();
+	uint64_t at = cfg(PCI_ROM_ADDRESS, 4);
+	ck_assert_uint_ne(at, 0);
+	ck_assert(!(at & PCI_ROM_ADDRESS_ENABLE));
+	set_cfg(PCI_ROM_ADDRESS, 4, UINT32_MAX);
+	ck_assert_uint_eq(cfg(PCI_ROM_ADDRESS, 4), 0xffffe000 | PCI_ROM_ADDRESS_ENABLE);
+	/* It answers where the guest puts it, when memory and itself are on. */
+	at = MACHINE_PCI_MEM32 + 0x8000000;
+	set_cfg(PCI_ROM_ADDRESS, 4, (uint32_t)at);
+	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	(void)bus_read(&mbus, BUS_MMIO, at, 4, &value);
+	ck_assert_uint_eq((uint32_t)value, UINT32_MAX);
+	set_cfg(PCI_ROM_ADDRESS, 4, (uint32_t)at | PCI_ROM_ADDRESS_ENABLE);
+	ck_assert(bus_read(&mbus, BUS_MMIO, at + 4, 4, &value));
+	ck_assert_uint_eq((uint32_t)value, 0x5a5a5a5a);
+	/* Behind its real end there is nothing; it cannot be written. */
+	ck_assert(bus_read(&mbus, BUS_MMIO, at + 0x1800, 4, &value));
+	ck_assert_uint_eq((uint32_t)value, UINT32_MAX);
+	ck_assert(bus_write(&mbus, BUS_MMIO, at + 4, 4, 1));
+	ck_assert_uint_eq(fake.bar_value, 0);
+}
+END_TEST
+
+START_TEST(a_prefetchable_bar_of_64_bits_moves)
+{
+	fake.region_bytes[2] = 1ull << 33;
+	fake.region_flags[2] = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+	fake_set(&fake, PCI_BASE_ADDRESS_2, 4,
+	         PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH);
+	add_well();
+	ck_assert_uint_eq(cfg(PCI_BASE_ADDRESS_2, 4), 0xc);
+	uint64_t first = (uint64_t)cfg(PCI_BASE_ADDRESS_3, 4) << 32;
+	ck_assert_uint_ge(first, machine.pci_mem64);
+	/* Sized with both halves. */
+	set_cfg(PCI_BASE_ADDRESS_2, 4, UINT32_MAX);
+	set_cfg(PCI_BASE_ADDRESS_3, 4, UINT32_MAX);
+	ck_assert_uint_eq(cfg(PCI_BASE_ADDRESS_2, 4), 0xc);
+	ck_assert_uint_eq(cfg(PCI_BASE_ADDRESS_3, 4), 0xfffffffe);
+	uint64_t moved = first + (1ull << 34);
+	uint64_t value = 0;
+	set_cfg(PCI_BASE_ADDRESS_3, 4, (uint32_t)(moved >> 32));
+	set_cfg(PCI_BASE_ADDRESS_2, 4, 0);
+	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	ck_assert(bus_read(&mbus, BUS_MMIO, moved + (1ull << 32), 4, &value));
+	ck_assert_uint_eq((uint32_t)value, 0x5a5a5a5a);
+	ck_assert(bus_write(&mbus, BUS_MMIO, moved + (1ull << 32), 4, 7));
+	ck_assert_uint_eq(fake.bar_written, 1ull << 32);
+	(void)bus_read(&mbus, BUS_MMIO, first, 4, &value);
+	ck_assert_uint_eq((uint32_t)value, UINT32_MAX);
+}
+END_TEST
+
 START_TEST(memory_is_mapped_around_its_hole)
 {
 	struct gmem_opts o = {.size_bytes = 4ull << 30, .fd = -1};
@@ -538,6 +622,10 @@ int main(void)
 	tcase_add_test(tc, capabilities_that_overlap_or_loop);
 	tcase_add_test(tc, reset_is_a_device_reset);
 	tcase_add_test(tc, the_host_takes_it_back);
+	tcase_add_test(tc, a_device_that_does_not_answer);
+	tcase_add_test(tc, a_device_without_config_space);
+	tcase_add_test(tc, an_expansion_rom);
+	tcase_add_test(tc, a_prefetchable_bar_of_64_bits_moves);
 	tcase_add_test(tc, memory_is_mapped_around_its_hole);
 	tcase_add_test(tc, pinned_memory_is_not_discarded);
 	return suite_run("vfio", tc);

@@ -11,9 +11,10 @@ static void add_crs(struct aml *a, const struct machine *m)
 	aml_bus_numbers(a, 0, 0);
 	aml_io(a, MACHINE_PORT_PCI_ADDRESS, 8);
 	aml_io_window(a, MACHINE_PORT_PCI_IO, MACHINE_PORT_PCI_IO_END - 1);
-	aml_memory_window(a, MACHINE_PCI_MEM32, MACHINE_PCI_MEM32_END - 1, false);
+	aml_memory_window(a, MACHINE_PCI_MEM32, MACHINE_PCI_MEM32_END - 1);
+	/* Not prefetchable, as nothing is lost by it: else no other BAR could be in it. */
 	if (m->pci_mem64_bytes > 0)
-		aml_memory_window(a, m->pci_mem64, m->pci_mem64 + m->pci_mem64_bytes - 1, true);
+		aml_memory_window(a, m->pci_mem64, m->pci_mem64 + m->pci_mem64_bytes - 1);
 	aml_resources_close(a, crs);
 }
 

@@ -254,13 +254,12 @@ void aml_io(struct aml *a, uint16_t port, uint8_t len_bytes)
 }
 
 /* Address space descriptors: fixed minimum and maximum, decoded positively, produced. */
-#define SPACE_MEMORY     0u
-#define SPACE_IO         1u
-#define SPACE_BUS        2u
-#define SPACE_FIXED      0x0cu
-#define SPACE_RANGE      0x03u /* of I/O: ISA and other addresses */
-#define SPACE_WRITES     0x01u /* of memory */
-#define SPACE_PREFETCHES 0x06u
+#define SPACE_MEMORY 0u
+#define SPACE_IO     1u
+#define SPACE_BUS    2u
+#define SPACE_FIXED  0x0cu
+#define SPACE_RANGE  0x03u /* of I/O: ISA and other addresses */
+#define SPACE_WRITES 0x01u /* of memory */
 
 static void word_space(struct aml *a, unsigned type, unsigned flags, uint16_t first, uint16_t last)
 {
@@ -297,7 +296,7 @@ static void put_low(struct aml *a, uint64_t v)
 	put32(a, (uint32_t)v);
 }
 
-void aml_memory_window(struct aml *a, uint64_t first, uint64_t last, bool prefetchable)
+void aml_memory_window(struct aml *a, uint64_t first, uint64_t last)
 {
 	bool wide = last >> 32;
 	void (*put)(struct aml *, uint64_t) = wide ? put64 : put_low;
@@ -305,7 +304,7 @@ void aml_memory_window(struct aml *a, uint64_t first, uint64_t last, bool prefet
 	put16(a, wide ? 43 : 23);
 	put8(a, SPACE_MEMORY);
 	put8(a, SPACE_FIXED);
-	put8(a, SPACE_WRITES | (prefetchable ? SPACE_PREFETCHES : 0u));
+	put8(a, SPACE_WRITES);
 	put(a, 0);
 	put(a, first);
 	put(a, last);

@@ -56,7 +56,7 @@ void aml_io(struct aml *a, uint16_t port, uint8_t len_bytes);
 /* What a bridge hands on to its bus, first to last (ACPI 6.4, 6.4.3.5). */
 void aml_bus_numbers(struct aml *a, uint16_t first, uint16_t last);
 void aml_io_window(struct aml *a, uint16_t first, uint16_t last);
-void aml_memory_window(struct aml *a, uint64_t first, uint64_t last, bool prefetchable);
+void aml_memory_window(struct aml *a, uint64_t first, uint64_t last);
 /* Edge triggered, active high. */
 void aml_interrupt(struct aml *a, uint32_t gsi, bool shared);
 void aml_resources_close(struct aml *a, struct aml_mark mark);

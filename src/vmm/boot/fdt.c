@@ -14,7 +14,7 @@
 /* First cell of a PCI address (IEEE 1275 PCI bus binding, 2.2.1.1): its space. */
 #define PCI_SPACE_IO    0x01000000u
 #define PCI_SPACE_MEM32 0x02000000u
-#define PCI_SPACE_MEM64 0x43000000u /* prefetchable */
+#define PCI_SPACE_MEM64 0x03000000u /* not only for prefetchable BARs */
 #define PCI_SLOT_SHIFT  11u
 #define POWEROFF_VALUE  (MACHINE_ACPI_SLP_EN | MACHINE_ACPI_SLP_TYP_S5 << 2)
 
