@@ -25,17 +25,29 @@ outer_args() {
 	OUTER+=(-append "$append")
 }
 
+# Makes the expansion ROM $1 (PCI 3.0, 6.3.1): 4 KiB, one image, with bytes that can be told apart.
+outer_rom() {
+	{
+		printf '\x55\xaa\x08'
+		head -c 21 /dev/zero
+		printf '\x1c\0\0\0PCIR\x36\x1b\x10\0\0\0\x18\0\0\x02\x08\x01\x08\0\0\0\0\x80\0\0'
+		seq 2000
+	} | head -c 4096 >"$1"
+}
+
 # CASE_OUTER_DEVICES of the outer machine, behind an IOMMU that remaps interrupts: in the order
 # given, from slot 0x10 on, whatever else is there. nvme and virtio-blk are disks of 64 MiB whose
-# file lives as long as the run; vmxnet3 and virtio-net are pairwise on one network with `peer`, a
-# card that stays the outer machine's.
+# file lives as long as the run; nvme-zero needs none, and reads as zeroes; nvme-rom has an expansion
+# ROM as well; nvme-sriov has a virtual function to give; virtio-blk-two are two disks, functions 0
+# and 1 of one device; edu has MSI, but no MSI-X; vmxnet3 and virtio-net are pairwise on one network
+# with `peer`, a card that stays the outer machine's.
 outer_devices() {
-	local device n=16 at
+	local device n=16 at function
 	OUTER+=(-device "intel-iommu,intremap=on,caching-mode=on" -machine kernel-irqchip=split)
 	for device in $CASE_OUTER_DEVICES; do
 		at=$(printf 'addr=%#x' "$n")
 		case $device in
-		nvme | virtio-blk) truncate -s 64M "$LAB_RUN/$name.$n" ;;
+		nvme | nvme-rom | nvme-sriov | virtio-blk) truncate -s 64M "$LAB_RUN/$name.$n" ;;
 		esac
 		case $device in
 		nvme)
@@ -45,6 +57,29 @@ outer_devices() {
 		virtio-blk)
 			OUTER+=(-drive "if=none,id=d$n,format=raw,cache=unsafe,file=$LAB_RUN/$name.$n"
 				-device "virtio-blk-pci,drive=d$n,disable-legacy=on,iommu_platform=on,$at")
+			;;
+		nvme-rom)
+			outer_rom "$LAB_RUN/$name.$n.rom"
+			OUTER+=(-drive "if=none,id=d$n,format=raw,cache=unsafe,file=$LAB_RUN/$name.$n"
+				-device "nvme,drive=d$n,serial=lab$n,$at,romfile=$LAB_RUN/$name.$n.rom")
+			;;
+		nvme-sriov)
+			OUTER+=(-drive "if=none,id=d$n,format=raw,cache=unsafe,file=$LAB_RUN/$name.$n"
+				-device "nvme-subsys,id=s$n"
+				-device "nvme,serial=lab$n,id=n$n,subsys=s$n,sriov_max_vfs=1,sriov_vq_flexible=2,sriov_vi_flexible=1,$at"
+				-device "nvme-ns,drive=d$n,bus=n$n,shared=on")
+			;;
+		edu) OUTER+=(-device "edu,$at") ;;
+		virtio-blk-two)
+			for function in 0 1; do
+				truncate -s 64M "$LAB_RUN/$name.$n.$function"
+				OUTER+=(-drive "if=none,id=d$n.$function,format=raw,cache=unsafe,file=$LAB_RUN/$name.$n.$function"
+					-device "virtio-blk-pci,drive=d$n.$function,disable-legacy=on,iommu_platform=on,$at.$function,multifunction=on")
+			done
+			;;
+		nvme-zero)
+			OUTER+=(-drive "if=none,id=d$n,driver=null-co,size=64M,read-zeroes=on"
+				-device "nvme,drive=d$n,serial=lab$n,$at")
 			;;
 		vmxnet3 | e1000e)
 			OUTER+=(-netdev "hubport,id=n$n,hubid=0"

@@ -161,7 +161,7 @@ static void msi_written(struct vfio_dev *v)
 	}
 }
 
-/* MSI-X: vectors are made when the guest first unmasks them. Under the MSI-X lock. */
+/* MSI-X: vectors but the first are made when the guest first unmasks them. Under the MSI-X lock. */
 
 /* Those that are in use, and room for COUNT. Older kernels make them all at once or not at all. */
 static void msix_remake(struct vfio_dev *v, unsigned count)
@@ -208,6 +208,19 @@ static void msix_changed(void *ctx, unsigned vector)
 	}
 }
 
+/*
+ * MSI-X is enabled, though the guest may have masked every vector: the device must see that, for
+ * some look at it when they are told of their queues (QEMU's NVMe does). VFIO enables it with the
+ * first vector, which needs no eventfd.
+ */
+static void msix_show(struct vfio_dev *v)
+{
+	(void)pthread_mutex_lock(&v->msix.lock);
+	if (v->msix_enabled == 0)
+		msix_remake(v, 1);
+	(void)pthread_mutex_unlock(&v->msix.lock);
+}
+
 static void msix_written(struct vfio_dev *v, uint32_t offset, unsigned size)
 {
 	uint32_t flags = pci_config_get(&v->f, v->caps.msix + PCI_MSIX_FLAGS, 2);
@@ -218,6 +231,8 @@ static void msix_written(struct vfio_dev *v, uint32_t offset, unsigned size)
 		v->way = VFIO_IRQ_MSIX;
 	}
 	msix_config_written(&v->msix, offset, size);
+	if (on)
+		msix_show(v);
 	if (!on && v->way == VFIO_IRQ_MSIX) {
 		v->way = VFIO_IRQ_NONE;
 		intx_on(v);
