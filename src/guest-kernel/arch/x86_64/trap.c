@@ -150,8 +150,6 @@ void gk_trap(struct trap_frame *f)
 	}
 	if (f->vector == VECTOR_SPURIOUS)
 		return;
-	/* Before the handlers: the last of them may switch to another task. */
-	apic_eoi();
 	x86_handlers->enter();
 	if (f->vector == VECTOR_TIMER)
 		x86_handlers->timer();
@@ -159,6 +157,9 @@ void gk_trap(struct trap_frame *f)
 		x86_handlers->kick();
 	else
 		ioapic_interrupt((uint32_t)f->vector);
+	/* After the device took its level back, or it would come again; before leave, which may
+	 * switch to another task. */
+	apic_eoi();
 	x86_handlers->leave();
 }
 
