@@ -148,18 +148,19 @@ static struct hosted_device *regs(const struct vpci *p)
 	return &bus.regs[p->bar];
 }
 
+static bool is_vector(uint32_t offset)
+{
+	return offset == 0x10 || offset == 0x1a;
+}
+
 static uint16_t *vector_at(struct vpci *p, uint32_t offset)
 {
-	if (offset == 0x10)
-		return &p->config_vector;
-	if (offset == 0x1a)
-		return &p->queue_vector[p->v.queue_sel % VDEV_QUEUES];
-	return NULL;
+	return offset == 0x10 ? &p->config_vector : &p->queue_vector[p->v.queue_sel % VDEV_QUEUES];
 }
 
 static uint32_t read_common(struct vpci *p, uint32_t offset, unsigned size)
 {
-	if (vector_at(p, offset))
+	if (is_vector(offset))
 		return *vector_at(p, offset);
 	if (offset == 0x1e)
 		return p->v.queue_sel + p->notify_skip;
@@ -169,7 +170,7 @@ static uint32_t read_common(struct vpci *p, uint32_t offset, unsigned size)
 
 static void write_common(struct vpci *p, uint32_t offset, unsigned size, uint32_t value)
 {
-	if (vector_at(p, offset)) {
+	if (is_vector(offset)) {
 		*vector_at(p, offset) = (uint16_t)(value < p->vectors ? value : 0xffff);
 		return;
 	}
