@@ -96,7 +96,8 @@ static struct task *take_next(struct kernel *k, struct cpu *cpu)
 	struct task *t = task_of(pheap_first(&s->ready[__builtin_ctz(s->ready_mask)]));
 	sched_dequeue(k, t);
 	s->floor_ns[t->prio] = t->vruntime_ns;
-	s->steals += t->cpu != cpu->index;
+	if (t->cpu != cpu->index)
+		counter_up(&s->steals);
 	return t;
 }
 
@@ -136,7 +137,7 @@ static void switch_to(struct cpu *cpu, struct task *prev, struct task *next)
 	if (next == prev)
 		return;
 	next->switches++;
-	cpu->kernel->sched.switches++;
+	counter_up(&cpu->kernel->sched.switches);
 	if (prev->state == TASK_DEAD)
 		cpu->reap = prev;
 	arch_current_set(next);
@@ -207,7 +208,7 @@ void sched_enter(void)
 {
 	struct cpu *cpu = this_cpu();
 	cpu->in_irq = true;
-	cpu->interrupts++;
+	counter_up(&cpu->interrupts);
 }
 
 void sched_timer(void)

@@ -62,7 +62,7 @@ void timers_expire(struct cpu_timers *c)
 	uint64_t now = arch_now_ns();
 	while ((n = pheap_first(&c->heap)) && n->key <= now) {
 		pheap_remove(&c->heap, n);
-		c->fired++;
+		counter_up(&c->fired);
 		struct timer *t = LIST_OF(n, struct timer, node);
 		uint64_t again = t->fn(t);
 		if (again)

@@ -5,6 +5,7 @@
 #ifndef GK_CORE_TIMER_H
 #define GK_CORE_TIMER_H
 
+#include "guest-kernel/core/counter.h"
 #include "guest-kernel/core/pheap.h"
 #include "guest-kernel/core/spinlock.h"
 

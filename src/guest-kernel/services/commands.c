@@ -256,10 +256,12 @@ static bool cmd_cpus(struct shell *sh, unsigned argc, char **argv)
 		const struct cpu *c = k->cpus[i];
 		if (c)
 			shell_print(sh, "cpu%u: %lu interrupts, %lu timers fired\n", i,
-			            (unsigned long)c->interrupts, (unsigned long)c->timers.fired);
+			            (unsigned long)counter_read(&c->interrupts),
+			            (unsigned long)counter_read(&c->timers.fired));
 	}
 	shell_print(sh, "%lu switches, %lu of them moved a task\n",
-	            (unsigned long)k->sched.switches, (unsigned long)k->sched.steals);
+	            (unsigned long)counter_read(&k->sched.switches),
+	            (unsigned long)counter_read(&k->sched.steals));
 	return true;
 }
 

@@ -224,12 +224,12 @@ static void shell_main(void *arg)
 	shell_interactive(sh);
 }
 
-static void gk_main(void *arg)
+void system_main(void *kernel)
 {
 	static struct system system;
 	static struct shell shell;
 	static struct httpd httpd;
-	struct kernel *k = arg;
+	struct kernel *k = kernel;
 	read_options(k);
 	unsigned cpus = kernel_start_cpus(k, wanted_cpus(k));
 	kernel_stage(k, "cpus");
@@ -249,5 +249,5 @@ static void gk_main(void *arg)
 _Noreturn void kernel_main(const struct arch_boot *boot)
 {
 	static struct kernel k;
-	kernel_start(&k, boot, gk_main, &k);
+	kernel_start(&k, boot, system_main, &k);
 }

@@ -43,12 +43,12 @@ static void take_figures(struct system *sys, struct figures *f)
 	        .now_ns = arch_now_ns(),
 	        .ram = k->boot->ram_bytes,
 	        .free_bytes = memory_free_bytes(),
-	        .switches = k->sched.switches,
+	        .switches = counter_read(&k->sched.switches),
 	        .cpus = __atomic_load_n(&k->cpus_online, __ATOMIC_RELAXED),
 	        .tasks = __atomic_load_n(&k->sched.task_count, __ATOMIC_RELAXED),
 	};
 	for (unsigned i = 0; i < ARCH_CPUS_MAX; i++)
-		f->interrupts += k->cpus[i] ? k->cpus[i]->interrupts : 0;
+		f->interrupts += k->cpus[i] ? counter_read(&k->cpus[i]->interrupts) : 0;
 	struct netd *n = &sys->net;
 	netd_enter(n);
 	f->net = *net_stack_stats(n->stack);

@@ -79,13 +79,22 @@ static void run_line(struct shell *sh, const char *line, size_t len)
 		sh->failures++;
 }
 
+/* How long TEXT is up to the ';' that ends a command; one in quotes does not. */
+static size_t command_len(const char *text)
+{
+	bool quoted = false;
+	size_t len = 0;
+	for (; text[len] && (quoted || text[len] != ';'); len++)
+		quoted ^= text[len] == '"';
+	return len;
+}
+
 void shell_script(struct shell *sh, const char *script)
 {
 	while (*script) {
-		const char *end = strchr(script, ';');
-		size_t len = end ? (size_t)(end - script) : strlen(script);
+		size_t len = command_len(script);
 		run_line(sh, script, len);
-		script += len + (end != NULL);
+		script += len + (script[len] == ';');
 	}
 }
 
@@ -98,7 +107,7 @@ void shell_interactive(struct shell *sh)
 		for (size_t i = 0; i < n; i++) {
 			if (!line_input(&sh->line, typed[i]))
 				continue;
-			run_line(sh, sh->line.text, strlen(sh->line.text));
+			shell_script(sh, sh->line.text);
 			line_next(&sh->line);
 			shell_print(sh, "gk> ");
 		}

@@ -27,6 +27,12 @@ struct system {
 	uint64_t input_lost;
 };
 
+/*
+ * The first task of the shipped kernel, whatever machine it is on: takes every CPU and device into
+ * use, says that it is ready, and returns when the services have been started. KERNEL is the struct
+ * kernel. Once in a process's life.
+ */
+void system_main(void *kernel);
 /* Brings everything up on KERNEL. Task context. */
 void system_start(struct system *s, struct kernel *k);
 /* Starts the network and its services; addresses come in the background. What does not start

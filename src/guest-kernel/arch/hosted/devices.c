@@ -26,11 +26,6 @@ void *hosted_ram(struct hosted *m, uint64_t phys, uint64_t len)
 	return m->ram + (phys - HOSTED_RAM_BASE);
 }
 
-int hosted_ram_fd(const struct hosted *m)
-{
-	return m->ram_fd;
-}
-
 /* Memory of its own, larger than a guest's stack; the page below it faults. */
 void *arch_stack_map(unsigned slot, const uint64_t *frames, const struct arch_frames *tables)
 {

@@ -1,6 +1,6 @@
 /*
- * The guest kernel in a Linux process: a machine whose CPUs are threads, whose RAM is a memfd and
- * whose devices are functions. For tests, fuzzers and benchmarks.
+ * The guest kernel in a Linux process: a machine whose CPUs are threads, whose RAM is memory of
+ * the process and whose devices are functions. For tests, fuzzers and benchmarks.
  */
 #ifndef GK_ARCH_HOSTED_H
 #define GK_ARCH_HOSTED_H
@@ -24,6 +24,11 @@ struct hosted_opts {
 	unsigned cpus;         /* 0: one */
 	uint64_t memory_bytes; /* 0: 32 MiB */
 	/*
+	 * The file that RAM lies in, at guest-physical addresses: of HOSTED_RAM_BASE + memory_bytes
+	 * at least. Stays the caller's. 0: none, RAM is nobody else's.
+	 */
+	int ram_fd;
+	/*
 	 * One CPU; time passes by what the kernel does and jumps when it idles, so that every run
 	 * is the same. Otherwise time is CLOCK_MONOTONIC.
 	 */
@@ -36,7 +41,9 @@ struct hosted_opts {
 	void (*console)(void *ctx, const char *text, size_t len);
 	/* What is typed: called by arch_console_read. */
 	size_t (*input)(void *ctx, char *out, size_t max);
-	void *console_ctx;
+	/* The CPUs have ended, and the machine is about to go: the last time to use it. Or NULL. */
+	void (*stopped)(void *ctx);
+	void *console_ctx; /* of these three */
 	void (*lock_fault)(const char *name, const char *other);
 };
 
@@ -55,8 +62,6 @@ struct hosted *hosted_self(void);
 void hosted_raise(struct hosted *m, uint32_t gsi);
 /* The host's address of guest-physical [PHYS, PHYS + LEN); NULL if that is no RAM. */
 void *hosted_ram(struct hosted *m, uint64_t phys, uint64_t len);
-/* The memfd behind the RAM; it begins at guest-physical HOSTED_RAM_BASE. */
-int hosted_ram_fd(const struct hosted *m);
 #define HOSTED_RAM_BASE 0x100000ull
 /* Messages: a device that would write DATA to this address calls hosted_raise(m, DATA). */
 #define HOSTED_MSI_ADDRESS 0xfee00000ull

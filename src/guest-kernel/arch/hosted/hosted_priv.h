@@ -34,7 +34,6 @@ struct hosted {
 	struct arch_boot boot;
 	struct kernel *kernel;
 	const struct arch_handlers *handlers;
-	int ram_fd;
 	uint8_t *ram;
 	uint64_t clock_ns; /* virtual, or the monotonic clock's value at the start */
 	bool stopping;     /* atomic */

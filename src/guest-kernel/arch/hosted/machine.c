@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "hosted_priv.h"
 
@@ -345,13 +344,11 @@ static void describe(struct hosted *m)
 
 static bool make_memory(struct hosted *m)
 {
-	m->ram_fd = memfd_create("guest-kernel", MFD_CLOEXEC);
-	if (m->ram_fd < 0 || ftruncate(m->ram_fd, (off_t)m->opts.memory_bytes) != 0)
-		return false;
-	void *ram =
-	        mmap(NULL, m->opts.memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->ram_fd, 0);
+	const struct hosted_opts *o = &m->opts;
+	int flags = o->ram_fd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	void *ram = mmap(NULL, o->memory_bytes, PROT_READ | PROT_WRITE, flags,
+	                 o->ram_fd ? o->ram_fd : -1, o->ram_fd ? HOSTED_RAM_BASE : 0);
 	m->ram = ram == MAP_FAILED ? NULL : ram;
-	m->stacks[0] = NULL;
 	return m->ram != NULL;
 }
 
@@ -363,8 +360,6 @@ static void destroy(struct hosted *m)
 	}
 	if (m->ram)
 		hosted_unmap(m->ram, m->opts.memory_bytes);
-	if (m->ram_fd >= 0)
-		(void)close(m->ram_fd);
 	free(m->kernel);
 	free(m);
 }
@@ -375,7 +370,6 @@ static struct hosted *create(const struct hosted_opts *opts, task_fn main_fn, vo
 	if (!m)
 		return NULL;
 	m->opts = *opts;
-	m->ram_fd = -1;
 	m->opts.cpus = opts->cpus == 0 || opts->virtual_clock ? 1 : opts->cpus;
 	m->opts.memory_bytes = opts->memory_bytes ? opts->memory_bytes : MEMORY_DEFAULT;
 	m->main_fn = main_fn;
@@ -409,6 +403,8 @@ int hosted_run(const struct hosted_opts *opts, task_fn main_fn, void *arg)
 		if (m->cpu[i].started)
 			(void)pthread_join(m->cpu[i].thread, NULL);
 	}
+	if (m->opts.stopped)
+		m->opts.stopped(m->opts.console_ctx);
 	int status = m->status;
 	hosted_unmap(stack, ARCH_STACK_BYTES);
 	destroy(m);
