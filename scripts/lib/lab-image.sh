@@ -113,7 +113,7 @@ image_build() {
 			done
 			;;
 		cli)
-			cp "$LAB_ROOT/tests/integration/run_cli" "$work/outer/lab/"
+			cp "$LAB_ROOT"/tests/integration/run_{cli,gk} "$work/outer/lab/"
 			image_program "$work/outer" /bin/bash
 			;;
 		escape)

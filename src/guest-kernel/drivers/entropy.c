@@ -129,6 +129,7 @@ static bool ask_device(struct entropy *e)
 	__atomic_store_n(&e->ready, false, __ATOMIC_RELAXED);
 	unsigned long flags = spin_lock_irqsave(&e->queue.lock);
 	bool asked = virtq_add(&e->queue, &seg, 1, e);
+	(void)virtq_listen(&e->queue); /* nothing else is in flight */
 	if (asked)
 		virtq_kick(&e->queue);
 	spin_unlock_irqrestore(&e->queue.lock, flags);

@@ -77,7 +77,7 @@ static bool setup_queue(struct virtio_dev *dev, unsigned i, unsigned size)
 
 void virtio_interrupt(struct virtio_dev *dev, uint32_t why)
 {
-	dev->interrupts++;
+	counter_up(&dev->interrupts);
 	if (__atomic_load_n(&dev->broken, __ATOMIC_RELAXED))
 		return;
 	if (why & VIRTIO_INTERRUPT_CONFIG && status(dev) & STATUS_NEEDS_RESET) {

@@ -6,6 +6,7 @@
 #include "guest-kernel/core/msg.h"
 #include "guest-kernel/core/panic.h"
 #include "guest-kernel/services/bench.h"
+#include "guest-kernel/services/selftest.h"
 #include "guest-kernel/services/netcmd.h"
 #include "guest-kernel/services/shell.h"
 
@@ -306,6 +307,21 @@ static bool cmd_bench(struct shell *sh, unsigned argc, char **argv)
 	return true;
 }
 
+static void say_tested(void *ctx, const char *name, const char *wrong)
+{
+	shell_print(ctx, "%s selftest/%s%s%s\n", wrong ? "FAIL" : "PASS", name, wrong ? ": " : "",
+	            wrong ? wrong : "");
+}
+
+static bool cmd_selftest(struct shell *sh, unsigned argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	unsigned failed = selftest_run(sh->sys, say_tested, sh);
+	shell_print(sh, "selftest: %u failed\n", failed);
+	return true;
+}
+
 static bool cmd_history(struct shell *sh, unsigned argc, char **argv)
 {
 	(void)argc;
@@ -380,6 +396,7 @@ const struct command shell_commands[] = {
         {"sleep", "MILLISECONDS", "wait", cmd_sleep, false},
         {"echo", "[WORD...]", "say it", cmd_echo, false},
         {"bench", "", "what the kernel's own operations take", cmd_bench, false},
+        {"selftest", "", "try memory, timers, CPUs, messages, interrupts", cmd_selftest, false},
         {"history", "", "what was typed", cmd_history, false},
         {"crash", "panic|null|stack", "end with a crash report", cmd_crash, false},
         {"policy", "[stats|reload|why SUBJECT OBJECT CLASS PERMISSION]",

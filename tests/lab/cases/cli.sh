@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2034
-# The vmm command's statuses and messages (tests/integration/run_cli), on hardware KVM.
+# The vmm command's statuses and messages (tests/integration/run_cli), and the guest kernel
+# (run_gk), on hardware KVM.
 
-CASE_NEEDS='guests cli'
+CASE_NEEDS='guests cli guest_kernel'
 CASE_ONLY_VMM=1
 
 outer() {
@@ -13,6 +14,8 @@ outer() {
 	count=$(grep -c '^PASS' "$VM_LOG")
 	[ "$count" -ge 40 ] || fail "only $count checks were made"
 	echo "$count checks"
+	bash /lab/run_gk /bin/vmm >"$VM_LOG" 2>"$VM_ERR" || fail "$(grep -A20 '^FAIL' "$VM_LOG")"
+	[ "$(grep -c '^PASS' "$VM_LOG")" -eq 9 ] || fail 'not all of run_gk was run'
 
 	# Without the rights to it, as a user other than root.
 	echo 'nobody:x:65534:65534::/:/bin/sh' >>/etc/passwd

@@ -49,13 +49,14 @@ outer() {
 	for cpus in 1 2 4; do
 		dd if=/dev/zero of=/run/disk.img bs=1M count=4 2>/dev/null
 		GK_OPTIONS="--cpus $cpus --memory 16M --disk /run/disk.img --balloon"
-		GK_RUN='dev; ps; disk 0 fill 1M 64K; disk 0 write 4095 hello; sleep 20; poweroff'
+		GK_RUN='dev; selftest; ps; disk 0 fill 1M 64K; disk 0 write 4095 hello; sleep 20; poweroff'
 		vm_start 60
 		vm_expect "guest-kernel ready: $cpus CPU" 20
 		vm_expect_end 0
 		grep -q '^3 virtio devices, 0 without use; entropy from the device' "$VM_LOG" ||
 			fail 'not all devices are in use'
 		[ "$(grep -c 'idle/' "$VM_LOG")" -eq "$cpus" ] || fail "not $cpus CPUs"
+		grep -q '^selftest: 0 failed' "$VM_LOG" || fail "$(grep '^FAIL' "$VM_LOG")"
 		check_fill
 	done
 
