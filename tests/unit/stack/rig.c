@@ -127,6 +127,9 @@ static void send_frame(struct rig *r, int from, struct frame *f)
 	if (chance(r, r->dup_pm))
 		insert(&r->wire, copy_of(f));
 	if (chance(r, r->corrupt_pm) && f->len > 0) {
+		/* A checksum that was never made would be right by chance once in 65,536 times. */
+		if (f->flags & PKT_CSUM_PARTIAL)
+			fix_csums(f->data, f->len);
 		f->data[rig_rand(&r->rng) % f->len] ^= (uint8_t)(1 << rig_rand(&r->rng) % 8);
 		f->flags = 0;
 	}
