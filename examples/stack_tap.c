@@ -1,164 +1,29 @@
 /*
  * The protocol stack on a TAP, as an ordinary process: a host of its own beside Linux.
  *
- *   stack_tap TAP ADDRESS/PREFIX...                 serve until a signal
- *   stack_tap TAP ADDRESS/PREFIX... -- send ADDRESS PORT MEGABYTES
- *   stack_tap TAP ADDRESS/PREFIX... -- fetch ADDRESS PORT      copy what is sent to stdout
+ *   stack_tap [OPTION...] DEVICE ADDRESS/PREFIX|dhcp|auto...     serve until a signal
+ *   … -- send ADDRESS PORT MEGABYTES          then leave; 'seconds=N' in place of MEGABYTES
+ *   … -- fetch ADDRESS PORT                   copy what is sent to stdout
+ *   … -- resolve NAME                         print its addresses
+ *   … -- addresses                            print ours, once there is a lease or a prefix
  *
- * It serves echo (7), discard (9), a stream of bytes (19) and a page (80), over TCP, and echo over
- * UDP. The TAP's checksum and segmentation offloads are used.
+ * Options: cc=NAME, pacing. DEVICE is a TAP's name, or fd:N (see tap_host.h). It serves echo (7),
+ * discard (9), a stream of bytes (19), a page (80) and iperf3 (5201) over TCP, echo over UDP.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
-#include <linux/virtio_net.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/random.h>
-#include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "net/stack/stack.h"
+#include "tap_host.h"
 
-#define FRAME_MAX (65536 + 128)
-#define CHUNK     65536
-
-struct host {
-	int fd;
-	struct net_stack *st;
-	struct net_if *nif;
-	struct net_buf *stream; /* what the stream service sends */
-	bool done;
-	int status;
-	/* the client's */
-	struct net_sock *client;
-	bool sending;
-	uint64_t left, moved, began_ns;
+/* A request to somebody else's service. */
+struct client {
+	struct host *h;
+	struct net_sock *s;
+	bool sending, fetching;
+	uint64_t left, moved, began_ns, until_ns;
 };
-
-static uint64_t now_ns(void *ctx)
-{
-	struct timespec ts;
-	(void)ctx;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static void entropy(void *ctx, void *buf, size_t len)
-{
-	(void)ctx;
-	if (getrandom(buf, len, 0) != (ssize_t)len)
-		abort();
-}
-
-static void *host_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return malloc(size);
-}
-
-static void host_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
-
-/* ---- the TAP ---- */
-
-static void put_vnet(struct virtio_net_hdr *v, const struct pkt *p)
-{
-	*v = (struct virtio_net_hdr){0};
-	if (p->flags & PKT_CSUM_PARTIAL) {
-		v->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		v->csum_start = p->csum_start;
-		v->csum_offset = p->csum_off;
-	}
-	if (p->gso_type != PKT_GSO_NONE) {
-		v->gso_type = p->gso_type == PKT_GSO_TCP4 ? VIRTIO_NET_HDR_GSO_TCPV4
-		                                          : VIRTIO_NET_HDR_GSO_TCPV6;
-		v->gso_size = p->gso_size;
-		/* Linux looks for the end of the headers itself; any lower bound will do. */
-		v->hdr_len = (uint16_t)(p->csum_start + 20);
-	}
-}
-
-static void output(void *ctx, struct pkt *p)
-{
-	struct host *h = ctx;
-	struct virtio_net_hdr v;
-	struct net_piece piece[PKT_FRAGS + 1];
-	struct iovec iov[PKT_FRAGS + 2] = {{&v, sizeof(v)}};
-	unsigned n = pkt_pieces(p, piece, PKT_FRAGS + 1);
-	put_vnet(&v, p);
-	for (unsigned i = 0; i < n; i++)
-		iov[i + 1] = (struct iovec){(void *)(uintptr_t)piece[i].data, piece[i].len};
-	(void)!writev(h->fd, iov, (int)n + 1); /* a full queue drops, as a wire does */
-	pkt_free(p);
-}
-
-static struct pkt *to_pkt(struct host *h, struct net_buf *b, uint32_t len)
-{
-	if (len < 16384)
-		return pkt_from(h->st, b->data, len);
-	struct pkt *p = pkt_alloc(h->st, PKT_ROOM);
-	if (p && !pkt_add(p, b, 0, len)) {
-		pkt_free(p);
-		p = NULL;
-	}
-	return p;
-}
-
-/* At most a burst of frames; false: there are no more. */
-static bool input(struct host *h, struct net_buf **spare)
-{
-	for (unsigned i = 0; i < 64; i++) {
-		struct virtio_net_hdr v;
-		if (*spare && (*spare)->refs > 1) {
-			net_buf_unref(h->st, *spare);
-			*spare = NULL;
-		}
-		if (!*spare)
-			*spare = net_buf_alloc(h->st, FRAME_MAX);
-		if (!*spare)
-			return false;
-		struct iovec iov[2] = {{&v, sizeof(v)}, {(*spare)->data, FRAME_MAX}};
-		ssize_t n = readv(h->fd, iov, 2);
-		if (n <= (ssize_t)sizeof(v))
-			return false;
-		struct pkt *p = to_pkt(h, *spare, (uint32_t)n - (uint32_t)sizeof(v));
-		if (!p)
-			continue;
-		if (v.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID))
-			p->flags |= PKT_CSUM_VALID;
-		if ((v.gso_type & 0x7f) == VIRTIO_NET_HDR_GSO_TCPV4)
-			p->gso_type = PKT_GSO_TCP4;
-		else if ((v.gso_type & 0x7f) == VIRTIO_NET_HDR_GSO_TCPV6)
-			p->gso_type = PKT_GSO_TCP6;
-		p->gso_size = v.gso_size;
-		net_input(h->nif, p);
-	}
-	return true;
-}
-
-static int open_tap(const char *name)
-{
-	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0 ||
-	    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0) {
-		perror(name);
-		exit(2);
-	}
-	return fd;
-}
 
 /* ---- services ---- */
 
@@ -183,14 +48,9 @@ static void on_echo(void *ctx, struct net_sock *s, unsigned events)
 
 static void on_discard(void *ctx, struct net_sock *s, unsigned events)
 {
-	struct host *h = ctx;
-	struct net_frag f[16];
-	int n;
+	uint64_t count = 0;
 	(void)events;
-	while ((n = net_recv_bufs(s, f, 16)) > 0)
-		for (int i = 0; i < n; i++)
-			net_buf_unref(h->st, f[i].buf);
-	if (n != -NET_EAGAIN)
+	if (host_discard(ctx, s, &count) != -NET_EAGAIN)
 		net_close(s);
 }
 
@@ -205,20 +65,26 @@ static void on_stream(void *ctx, struct net_sock *s, unsigned events)
 		;
 }
 
+/* One answer for each request, until the client has had enough. */
 static void on_page(void *ctx, struct net_sock *s, unsigned events)
 {
 	static const char page[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-	                           "Content-Length: 20\r\nConnection: close\r\n\r\n"
-	                           "hello from the stack";
-	char request[2048];
-	long n = net_recv(s, request, sizeof(request), 0, NULL);
+	                           "Content-Length: 20\r\n\r\nhello from the stack";
+	char request[4096];
+	long n;
 	(void)ctx;
 	(void)events;
-	if (n == -NET_EAGAIN)
-		return;
-	if (n > 0)
-		(void)net_send(s, page, sizeof(page) - 1, 0, NULL);
-	net_close(s);
+	while ((n = net_recv(s, request, sizeof(request) - 1, NET_MSG_PEEK, NULL)) > 0) {
+		request[n] = '\0';
+		const char *end = strstr(request, "\r\n\r\n");
+		if (!end && n < (long)sizeof(request) - 1)
+			return;
+		(void)net_recv(s, request, end ? (size_t)(end + 4 - request) : (size_t)n, 0, NULL);
+		if (net_send(s, page, sizeof(page) - 1, 0, NULL) != sizeof(page) - 1)
+			break;
+	}
+	if (n != -NET_EAGAIN)
+		net_close(s);
 }
 
 static void on_udp_echo(void *ctx, struct net_sock *s, unsigned events)
@@ -232,38 +98,15 @@ static void on_udp_echo(void *ctx, struct net_sock *s, unsigned events)
 		(void)net_send(s, buf, (size_t)n, 0, &from);
 }
 
-struct service {
-	uint16_t port;
-	net_event_fn fn;
-};
-
-static const struct service services[] = {
-        {7, on_echo}, {9, on_discard}, {19, on_stream}, {80, on_page}};
-
-static void on_accept(void *ctx, struct net_sock *l, unsigned events)
-{
-	struct net_endpoint local;
-	struct net_sock *s;
-	(void)events;
-	(void)net_name(l, &local, NULL);
-	while (net_accept(l, &s, NULL) == 0)
-		for (unsigned i = 0; i < sizeof(services) / sizeof(services[0]); i++)
-			if (services[i].port == local.port)
-				net_on_event(s, services[i].fn, ctx);
-}
-
 static void serve(struct host *h)
 {
 	struct net_sock *s;
 	struct net_endpoint at = {.port = 7};
-	for (unsigned i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
-		at.port = services[i].port;
-		if (net_socket(h->st, NET_STREAM, &s) < 0 || net_bind(s, &at) < 0 ||
-		    net_listen(s, 512) < 0)
-			exit(2);
-		net_on_event(s, on_accept, h);
-	}
-	at.port = 7;
+	host_listen(h, 7, on_echo, h);
+	host_listen(h, 9, on_discard, h);
+	host_listen(h, 19, on_stream, h);
+	host_listen(h, 80, on_page, h);
+	iperf3_serve(h);
 	if (net_socket(h->st, NET_DGRAM, &s) < 0 || net_bind(s, &at) < 0)
 		exit(2);
 	net_on_event(s, on_udp_echo, h);
@@ -271,138 +114,238 @@ static void serve(struct host *h)
 
 /* ---- the client ---- */
 
-static void finished(struct host *h, int status)
+static void finish(struct host *h, int status)
 {
-	double s = (double)(now_ns(NULL) - h->began_ns) / 1e9;
-	fprintf(stderr, "%llu bytes in %.3f s: %.1f Mbit/s\n", (unsigned long long)h->moved, s,
-	        (double)h->moved * 8e-6 / s);
 	h->done = true;
 	h->status = status;
 }
 
+static void finished(struct client *c, int status)
+{
+	double s = (double)(host_now_ns() - c->began_ns) / 1e9;
+	struct net_tcp_info i;
+	fprintf(stderr, "%llu bytes in %.3f s: %.1f Mbit/s\n", (unsigned long long)c->moved, s,
+	        (double)c->moved * 8e-6 / s);
+	if (net_tcp_info(c->s, &i) == 0)
+		fprintf(stderr,
+		        "%u of %u segments sent again, rtt %u us, cwnd %u, %u loss events\n",
+		        i.tcpi_total_retrans, i.tcpi_segs_out, i.tcpi_rtt, i.tcpi_snd_cwnd,
+		        (unsigned)(net_stack_stats(c->h->st)->tcp_fast_recovery +
+		                   net_stack_stats(c->h->st)->tcp_rto));
+	finish(c->h, status);
+}
+
+static void send_more(struct client *c)
+{
+	long n;
+	if (c->until_ns && host_now_ns() >= c->until_ns)
+		c->left = 0;
+	while (c->left) {
+		n = net_send_buf(c->s, c->h->stream, 0,
+		                 c->left < CHUNK ? (uint32_t)c->left : CHUNK);
+		if (n <= 0)
+			return;
+		c->moved += (uint64_t)n;
+		c->left -= (uint64_t)n;
+	}
+	if (c->sending)
+		(void)net_shutdown(c->s, NET_SHUT_WR);
+	c->sending = false;
+}
+
 static void on_client(void *ctx, struct net_sock *s, unsigned events)
 {
-	struct host *h = ctx;
+	struct client *c = ctx;
 	struct net_frag f[16];
 	int64_t err = 0;
 	if (events & NET_EV_ERR) {
 		(void)net_get(s, NET_SO_ERROR, &err);
 		fprintf(stderr, "error %d\n", (int)err);
-		finished(h, 1);
+		finished(c, 1);
 		return;
 	}
-	while (h->sending && h->left) {
-		long n = net_send_buf(s, h->stream, 0, h->left < CHUNK ? (uint32_t)h->left : CHUNK);
-		if (n <= 0)
-			break;
-		h->moved += (uint64_t)n;
-		h->left -= (uint64_t)n;
-		if (!h->left)
-			(void)net_shutdown(s, NET_SHUT_WR);
-	}
+	if (c->sending)
+		send_more(c);
 	int n;
 	while ((n = net_recv_bufs(s, f, 16)) > 0)
 		for (int i = 0; i < n; i++) {
-			if (!h->sending) {
+			if (c->fetching)
 				(void)!write(1, f[i].buf->data + f[i].off, f[i].len);
-				h->moved += f[i].len;
-			}
-			net_buf_unref(h->st, f[i].buf);
+			c->moved += c->fetching ? f[i].len : 0;
+			net_buf_unref(c->h->st, f[i].buf);
 		}
 	if (n == 0)
-		finished(h, 0);
+		finished(c, 0);
 }
 
-static void start_client(struct host *h, char **arg, int count)
+static void usage(void)
+{
+	fprintf(stderr, "usage: stack_tap [cc=NAME] [pacing] DEVICE ADDRESS/PREFIX|dhcp|auto...\n"
+	                "  [-- send ADDRESS PORT MEGABYTES|seconds=N | -- fetch ADDRESS PORT |\n"
+	                "   -- resolve NAME | -- addresses]\n");
+	exit(2);
+}
+
+static void start_client(struct client *c, char **arg, int count)
 {
 	struct net_endpoint to = {.port = 0};
-	if (count < 3 || net_addr_parse(arg[1], &to.addr) < 0) {
-		fprintf(stderr, "send ADDRESS PORT MEGABYTES, or fetch ADDRESS PORT\n");
-		exit(2);
-	}
+	struct host *h = c->h;
+	c->sending = strcmp(arg[0], "send") == 0;
+	c->fetching = !c->sending;
+	if (count != (c->sending ? 4 : 3) || net_addr_parse(arg[1], &to.addr) < 0)
+		usage();
 	to.port = (uint16_t)strtoul(arg[2], NULL, 10);
-	h->sending = strcmp(arg[0], "send") == 0;
-	h->left = count > 3 ? strtoull(arg[3], NULL, 10) << 20 : 0;
-	h->began_ns = now_ns(NULL);
-	if (net_socket(h->st, NET_STREAM, &h->client) < 0 ||
-	    net_connect(h->client, &to) != -NET_EINPROGRESS) {
+	c->began_ns = host_now_ns();
+	if (c->sending && strncmp(arg[3], "seconds=", 8) == 0) {
+		c->until_ns = c->began_ns + strtoull(arg[3] + 8, NULL, 10) * 1000000000u;
+		c->left = UINT64_MAX;
+	} else if (c->sending) {
+		c->left = strtoull(arg[3], NULL, 10) << 20;
+	}
+	if (net_socket(h->st, NET_STREAM, &c->s) < 0 ||
+	    net_connect(c->s, &to) != -NET_EINPROGRESS) {
 		fprintf(stderr, "cannot connect\n");
 		exit(1);
 	}
-	net_on_event(h->client, on_client, h);
+	net_on_event(c->s, on_client, c);
 }
 
-/* ---- the loop ---- */
+/* ---- addresses and names ---- */
 
-static volatile sig_atomic_t stopped;
+/* What the command line asks for, once there is something to ask with. */
+struct query {
+	struct host *h;
+	const char *name; /* NULL: our own addresses */
+	bool begun, wants_lease, has_lease;
+};
 
-static void on_signal(int sig)
+static void show_addresses(const struct host *h)
 {
-	(void)sig;
-	stopped = 1;
+	struct net_if_addr a;
+	char text[64];
+	for (unsigned i = 0; net_if_get_addr(h->nif, i, &a); i++)
+		printf("%s/%u%s%s%s\n", net_addr_format(&a.addr, text), a.prefix,
+		       a.tentative ? " tentative" : "", a.duplicate ? " duplicate" : "",
+		       a.temporary ? " temporary" : "");
 }
 
-static void loop(struct host *h)
+static bool addr_none(const struct net_addr *a)
 {
-	struct net_buf *spare = NULL;
-	while (!stopped && !h->done) {
-		bool more = input(h, &spare);
-		net_poll(h->st);
-		uint64_t next = net_next_deadline(h->st), now = now_ns(NULL);
-		int wait = more || next <= now       ? 0
-		           : next - now > 1000000000 ? 1000
-		                                     : (int)((next - now) / 1000000) + 1;
-		struct pollfd pfd = {h->fd, POLLIN, 0};
-		(void)poll(&pfd, 1, wait);
+	static const struct net_addr none, none4 = {.b = {[10] = 0xff, 0xff}};
+	return memcmp(a, &none, sizeof(none)) == 0 || memcmp(a, &none4, sizeof(none)) == 0;
+}
+
+static void on_name(void *ctx, int err, const struct net_addr *addrs, unsigned count)
+{
+	struct query *q = ctx;
+	char text[64];
+	if (err)
+		fprintf(stderr, "%s: error %d\n", q->name, -err);
+	for (unsigned i = 0; !err && i < count; i++)
+		printf("%s\n", net_addr_format(&addrs[i], text));
+	finish(q->h, err ? 1 : 0);
+}
+
+/* An address that others can reach, and no duplicate detection under way. */
+static bool reachable(const struct host *h)
+{
+	struct net_if_addr a;
+	bool found = false;
+	for (unsigned i = 0; net_if_get_addr(h->nif, i, &a); i++) {
+		if (a.tentative)
+			return false;
+		found |= !(a.addr.b[0] == 0xfe && (a.addr.b[1] & 0xc0) == 0x80);
 	}
-	if (spare)
-		net_buf_unref(h->st, spare);
+	return found;
+}
+
+static void try_query(struct query *q)
+{
+	if (q->begun || (q->wants_lease && !q->has_lease) || !reachable(q->h))
+		return;
+	q->begun = true;
+	if (!q->name) {
+		show_addresses(q->h);
+		finish(q->h, 0);
+	} else if (net_dns_query(q->h->st, q->name, NET_DNS_A, on_name, q) < 0) {
+		fprintf(stderr, "%s: no name, or no name server\n", q->name);
+		finish(q->h, 1);
+	}
+}
+
+static void on_lease(void *ctx, enum net_dhcp_state state, const struct net_dhcp_lease *l)
+{
+	struct query *q = ctx;
+	struct net_endpoint dns[3] = {0};
+	char text[64];
+	unsigned n = 0;
+	if (state == NET_DHCP_SILENT)
+		fprintf(stderr, "no DHCP server answers; going on with a link-local address\n");
+	if (state != NET_DHCP_BOUND)
+		return;
+	fprintf(stderr, "lease of %s/%u for %u s\n", net_addr_format(&l->addr, text), l->prefix,
+	        l->lease_s);
+	for (unsigned i = 0; i < 3; i++)
+		if (!addr_none(&l->dns[i]))
+			dns[n++].addr = l->dns[i];
+	(void)net_dns_servers(q->h->st, dns, n);
+	q->has_lease = true;
+}
+
+static void take_address(struct host *h, struct query *q, char *word)
+{
+	struct net_addr a;
+	char *slash = strchr(word, '/');
+	if (strcmp(word, "auto") == 0) /* what advertisements bring */
+		return;
+	if (strcmp(word, "dhcp") == 0) {
+		q->wants_lease = true;
+		if (net_dhcp_start(h->nif, "stack", on_lease, q) == 0)
+			return;
+	} else if (slash) {
+		*slash = '\0';
+		if (net_addr_parse(word, &a) == 0 &&
+		    net_if_add_addr(h->nif, &a, (unsigned)strtoul(slash + 1, NULL, 10)) == 0)
+			return;
+	}
+	fprintf(stderr, "'%s' is neither ADDRESS/PREFIX nor dhcp nor auto\n", word);
+	exit(2);
+}
+
+static void tick(void *ctx)
+{
+	try_query(ctx);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct net_ops ops = {now_ns, entropy, host_alloc, host_free,
-	                                   NULL,   NULL,    NULL};
 	struct host h = {0};
-	struct net_cfg cfg = {.ops = &ops, .ctx = &h};
-	int i = 2;
-	if (argc < 3) {
-		fprintf(stderr, "usage: stack_tap TAP ADDRESS/PREFIX... [-- send|fetch ...]\n");
-		return 2;
-	}
-	h.fd = open_tap(argv[1]);
-	h.st = net_stack_create(&cfg);
-	struct net_if_cfg ic = {.link = NET_LINK_ETHER,
-	                        .mac = {2, 0x47, 0x4b, 0, 0, 1},
-	                        .offloads = NET_IF_CSUM_TX | NET_IF_TSO4 | NET_IF_TSO6,
-	                        .output = output,
-	                        .ctx = &h};
-	(void)snprintf(ic.name, sizeof(ic.name), "tap");
-	h.nif = h.st ? net_if_add(h.st, &ic) : NULL;
-	h.stream = h.st ? net_buf_alloc(h.st, CHUNK) : NULL;
-	if (!h.nif || !h.stream)
-		return 2;
-	for (unsigned k = 0; k < CHUNK; k++)
-		h.stream->data[k] = (uint8_t)(k * 31 + (k >> 8));
-	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		struct net_addr a;
-		char *slash = strchr(argv[i], '/');
-		if (slash)
-			*slash = '\0';
-		if (!slash || net_addr_parse(argv[i], &a) < 0 ||
-		    net_if_add_addr(h.nif, &a, (unsigned)strtoul(slash + 1, NULL, 10)) < 0) {
-			fprintf(stderr, "'%s' is not ADDRESS/PREFIX\n", argv[i]);
-			return 2;
-		}
-	}
-	signal(SIGTERM, on_signal);
-	signal(SIGINT, on_signal);
+	struct net_cfg cfg = {.pacing = 0};
+	struct query q = {.h = &h};
+	struct client c = {.h = &h};
+	int i = 1;
+	for (; i < argc; i++)
+		if (strncmp(argv[i], "cc=", 3) == 0)
+			cfg.cc = argv[i] + 3;
+		else if (strcmp(argv[i], "pacing") == 0)
+			cfg.pacing = 1;
+		else
+			break;
+	if (argc - i < 2)
+		usage();
+	host_open(&h, argv[i++], &cfg);
+	for (; i < argc && strcmp(argv[i], "--") != 0; i++)
+		take_address(&h, &q, argv[i]);
 	serve(&h);
-	if (i + 1 < argc)
-		start_client(&h, argv + i + 1, argc - i - 1);
-	loop(&h);
-	net_buf_unref(h.st, h.stream);
-	net_stack_destroy(h.st);
-	close(h.fd);
+	char **job = i + 1 < argc ? argv + i + 1 : NULL;
+	if (job && (strcmp(job[0], "addresses") == 0 || strcmp(job[0], "resolve") == 0)) {
+		q.name = job[0][0] == 'r' ? job[1] : NULL;
+		h.tick = tick;
+		h.tick_ctx = &q;
+	} else if (job) {
+		start_client(&c, job, argc - i - 1);
+	}
+	host_loop(&h);
+	host_close(&h);
 	return h.status;
 }
