@@ -8,6 +8,7 @@
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FRAME_MAX (65536 + 128)
-#define BURST     64u
+#define SMALL 16384u
+#define BURST 64u
 
 uint64_t host_now_ns(void)
 {
@@ -98,44 +99,65 @@ static void output(void *ctx, struct pkt *p)
 	pkt_free(p);
 }
 
-static struct pkt *to_pkt(struct host *h, struct net_buf *b, uint32_t len)
+static void give_back(struct net_buf *b, void *ctx)
 {
-	if (len < 16384)
-		return pkt_from(h->st, b->data, len);
-	struct pkt *p = pkt_alloc(h->st, PKT_ROOM);
-	if (p && !pkt_add(p, b, 0, len)) {
-		pkt_free(p);
-		p = NULL;
+	struct host *h = ctx;
+	struct frame_buf *f = (struct frame_buf *)(b->data - offsetof(struct frame_buf, data));
+	f->next = h->unused;
+	h->unused = f;
+}
+
+/* Small frames are copied, so that they do not keep so much memory busy; F goes with a large one.
+ */
+static struct pkt *to_pkt(struct host *h, struct frame_buf *f, uint32_t len)
+{
+	struct pkt *p = NULL;
+	struct net_buf *b = NULL;
+	if (len >= SMALL) {
+		p = pkt_alloc(h->st, PKT_ROOM);
+		b = p ? net_buf_wrap(h->st, f->data, sizeof(f->data), give_back, h) : NULL;
 	}
+	if (b) {
+		(void)pkt_add(p, b, 0, len);
+		net_buf_unref(h->st, b);
+		return p;
+	}
+	if (p)
+		pkt_free(p);
+	p = pkt_from(h->st, f->data, len);
+	f->next = h->unused;
+	h->unused = f;
 	return p;
 }
 
-/* A buffer that nobody else has; *SPARE keeps it as long as no packet took it over. */
-static bool fresh_buf(struct host *h, struct net_buf **spare)
+static struct frame_buf *take_buf(struct host *h)
 {
-	if (*spare && (*spare)->refs > 1) {
-		net_buf_unref(h->st, *spare);
-		*spare = NULL;
-	}
-	if (!*spare)
-		*spare = net_buf_alloc(h->st, FRAME_MAX);
-	return *spare != NULL;
+	struct frame_buf *f = h->unused;
+	if (f)
+		h->unused = f->next;
+	else
+		f = malloc(sizeof(*f));
+	return f;
 }
 
 /* At most a burst of frames; false: there are no more. */
-static bool input(struct host *h, struct net_buf **spare)
+static bool input(struct host *h)
 {
 	for (unsigned i = 0; i < BURST; i++) {
 		struct virtio_net_hdr v = {0};
-		if (!fresh_buf(h, spare))
+		struct frame_buf *f = take_buf(h);
+		if (!f)
 			return false;
-		struct iovec iov[2] = {{&v, h->vnet ? sizeof(v) : 0}, {(*spare)->data, FRAME_MAX}};
+		struct iovec iov[2] = {{&v, h->vnet ? sizeof(v) : 0}, {f->data, sizeof(f->data)}};
 		ssize_t n = readv(h->fd, iov, 2);
 		if (n == 0 && !h->vnet) /* the other end of the pair has gone */
 			h->done = true;
-		if (n <= (ssize_t)iov[0].iov_len)
+		if (n <= (ssize_t)iov[0].iov_len) {
+			f->next = h->unused;
+			h->unused = f;
 			return false;
-		struct pkt *p = to_pkt(h, *spare, (uint32_t)((size_t)n - iov[0].iov_len));
+		}
+		struct pkt *p = to_pkt(h, f, (uint32_t)((size_t)n - iov[0].iov_len));
 		if (!p)
 			continue;
 		if (h->vnet)
@@ -204,11 +226,10 @@ static void on_signal(int sig)
 
 void host_loop(struct host *h)
 {
-	struct net_buf *spare = NULL;
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
 	while (!stopped && !h->done) {
-		bool more = input(h, &spare);
+		bool more = input(h);
 		net_poll(h->st);
 		if (h->tick)
 			h->tick(h->tick_ctx);
@@ -220,14 +241,17 @@ void host_loop(struct host *h)
 		struct pollfd pfd = {h->fd, POLLIN, 0};
 		(void)ppoll(&pfd, 1, &ts, NULL);
 	}
-	if (spare)
-		net_buf_unref(h->st, spare);
 }
 
 void host_close(struct host *h)
 {
 	net_buf_unref(h->st, h->stream);
 	net_stack_destroy(h->st);
+	while (h->unused) {
+		struct frame_buf *f = h->unused;
+		h->unused = f->next;
+		free(f);
+	}
 	close(h->fd);
 }
 
