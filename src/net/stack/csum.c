@@ -9,6 +9,15 @@ static uint16_t swap16(uint16_t v)
 	return (uint16_t)(v << 8 | v >> 8);
 }
 
+uint16_t csum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffffu) + (sum >> 32);
+	sum = (sum & 0xffffffffu) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
 static uint64_t add_carry(uint64_t sum, uint64_t v)
 {
 	sum += v;
@@ -40,15 +49,6 @@ static uint16_t sum_native(const uint8_t *p, size_t len)
 	return csum_fold(sum);
 }
 
-uint16_t csum_fold(uint64_t sum)
-{
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
 static uint16_t sum_be(const void *data, size_t len)
 {
 	uint16_t native = sum_native(data, len);
@@ -64,6 +64,15 @@ uint32_t csum_add(uint32_t sum, const void *data, size_t len)
 uint16_t csum_bytes(const void *data, size_t len)
 {
 	return (uint16_t)~sum_be(data, len);
+}
+
+uint16_t csum_header(const uint8_t *h, unsigned len)
+{
+	uint64_t sum = (uint64_t)get_be32(h) + get_be32(h + 4) + get_be32(h + 8) +
+	               get_be32(h + 12) + get_be32(h + 16);
+	for (unsigned i = 20; i < len; i += 4)
+		sum += get_be32(h + i);
+	return (uint16_t)~csum_fold(sum);
 }
 
 uint16_t pkt_sum(const struct pkt *p, uint32_t off)
@@ -88,13 +97,10 @@ uint16_t pkt_sum(const struct pkt *p, uint32_t off)
 uint32_t csum_pseudo(const struct net_addr *src, const struct net_addr *dst, unsigned proto,
                      uint32_t len)
 {
-	uint32_t sum = proto + (len >> 16) + (len & 0xffff);
-	if (addr_is_v4(dst)) {
-		sum = csum_add(sum, src->b + 12, 4);
-		return csum_fold(csum_add(sum, dst->b + 12, 4));
-	}
-	sum = csum_add(sum, src->b, 16);
-	return csum_fold(csum_add(sum, dst->b, 16));
+	uint64_t sum = (uint64_t)proto + len;
+	for (unsigned i = addr_is_v4(dst) ? 12 : 0; i < 16; i += 4)
+		sum += (uint64_t)get_be32(src->b + i) + get_be32(dst->b + i);
+	return csum_fold(sum);
 }
 
 bool pkt_finish_csum(struct pkt *p)

@@ -12,7 +12,7 @@ static uint64_t rotl(uint64_t x, unsigned n)
 	return x << n | x >> (64 - n);
 }
 
-static void sip_rounds(struct sip *s, unsigned n)
+static inline void sip_rounds(struct sip *s, unsigned n)
 {
 	while (n--) {
 		s->v0 += s->v1;
@@ -28,31 +28,33 @@ static void sip_rounds(struct sip *s, unsigned n)
 	}
 }
 
-static void sip_word(struct sip *s, uint64_t m, unsigned rounds)
+static inline void sip_word(struct sip *s, uint64_t m, unsigned rounds)
 {
 	s->v3 ^= m;
 	sip_rounds(s, rounds);
 	s->v0 ^= m;
 }
 
-static uint64_t get_le64(const uint8_t *p, size_t n)
+static inline uint64_t get_le64(const uint8_t *p)
 {
-	uint64_t v = 0;
-	for (size_t i = 0; i < n; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
+	return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+	       (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+	       (uint64_t)p[7] << 56;
 }
 
-static uint64_t sip(const struct hash_key *key, const void *data, size_t len, unsigned c,
-                    unsigned d)
+static inline uint64_t sip(const struct hash_key *key, const void *data, size_t len, unsigned c,
+                           unsigned d)
 {
 	const uint8_t *p = data;
 	struct sip s = {key->k[0] ^ 0x736f6d6570736575, key->k[1] ^ 0x646f72616e646f6d,
 	                key->k[0] ^ 0x6c7967656e657261, key->k[1] ^ 0x7465646279746573};
 	size_t left = len;
+	uint64_t last = (uint64_t)len << 56;
 	for (; left >= 8; left -= 8, p += 8)
-		sip_word(&s, get_le64(p, 8), c);
-	sip_word(&s, get_le64(p, left) | (uint64_t)len << 56, c);
+		sip_word(&s, get_le64(p), c);
+	while (left--)
+		last |= (uint64_t)p[left] << (8 * left);
+	sip_word(&s, last, c);
 	s.v2 ^= 0xff;
 	sip_rounds(&s, d);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;

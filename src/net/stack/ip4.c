@@ -4,6 +4,11 @@
 /* Is the packet for us? Groups count only if we are in them. */
 static bool for_us(struct net_if *nif, const struct net_addr *dst, bool *group)
 {
+	const struct if_addr *own = if_find_addr(nif, dst);
+	if (own && own->state == ADDR_OK) {
+		*group = false;
+		return true;
+	}
 	*group = addr_is_mcast(dst) || if_is_bcast4(nif, dst);
 	if (addr_is_mcast(dst))
 		return if_in_group(nif, dst);
@@ -75,8 +80,9 @@ void ip4_input(struct net_if *nif, struct pkt *p)
 	/* A coalesced packet may be larger than its header can say. */
 	if (total == 0 && p->gso_type)
 		total = p->len;
-	if (hlen < IP4_HLEN || h[0] >> 4 != 4 || !pkt_read(p, 0, h, hlen) || total < hlen ||
-	    total > p->len || csum_bytes(h, hlen) != 0) {
+	if (hlen < IP4_HLEN || h[0] >> 4 != 4 ||
+	    (hlen > IP4_HLEN && !pkt_read(p, IP4_HLEN, h + IP4_HLEN, hlen - IP4_HLEN)) ||
+	    total < hlen || total > p->len || csum_header(h, hlen) != 0) {
 		st->stats.ip_in_bad++;
 		pkt_free(p);
 		return;
@@ -169,6 +175,6 @@ uint8_t *ip4_push(struct pkt *p, const struct ip_tx *tx, uint32_t id_frag)
 	put_be16(h + IP4_CSUM, 0);
 	mem_copy(h + IP4_SRC, tx->src.b + 12, 4);
 	mem_copy(h + IP4_DST, tx->dst.b + 12, 4);
-	put_be16(h + IP4_CSUM, csum_bytes(h, IP4_HLEN));
+	put_be16(h + IP4_CSUM, csum_header(h, IP4_HLEN));
 	return h;
 }

@@ -126,7 +126,7 @@ uint32_t if_mtu(const struct net_if *nif, bool v4)
 
 struct if_addr *if_find_addr(struct net_if *nif, const struct net_addr *a)
 {
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++)
+	for (unsigned i = 0; i < nif->addr_end; i++)
 		if (nif->addr[i].used && addr_eq(&nif->addr[i].addr, a))
 			return &nif->addr[i];
 	return NULL;
@@ -150,7 +150,7 @@ bool if_is_bcast4(const struct net_if *nif, const struct net_addr *a)
 		return false;
 	if (addr_is_bcast4(a))
 		return true;
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++) {
+	for (unsigned i = 0; i < nif->addr_end; i++) {
 		const struct if_addr *m = &nif->addr[i];
 		if (!m->used || !addr_is_v4(&m->addr) || m->plen > 126)
 			continue;
@@ -191,6 +191,7 @@ struct if_addr *if_new_addr(struct net_if *nif, const struct net_addr *a, unsign
 			m = &nif->addr[i];
 	if (!m)
 		return NULL;
+	nif->addr_end = max_u32(nif->addr_end, (unsigned)(m - nif->addr) + 1);
 	bool dad = !addr_is_v4(a) && nif->cfg.link == NET_LINK_ETHER &&
 	           !(nif->cfg.flags & NET_IF_NO_DAD);
 	*m = (struct if_addr){.addr = *a,
@@ -308,6 +309,7 @@ static void eth_input(struct net_if *nif, struct pkt *p)
 void net_input(struct net_if *nif, struct pkt *p)
 {
 	stack_now(nif->st);
+	nif->st->now_fresh = true; /* until the burst's net_poll */
 	p->nif = nif;
 	uint8_t version;
 	if (!nif->up || !pkt_read(p, 0, &version, 1)) {

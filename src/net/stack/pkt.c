@@ -38,15 +38,9 @@ void net_buf_unref(struct net_stack *st, struct net_buf *buf)
 
 struct pkt *pkt_alloc(struct net_stack *st, unsigned headroom)
 {
-	struct pkt *p = st->pkt_cache;
-	if (p) {
-		st->pkt_cache = p->next;
-		st->pkt_cached--;
-	} else {
-		p = mem_alloc(st, sizeof(*p));
-		if (!p)
-			return NULL;
-	}
+	struct pkt *p = mem_alloc(st, sizeof(*p));
+	if (!p)
+		return NULL;
 	mem_set(p, 0, offsetof(struct pkt, frag));
 	p->st = st;
 	p->head = p->head_end = (uint16_t)min_u32(headroom, PKT_ROOM);
@@ -58,13 +52,7 @@ void pkt_free(struct pkt *p)
 	struct net_stack *st = p->st;
 	for (unsigned i = 0; i < p->nfrags; i++)
 		net_buf_unref(st, p->frag[i].buf);
-	if (st->pkt_cached < PKT_CACHE_MAX) {
-		p->next = st->pkt_cache;
-		st->pkt_cache = p;
-		st->pkt_cached++;
-	} else {
-		mem_free(st, p, sizeof(*p));
-	}
+	mem_free(st, p, sizeof(*p));
 }
 
 bool pkt_add(struct pkt *p, struct net_buf *buf, uint32_t off, uint32_t len)
@@ -109,6 +97,15 @@ bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 	if (off > p->len || len > p->len - off)
 		return false;
 	uint32_t own = (uint32_t)(p->head_end - p->head);
+	if (len <= own && off <= own - len) { /* one of these two, nearly always */
+		mem_copy(out, p->room + p->head + off, len);
+		return true;
+	}
+	if (off >= own && p->nfrags && off - own <= p->frag[0].len &&
+	    len <= p->frag[0].len - (off - own)) {
+		mem_copy(out, p->frag[0].buf->data + p->frag[0].off + (off - own), len);
+		return true;
+	}
 	if (off < own) {
 		uint32_t n = min_u32(len, own - off);
 		mem_copy(out, p->room + p->head + off, n);

@@ -23,6 +23,8 @@ struct pkt *pkt_slice(const struct pkt *p, uint32_t off, uint32_t len, unsigned 
 uint32_t csum_add(uint32_t sum, const void *data, size_t len);
 uint16_t csum_fold(uint64_t sum);
 uint16_t csum_bytes(const void *data, size_t len);
+/* The same of a header: 20 bytes, or a few multiples of 4 more. */
+uint16_t csum_header(const uint8_t *h, unsigned len);
 /* The sum of the packet from OFF on, not inverted. */
 uint16_t pkt_sum(const struct pkt *p, uint32_t off);
 uint32_t csum_pseudo(const struct net_addr *src, const struct net_addr *dst, unsigned proto,

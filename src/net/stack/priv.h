@@ -13,7 +13,9 @@
 #include "net/stack/timer.h"
 #include "net/stack/util.h"
 
-#define PKT_CACHE_MAX  64u
+#define MEM_GRAIN      32u
+#define MEM_CLASSES    40u
+#define MEM_KEEP_MAX   (256u * 1024)
 #define IF_ADDR_MAX    16u
 #define IF_GROUP_MAX   24u
 #define IF_ROUTER_MAX  4u
@@ -67,6 +69,7 @@ struct net_if {
 	uint16_t index;
 	bool up;
 	struct if_addr addr[IF_ADDR_MAX];
+	unsigned addr_end; /* none is used from here on */
 	struct if_group group[IF_GROUP_MAX];
 	struct if_router router[IF_ROUTER_MAX];
 	uint8_t hop_limit, rs_left, dad_counter;
@@ -115,6 +118,10 @@ struct bucket { /* token bucket of a rate limit */
 	uint32_t tokens;
 };
 
+struct mem_cell {
+	struct mem_cell *next;
+};
+
 struct reass;
 struct dns;
 struct tcp_table;
@@ -123,7 +130,8 @@ struct net_stack {
 	const struct net_ops *ops;
 	void *ctx;
 	struct net_cfg cfg;
-	uint64_t now; /* ns, read at each entry */
+	uint64_t now;   /* ns */
+	bool now_fresh; /* NOW was read for the burst that goes on */
 	struct hash_key key_isn, key_port, key_table, key_cookie, key_iid;
 	struct timer_heap timers;
 	uint64_t woken_for;
@@ -146,8 +154,8 @@ struct net_stack {
 	struct net_sock *udp_any; /* transparent, any port */
 	struct tcp_table *tcp;
 	struct dns *dns;
-	struct pkt *pkt_cache;
-	uint32_t pkt_cached;
+	struct mem_cell *mem[MEM_CLASSES]; /* small blocks that were freed, by size */
+	uint32_t mem_kept;                 /* bytes in them */
 	struct net_stats stats;
 };
 
@@ -176,6 +184,7 @@ void *mem_alloc(struct net_stack *st, size_t size);
 void *mem_zalloc(struct net_stack *st, size_t size);
 void mem_free(struct net_stack *st, void *p, size_t size);
 uint32_t stack_random(struct net_stack *st);
+/* Reads the clock, once for each burst of packets and each net_poll. */
 void stack_now(struct net_stack *st);
 bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t burst);
 void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns);

@@ -183,7 +183,7 @@ bool route_source(struct net_stack *st, struct net_if *nif, const struct net_add
 		*src = *dst; /* to ourselves: from the same address */
 		return true;
 	}
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++) {
+	for (unsigned i = 0; i < nif->addr_end; i++) {
 		const struct if_addr *a = &nif->addr[i];
 		if (!a->used || a->state != ADDR_OK || addr_is_v4(&a->addr) != v4)
 			continue;

@@ -168,7 +168,6 @@ int net_listen(struct net_sock *s, unsigned backlog)
 
 int net_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer)
 {
-	stack_now(s->st);
 	return s->type == NET_STREAM ? tcp_accept(s, out, peer) : -NET_EOPNOTSUPP;
 }
 
@@ -192,7 +191,6 @@ long net_send_from(struct net_sock *s, const void *data, size_t len,
 
 long net_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct net_endpoint *from)
 {
-	stack_now(s->st);
 	if (s->type != NET_STREAM)
 		return udp_recv(s, data, len, flags, from, NULL);
 	if (from)
@@ -203,7 +201,6 @@ long net_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct
 long net_recv_to(struct net_sock *s, void *data, size_t len, struct net_endpoint *from,
                  struct net_endpoint *to)
 {
-	stack_now(s->st);
 	return s->type == NET_STREAM ? -NET_EOPNOTSUPP : udp_recv(s, data, len, 0, from, to);
 }
 
@@ -219,7 +216,6 @@ long net_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_
 
 int net_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max)
 {
-	stack_now(s->st);
 	return s->type == NET_STREAM ? tcp_recv_bufs(s, out, max) : -NET_EOPNOTSUPP;
 }
 

@@ -1,9 +1,24 @@
 /* An instance: creation, the owner's callbacks, net_poll. See stack.h. */
 #include "net/stack/sock.h"
 
+/* What the owner is asked for: small blocks are rounded up, and kept when they are freed. */
+static size_t rounded(const struct net_stack *st, size_t size)
+{
+	if (st->cfg.no_cache || size > MEM_CLASSES * MEM_GRAIN)
+		return size;
+	return (size + MEM_GRAIN - 1) & ~(size_t)(MEM_GRAIN - 1);
+}
+
 void *mem_alloc(struct net_stack *st, size_t size)
 {
-	void *p = st->ops->alloc(st->ctx, size);
+	size_t whole = rounded(st, size), class = whole / MEM_GRAIN - 1;
+	if (class < MEM_CLASSES && st->mem[class]) {
+		struct mem_cell *c = st->mem[class];
+		st->mem[class] = c->next;
+		st->mem_kept -= (uint32_t)whole;
+		return c;
+	}
+	void *p = st->ops->alloc(st->ctx, whole);
 	if (!p)
 		st->stats.nomem++;
 	return p;
@@ -19,7 +34,25 @@ void *mem_zalloc(struct net_stack *st, size_t size)
 
 void mem_free(struct net_stack *st, void *p, size_t size)
 {
-	st->ops->free(st->ctx, p, size);
+	size_t whole = rounded(st, size), class = whole / MEM_GRAIN - 1;
+	if (class < MEM_CLASSES && !st->cfg.no_cache && st->mem_kept + whole <= MEM_KEEP_MAX) {
+		struct mem_cell *c = p;
+		c->next = st->mem[class];
+		st->mem[class] = c;
+		st->mem_kept += (uint32_t)whole;
+		return;
+	}
+	st->ops->free(st->ctx, p, whole);
+}
+
+static void mem_drain(struct net_stack *st)
+{
+	for (size_t i = 0; i < MEM_CLASSES; i++)
+		while (st->mem[i]) {
+			struct mem_cell *c = st->mem[i];
+			st->mem[i] = c->next;
+			st->ops->free(st->ctx, c, (i + 1) * MEM_GRAIN);
+		}
 }
 
 /* xoshiro128-like mixing would do for jitter; what must not be guessed comes from here as well, so
@@ -33,7 +66,8 @@ uint32_t stack_random(struct net_stack *st)
 
 void stack_now(struct net_stack *st)
 {
-	st->now = st->ops->now_ns(st->ctx);
+	if (!st->now_fresh)
+		st->now = st->ops->now_ns(st->ctx);
 }
 
 bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t burst)
@@ -151,11 +185,7 @@ void net_stack_destroy(struct net_stack *st)
 	frag_flush(st, NULL);
 	pmtu_clear(st);
 	free_pkts(st->loop_head);
-	while (st->pkt_cache) {
-		struct pkt *p = st->pkt_cache;
-		st->pkt_cache = p->next;
-		mem_free(st, p, sizeof(*p));
-	}
+	mem_drain(st);
 	st->ops->free(st->ctx, st, sizeof(*st));
 }
 
@@ -204,7 +234,9 @@ static void run_events(struct net_stack *st)
 
 void net_poll(struct net_stack *st)
 {
-	stack_now(st);
+	if (!st->now_fresh)
+		st->now = st->ops->now_ns(st->ctx);
+	st->now_fresh = true;
 	run_timers(st);
 	for (unsigned i = 0; i < 64; i++) {
 		tcp_poll(st);
@@ -215,6 +247,7 @@ void net_poll(struct net_stack *st)
 			break;
 	}
 	st->woken_for = timer_next(&st->timers);
+	st->now_fresh = false;
 }
 
 uint64_t net_next_deadline(const struct net_stack *st)

@@ -7,6 +7,8 @@
  * come, the owner calls net_poll: that is where acknowledgments go out, timers run and the
  * sockets' event callbacks are made, so a callback may call anything of this interface.
  *
+ * The clock is read once for a burst: by its first call, for all of them up to net_poll's return.
+ *
  * Calls that return int or long give 0 or a count, or a negative NET_E* (the numbers of Linux).
  */
 #ifndef NET_STACK_STACK_H
@@ -183,7 +185,8 @@ struct net_cfg {
 	uint8_t pacing;          /* 1: new connections pace */
 	bool no_ipv6;
 	bool temp_addrs; /* RFC 8981 temporary addresses besides the stable ones */
-	const char *cc;  /* congestion control of new connections; NULL: "cubic" */
+	bool no_cache; /* every small block comes from `alloc`: leak checks and sanitizers see it */
+	const char *cc; /* congestion control of new connections; NULL: "cubic" */
 };
 
 struct net_stack *net_stack_create(const struct net_cfg *cfg);

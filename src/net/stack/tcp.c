@@ -11,6 +11,8 @@ int tcp_init(struct net_stack *st)
 	st->tcp = tt;
 	tt->out_tail = &tt->out_head;
 	tt->port_next = (uint16_t)stack_random(st);
+	while (tt->wscale < TCP_WSCALE_MAX && st->cfg.tcp_rcvbuf_max >> tt->wscale > 0xffff)
+		tt->wscale++;
 	tt->bucket = mem_zalloc(st, BUCKETS_MIN * sizeof(struct tnode *));
 	if (!tt->bucket)
 		return -NET_ENOMEM;
@@ -39,30 +41,30 @@ void tcp_exit(struct net_stack *st)
 
 /* ---- the table ---- */
 
-static void put_tuple(uint8_t *out, const struct net_addr *laddr, uint16_t lport,
-                      const struct net_addr *raddr, uint16_t rport)
+/* Returns the length: of a family's addresses only what differs. */
+static inline size_t put_tuple(uint8_t *out, const struct net_addr *laddr, uint16_t lport,
+                               const struct net_addr *raddr, uint16_t rport)
 {
-	mem_copy(out, laddr->b, 16);
-	mem_copy(out + 16, raddr->b, 16);
-	put_be16(out + 32, lport);
-	put_be16(out + 34, rport);
+	size_t n = addr_is_v4(raddr) ? 4 : 16;
+	put_be16(out, lport);
+	put_be16(out + 2, rport);
+	mem_copy(out + 4, laddr->b + 16 - n, n);
+	mem_copy(out + 4 + n, raddr->b + 16 - n, n);
+	return 4 + 2 * n;
 }
 
 static uint64_t tuple_hash(const struct hash_key *key, const struct net_addr *laddr, uint16_t lport,
                            const struct net_addr *raddr, uint16_t rport)
 {
 	uint8_t in[36];
-	put_tuple(in, laddr, lport, raddr, rport);
-	return hash_sip(key, in, sizeof(in));
+	return hash_sip(key, in, put_tuple(in, laddr, lport, raddr, rport));
 }
 
-static struct tnode **chain_of(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
-                               const struct net_addr *raddr, uint16_t rport)
+static uint32_t table_hash(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
+                           const struct net_addr *raddr, uint16_t rport)
 {
 	uint8_t in[36];
-	put_tuple(in, laddr, lport, raddr, rport);
-	return &st->tcp->bucket[(uint32_t)hash_table(&st->key_table, in, sizeof(in)) &
-	                        st->tcp->mask];
+	return (uint32_t)hash_table(&st->key_table, in, put_tuple(in, laddr, lport, raddr, rport));
 }
 
 /* Twice as many buckets; without memory for it, chains get longer. */
@@ -80,24 +82,34 @@ static void grow(struct net_stack *st)
 		while (from[i]) {
 			struct tnode *n = from[i];
 			from[i] = n->next;
-			struct tnode **to = chain_of(st, &n->laddr, n->lport, &n->raddr, n->rport);
+			struct tnode **to = &tt->bucket[n->hash & tt->mask];
 			n->next = *to;
 			*to = n;
 		}
 	mem_free(st, from, old * sizeof(struct tnode *));
 }
 
+static bool is_pair(const struct tnode *n, const struct net_addr *laddr, uint16_t lport,
+                    const struct net_addr *raddr, uint16_t rport)
+{
+	return n->lport == lport && n->rport == rport && addr_eq(&n->raddr, raddr) &&
+	       addr_eq(&n->laddr, laddr);
+}
+
 bool tcp_hash_add(struct net_stack *st, struct tnode *n)
 {
-	if (tcp_hash_find(st, &n->laddr, n->lport, &n->raddr, n->rport))
-		return false;
-	if (st->tcp->count > st->tcp->mask && st->tcp->mask < 1u << 20)
+	struct tcp_table *tt = st->tcp;
+	n->hash = table_hash(st, &n->laddr, n->lport, &n->raddr, n->rport);
+	for (const struct tnode *o = tt->bucket[n->hash & tt->mask]; o; o = o->next)
+		if (is_pair(o, &n->laddr, n->lport, &n->raddr, n->rport))
+			return false;
+	if (tt->count > tt->mask && tt->mask < 1u << 20)
 		grow(st);
-	struct tnode **at = chain_of(st, &n->laddr, n->lport, &n->raddr, n->rport);
+	struct tnode **at = &tt->bucket[n->hash & tt->mask];
 	n->next = *at;
-	*at = n;
+	*at = tt->last = n;
 	n->hashed = true;
-	st->tcp->count++;
+	tt->count++;
 	return true;
 }
 
@@ -105,12 +117,13 @@ void tcp_hash_del(struct net_stack *st, struct tnode *n)
 {
 	if (!n->hashed)
 		return;
-	for (struct tnode **at = chain_of(st, &n->laddr, n->lport, &n->raddr, n->rport); *at;
-	     at = &(*at)->next)
+	for (struct tnode **at = &st->tcp->bucket[n->hash & st->tcp->mask]; *at; at = &(*at)->next)
 		if (*at == n) {
 			*at = n->next;
 			break;
 		}
+	if (st->tcp->last == n)
+		st->tcp->last = NULL;
 	n->hashed = false;
 	st->tcp->count--;
 }
@@ -118,10 +131,14 @@ void tcp_hash_del(struct net_stack *st, struct tnode *n)
 struct tnode *tcp_hash_find(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
                             const struct net_addr *raddr, uint16_t rport)
 {
-	struct tnode *n = *chain_of(st, laddr, lport, raddr, rport);
-	while (n && !(n->lport == lport && n->rport == rport && addr_eq(&n->raddr, raddr) &&
-	              addr_eq(&n->laddr, laddr)))
+	struct tnode *n = st->tcp->last;
+	if (n && is_pair(n, laddr, lport, raddr, rport)) /* packets come in trains */
+		return n;
+	n = st->tcp->bucket[table_hash(st, laddr, lport, raddr, rport) & st->tcp->mask];
+	while (n && !is_pair(n, laddr, lport, raddr, rport))
 		n = n->next;
+	if (n)
+		st->tcp->last = n;
 	return n;
 }
 
@@ -158,11 +175,10 @@ static bool parse(struct tcp_seg *g)
 {
 	const struct ip_meta *m = g->m;
 	uint8_t h[60];
-	if (m->l4_len < TCP_HLEN || !pkt_read(g->p, m->l4_off, h, TCP_HLEN))
+	if (m->l4_len < TCP_HLEN || !pkt_read(g->p, m->l4_off, h, min_u32(m->l4_len, sizeof(h))))
 		return false;
 	uint32_t hlen = (h[TCP_OFF] >> 4) * 4u;
-	if (hlen < TCP_HLEN || hlen > m->l4_len || !pkt_read(g->p, m->l4_off, h, hlen) ||
-	    !checksum_ok(g->p, m))
+	if (hlen < TCP_HLEN || hlen > m->l4_len || !checksum_ok(g->p, m))
 		return false;
 	g->sport = get_be16(h);
 	g->dport = get_be16(h + 2);

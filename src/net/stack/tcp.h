@@ -43,6 +43,7 @@ struct tnode {
 	struct tnode *next;
 	struct net_addr laddr, raddr;
 	uint16_t lport, rport;
+	uint32_t hash;
 	uint8_t kind;
 	bool hashed;
 };
@@ -214,7 +215,7 @@ struct tcp_tw {
 };
 
 struct tcp_table {
-	struct tnode **bucket;
+	struct tnode **bucket, *last; /* the one found last */
 	uint32_t mask, count;
 	struct tcp *listeners; /* chained by acc_next */
 	struct tcp *out_head, **out_tail;
@@ -222,6 +223,7 @@ struct tcp_table {
 	uint32_t tws, reqs;
 	uint64_t next_req_id;
 	uint16_t port_next;
+	uint8_t wscale;          /* large enough for the largest window there may ever be */
 	uint64_t cookie_seen_ns; /* when a cookie was last sent */
 };
 
@@ -275,7 +277,6 @@ struct tcp_syn_opts {
 uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so);
 /* OUT has 40 bytes; returns how many are used. */
 uint32_t tcp_put_options(const struct tcp *t, uint8_t *out);
-uint8_t tcp_pick_wscale(const struct net_stack *st);
 
 /* tcp_in.c */
 void tcp_segment(struct tcp *t, struct tcp_seg *g);

@@ -73,7 +73,10 @@ void tcp_read_some(struct tcp *t, uint32_t len)
 	grow_buffer(t);
 	if (t->state < NET_TCP_ESTABLISHED || t->fin_rcvd)
 		return;
-	uint32_t now = t->rcv_adv - t->rcv_nxt, gain = tcp_rcv_wnd(t) - now;
+	uint32_t now = t->rcv_adv - t->rcv_nxt;
+	if (now >= t->rcvbuf - t->rcvbuf / 4 && now >= t->rcv_mss)
+		return; /* there is nothing to gain */
+	uint32_t gain = tcp_rcv_wnd(t) - now;
 	if ((gain >= 2 * t->rcv_mss && gain >= t->rcvbuf / 4) || gain >= t->rcvbuf / 2 ||
 	    (now < t->rcv_mss && gain >= min_u32(t->rcv_mss, t->rcvbuf / 2))) {
 		t->ack_now = true;

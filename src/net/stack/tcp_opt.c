@@ -46,6 +46,12 @@ static void parse_one(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 {
 	uint32_t i = 0;
+	/* As nearly every segment has them (RFC 7323, appendix A). */
+	if (len >= 12 &&
+	    get_be32(o) == (TCPOPT_NOP << 24 | TCPOPT_NOP << 16 | TCPOPT_TS << 8 | 10)) {
+		parse_one(o + 2, 10, out);
+		i = 12;
+	}
 	while (i < len && o[i] != TCPOPT_EOL) {
 		if (o[i] == TCPOPT_NOP) {
 			i++;
@@ -116,13 +122,4 @@ uint32_t tcp_put_options(const struct tcp *t, uint8_t *out)
 		put_be32(p + 4, t->rsack[i].end);
 	}
 	return (uint32_t)(p - out);
-}
-
-/* Large enough for the largest window the connection may ever announce. */
-uint8_t tcp_pick_wscale(const struct net_stack *st)
-{
-	uint8_t scale = 0;
-	while (scale < TCP_WSCALE_MAX && st->cfg.tcp_rcvbuf_max >> scale > 0xffff)
-		scale++;
-	return scale;
 }

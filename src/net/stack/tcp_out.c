@@ -303,7 +303,8 @@ static uint32_t next_len(struct tcp *t, uint32_t quota, uint32_t mss, bool *zero
 		*zero = true;
 		return 0;
 	}
-	len = min_u32(len, burst_limit(t, mss));
+	if (len > mss)
+		len = min_u32(len, burst_limit(t, mss));
 	if (len > quota) {
 		len = quota - quota % mss;
 		t->cwnd_limited = true;
@@ -351,7 +352,7 @@ static bool send_new(struct tcp *t, uint32_t len, uint32_t mss)
 		len = sent;
 	}
 	t->fin_sent |= fin;
-	if (len % mss)
+	if (len < mss || len % mss)
 		t->snd_sml = t->snd_nxt;
 	t->probe_out = false;
 	t->prr_out += len;

@@ -33,7 +33,7 @@ static struct tcp *new_tcp(struct net_stack *st)
 	t->rcvbuf = st->cfg.tcp_rcvbuf;
 	t->mss = t->mss_peer = TCP_MSS_DEFAULT4;
 	t->ts_ok = t->sack_ok = t->wscale_ok = true;
-	t->rcv_wscale = tcp_pick_wscale(st);
+	t->rcv_wscale = st->tcp->wscale;
 	t->linger = -1;
 	t->keep_idle_s = TCP_KEEPIDLE_S;
 	t->keep_intvl_s = TCP_KEEPINTVL_S;

@@ -135,7 +135,7 @@ static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
 	r->sack_ok = o->sack_ok;
 	r->wscale_ok = o->has_wscale;
 	r->wscale = o->wscale;
-	r->rcv_wscale = o->has_wscale ? tcp_pick_wscale(st) : 0;
+	r->rcv_wscale = o->has_wscale ? st->tcp->wscale : 0;
 	/* RFC 3168, 6.1.1: both bits, and the packet itself not marked. */
 	r->ecn_ok = st->cfg.ecn != 2 && (g->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR) &&
 	            !(g->m->tos & ECN_MASK);
@@ -435,7 +435,7 @@ static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
 	r->wscale_ok = r->wscale <= TCP_WSCALE_MAX;
 	if (!r->wscale_ok)
 		r->wscale = 0;
-	r->rcv_wscale = r->wscale_ok ? tcp_pick_wscale(r->st) : 0;
+	r->rcv_wscale = r->wscale_ok ? r->st->tcp->wscale : 0;
 	r->sack_ok = bits & 16;
 	r->ecn_ok = bits & 32;
 }

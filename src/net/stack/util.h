@@ -98,8 +98,7 @@ static inline bool addr_eq(const struct net_addr *a, const struct net_addr *b)
 
 static inline bool addr_is_v4(const struct net_addr *a)
 {
-	static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	return mem_cmp(a->b, prefix, sizeof(prefix)) == 0;
+	return a->q[0] == 0 && get_be32(a->b + 8) == 0xffffu;
 }
 
 /* "::", or 0.0.0.0 in its mapped form. */

@@ -190,6 +190,7 @@ static void add_host(struct rig *r, int i, const struct rig_opts *o)
 	struct host *h = &r->h[i];
 	*h = (struct host){.rig = r, .index = i, .rng = (o->seed | 1) * 77777 + (uint64_t)i};
 	struct net_cfg cfg = o->cfg;
+	cfg.no_cache = !o->cached;
 	cfg.ops = &ops;
 	cfg.ctx = h;
 	h->st = net_stack_create(&cfg);

@@ -58,6 +58,7 @@ struct rig {
 
 struct rig_opts {
 	bool crafted, ether, tso;
+	bool cached; /* with the caches of small blocks, which hide bugs from sanitizers */
 	uint32_t mtu;
 	struct net_cfg cfg; /* ops and ctx are filled in */
 	uint32_t if_flags;

@@ -111,6 +111,21 @@ START_TEST(clean_wire)
 }
 END_TEST
 
+/* What is kept for the next one is bounded, and goes with the instance (rig_free looks). */
+START_TEST(cached_blocks_are_bounded_and_given_back)
+{
+	struct rig_opts o = {.cached = true};
+	struct rig *r = rig_new(&o);
+	uint64_t before = r->h[0].bytes;
+	r->delay_ns = 20 * MS;
+	r->loss_pm = 10;
+	run(r, "10.0.0.2", 1000000, "cubic");
+	ck_assert_uint_gt(r->h[0].bytes, before);
+	ck_assert_uint_lt(r->h[0].bytes, before + 300000);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(clean_wire_with_segmentation_offload)
 {
 	struct rig_opts o = {.tso = true};
@@ -220,6 +235,7 @@ int main(void)
 	TCase *tc = tcase_create("transfer");
 	tcase_set_timeout(tc, 100);
 	tcase_add_test(tc, clean_wire);
+	tcase_add_test(tc, cached_blocks_are_bounded_and_given_back);
 	tcase_add_test(tc, clean_wire_with_segmentation_offload);
 	tcase_add_test(tc, ethernet_and_ipv6);
 	tcase_add_test(tc, loopback);
