@@ -51,17 +51,19 @@ static void query_free(struct query *q)
 	mem_free(q->st, q, sizeof(*q));
 }
 
-static void finish(struct query *q, int err, const struct dns_answer *a)
+static void finish(struct query *q, int err, struct dns_answer *a)
 {
 	net_dns_fn fn = q->fn;
 	void *ctx = q->ctx;
+	if (a)
+		net_sort_destinations(q->st, a->addr, a->count);
 	query_free(q);
 	fn(ctx, err, a ? a->addr : NULL, a ? a->count : 0);
 }
 
 static void try_next(struct query *q);
 
-static void take(struct query *q, const struct dns_answer *a)
+static void take(struct query *q, struct dns_answer *a)
 {
 	if (a->truncated && !q->tcp) {
 		q->tcp = true;

@@ -229,6 +229,17 @@ static void error_input(struct pkt *p, const struct ip_meta *m, const uint8_t *h
 		(void)pmtu_set(st, &e.dst, e.mtu);
 }
 
+/* RFC 1122, 3.2.2.2: every code is about the host. */
+static void redirect4(struct pkt *p, const struct ip_meta *m, const uint8_t *h)
+{
+	struct icmp_err e = {0};
+	uint32_t quoted_len;
+	struct net_addr to = addr_v4_wire(h + 4);
+	if (read_quote(p, m->l4_off + ICMP_HLEN, true, &e, &quoted_len) &&
+	    if_of_addr(m->nif->st, &e.src))
+		route_redirect(m->nif, &m->src, &e.dst, &to);
+}
+
 /* ---- input ---- */
 
 static void echo_input(struct pkt *p, const struct ip_meta *m, const uint8_t *h)
@@ -281,8 +292,9 @@ void icmp4_input(struct pkt *p, const struct ip_meta *m)
 			ping_reply(p, m, get_be16(h + 4), m->l4_off);
 		else if (h[0] == ICMP_UNREACH || h[0] == ICMP_TIME || h[0] == ICMP_PARAM)
 			error_input(p, m, h);
-		/* Source quench is dead (RFC 6633); redirects are not believed (as Linux with
-		 * secure_redirects off the safe side: a wrong one takes the traffic away). */
+		else if (h[0] == ICMP_REDIRECT && h[1] < 4)
+			redirect4(p, m, h);
+		/* Source quench is dead (RFC 6633). */
 	}
 	pkt_free(p);
 }

@@ -368,6 +368,23 @@ static void ra_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
 	(void)each_option(nif, p, m->l4_off + 16, ra_option, NULL);
 }
 
+/* RFC 4861, 8.1 and 8.3. */
+static void redirect_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
+{
+	uint8_t h[40];
+	struct lla l = {.type = OPT_TLLA};
+	if (!addr_is_linklocal(&m->src) || !pkt_read(p, m->l4_off, h, 40) ||
+	    !each_option(nif, p, m->l4_off + 40, find_lla, &l))
+		return;
+	struct net_addr to = addr_v6_wire(h + 8), dst = addr_v6_wire(h + 24);
+	if (!addr_is_linklocal(&to) && !addr_eq(&to, &dst))
+		return;
+	route_redirect(nif, &m->src, &dst, &to);
+	struct hop hop;
+	if (l.found && route_lookup(nif->st, &dst, nif, &hop) && addr_eq(&hop.next_hop, &to))
+		neigh_learn(nif, &to, l.mac, false, true, true);
+}
+
 void nd_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m, unsigned type)
 {
 	uint8_t code;
@@ -381,4 +398,6 @@ void nd_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m, unsign
 		na_input(nif, p, m);
 	else if (type == ICMP6_RA)
 		ra_input(nif, p, m);
+	else if (type == ICMP6_REDIRECT)
+		redirect_input(nif, p, m);
 }

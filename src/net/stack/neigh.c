@@ -92,6 +92,7 @@ static void neigh_timer(struct timer *t, uint64_t now)
 		return;
 	}
 	if (n->probes >= PROBES_MAX) {
+		route_unredirect(n->nif, &n->addr);
 		neigh_free(n, true);
 		return;
 	}

@@ -88,7 +88,7 @@ struct route {
 	struct net_if *nif;
 	uint32_t metric;
 	uint8_t plen;
-	bool has_gw;
+	bool has_gw, redirect;
 	uint64_t until_ns;
 };
 
@@ -243,6 +243,11 @@ int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
               const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns);
 void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen,
                  const struct net_addr *gw, const struct net_if *nif);
+/* FROM says that TO is the better first hop for DST. */
+void route_redirect(struct net_if *nif, const struct net_addr *from, const struct net_addr *dst,
+                    const struct net_addr *to);
+/* The neighbour A does not answer: forget what was redirected to it. */
+void route_unredirect(struct net_if *nif, const struct net_addr *a);
 uint32_t pmtu_get(struct net_stack *st, const struct net_addr *dst, uint32_t if_mtu);
 bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu);
 void pmtu_clear(struct net_stack *st);

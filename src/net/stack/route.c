@@ -1,9 +1,12 @@
-/* Routes: longest prefix, then metric; the choice of a source address (RFC 6724, 5; RFC 1122,
- * 3.3.4.3); what is known of the path's MTU (RFC 1191, 8201). */
+/* Routes: longest prefix, then metric; redirects (RFC 1122, 3.2.2.2; RFC 4861, 8); the choice of
+ * source and destination addresses (RFC 6724; RFC 1122, 3.3.4.3); what is known of the path's MTU
+ * (RFC 1191, 8201). */
 #include "net/stack/priv.h"
 
 #define PMTU_LIFE_NS (600 * NS_PER_SEC) /* RFC 1191, 6.3: ten minutes */
-#define PMTU_MIN4    576u               /* as Linux: less is a trick (min_pmtu is 552) */
+#define REDIRECT_NS  (600 * NS_PER_SEC)
+#define REDIRECT_MAX 64u
+#define PMTU_MIN4    576u /* as Linux: less is a trick (min_pmtu is 552) */
 
 /* A table of routes is short: a sorted list, looked at once per connection or datagram. */
 static bool sorts_before(const struct route *a, unsigned plen, uint32_t metric)
@@ -141,6 +144,59 @@ bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_i
 	return false;
 }
 
+/* ---- redirects ---- */
+
+/* Drop the redirects to GW where one is given, those of DST where one is,
+ * and those that are old. Returns how many are left. */
+static unsigned drop_redirects(struct net_stack *st, const struct net_if *nif,
+                               const struct net_addr *gw, const struct net_addr *dst)
+{
+	unsigned left = 0;
+	for (struct route **at = &st->routes; *at;) {
+		struct route *r = *at;
+		bool to_gw = gw && r->nif == nif && addr_eq(r->has_gw ? &r->gw : &r->dst, gw);
+		if (r->redirect &&
+		    (to_gw || (dst && addr_eq(&r->dst, dst)) || r->until_ns <= st->now)) {
+			*at = r->next;
+			mem_free(st, r, sizeof(*r));
+			route_changed(st);
+			continue;
+		}
+		left += r->redirect;
+		at = &r->next;
+	}
+	return left;
+}
+
+void route_unredirect(struct net_if *nif, const struct net_addr *a)
+{
+	(void)drop_redirects(nif->st, nif, a, NULL);
+}
+
+void route_redirect(struct net_if *nif, const struct net_addr *from, const struct net_addr *dst,
+                    const struct net_addr *to)
+{
+	struct net_stack *st = nif->st;
+	struct hop now, there;
+	bool direct = addr_eq(to, dst), v4 = addr_is_v4(dst);
+	if (nif->cfg.flags & (NET_IF_ANY_ADDR | NET_IF_ROUTER) || addr_is_mcast(dst) ||
+	    addr_is_mcast(to) || addr_is_any(to) || addr_is_v4(to) != v4 || if_of_addr(st, to))
+		return;
+	/* Only the router that is used now is believed, and only about a neighbour. */
+	if (!route_lookup(st, dst, NULL, &now) || now.nif != nif || !addr_eq(&now.next_hop, from) ||
+	    addr_eq(from, dst))
+		return;
+	if (v4 && (!route_lookup(st, to, nif, &there) || !addr_eq(&there.next_hop, to) ||
+	           there.nif != nif))
+		return;
+	if (drop_redirects(st, nif, NULL, dst) >= REDIRECT_MAX)
+		return;
+	if (route_set(st, dst, 128, direct ? NULL : to, nif, 0, st->now + REDIRECT_NS) == 0)
+		(*find_exact(st, dst, 128, direct ? NULL : to, nif))->redirect = true;
+}
+
+/* ---- addresses ---- */
+
 static unsigned common_bits(const struct net_addr *a, const struct net_addr *b)
 {
 	unsigned n = 0;
@@ -157,7 +213,28 @@ static unsigned scope_of(const struct net_addr *a)
 	return addr_is_linklocal(a) || addr_is_loopback(a) ? 2 : 14;
 }
 
-/* RFC 6724, 5: is A better than B for DST? Rules 1, 2, 3, 7, 8 (4 to 6 need what we have not). */
+/* RFC 6724, 2.1: the default policy table, longest prefix first. IPv4 is ::ffff:0:0/96 in here. */
+static const struct policy {
+	struct net_addr prefix;
+	uint8_t plen, precedence, label;
+} policies[] = {
+        {{.b = {[15] = 1}}, 128, 50, 0},  {{.b = {[10] = 0xff, [11] = 0xff}}, 96, 35, 4},
+        {{.b = {0}}, 96, 1, 3},           {{.b = {0x20, 0x01}}, 32, 5, 5},
+        {{.b = {0x20, 0x02}}, 16, 30, 2}, {{.b = {0x3f, 0xfe}}, 16, 1, 12},
+        {{.b = {0xfe, 0xc0}}, 10, 1, 11}, {{.b = {0xfc}}, 7, 3, 13},
+        {{.b = {0}}, 0, 40, 1},
+};
+
+static const struct policy *policy_of(const struct net_addr *a)
+{
+	const struct policy *p = policies;
+	while (!addr_prefix_eq(&p->prefix, a, p->plen))
+		p++;
+	return p;
+}
+
+/* RFC 6724, 5: is A better than B for DST? Rules 1, 2, 3, 6, 7, 8 (4 and 5 need what we have not).
+ */
 static bool better_source(const struct if_addr *a, const struct if_addr *b,
                           const struct net_addr *dst, uint64_t now)
 {
@@ -169,6 +246,10 @@ static bool better_source(const struct if_addr *a, const struct if_addr *b,
 		return sa < sb ? sa >= sd : sb < sd;
 	if (old_a != old_b)
 		return old_b;
+	const uint8_t la = policy_of(&a->addr)->label, lb = policy_of(&b->addr)->label;
+	const uint8_t ld = policy_of(dst)->label;
+	if ((la == ld) != (lb == ld))
+		return la == ld;
 	if (a->temporary != b->temporary)
 		return a->temporary;
 	return common_bits(&a->addr, dst) > common_bits(&b->addr, dst);
@@ -194,6 +275,61 @@ bool route_source(struct net_stack *st, struct net_if *nif, const struct net_add
 		return false;
 	*src = best->addr;
 	return true;
+}
+
+struct candidate {
+	struct net_addr dst, src;
+	bool usable, old;
+};
+
+static struct candidate candidate(struct net_stack *st, const struct net_addr *dst)
+{
+	struct candidate c = {.dst = *dst};
+	struct hop hop;
+	c.usable = route_lookup(st, dst, NULL, &hop) && route_source(st, hop.nif, dst, &c.src);
+	const struct if_addr *own = c.usable ? if_find_addr(hop.nif, &c.src) : NULL;
+	c.old = own && own->preferred_ns <= st->now;
+	return c;
+}
+
+/* RFC 6724, 6: is A better than B? Rules 1, 2, 3, 5, 6, 8, 9 (4 and 7 need what we have not); the
+ * last not for IPv4, where it would undo the server's own turns. */
+static bool better_destination(const struct candidate *a, const struct candidate *b)
+{
+	const struct policy *pa = policy_of(&a->dst), *pb = policy_of(&b->dst);
+	unsigned sa = scope_of(&a->dst), sb = scope_of(&b->dst);
+	if (a->usable != b->usable || !a->usable)
+		return a->usable && !b->usable;
+	bool fit_a = sa == scope_of(&a->src), fit_b = sb == scope_of(&b->src);
+	if (fit_a != fit_b)
+		return fit_a;
+	if (a->old != b->old)
+		return b->old;
+	fit_a = pa->label == policy_of(&a->src)->label;
+	fit_b = pb->label == policy_of(&b->src)->label;
+	if (fit_a != fit_b)
+		return fit_a;
+	if (pa->precedence != pb->precedence)
+		return pa->precedence > pb->precedence;
+	if (sa != sb)
+		return sa < sb;
+	return !addr_is_v4(&a->dst) && !addr_is_v4(&b->dst) &&
+	       common_bits(&a->src, &a->dst) > common_bits(&b->src, &b->dst);
+}
+
+void net_sort_destinations(struct net_stack *st, struct net_addr *addrs, unsigned count)
+{
+	for (unsigned i = 1; i < count; i++) {
+		struct candidate c = candidate(st, &addrs[i]), prior;
+		unsigned k = i;
+		for (; k > 0; k--) {
+			prior = candidate(st, &addrs[k - 1]);
+			if (!better_destination(&c, &prior))
+				break;
+			addrs[k] = addrs[k - 1];
+		}
+		addrs[k] = c.dst;
+	}
 }
 
 /* ---- path MTU ---- */

@@ -267,6 +267,9 @@ int net_route_add(struct net_stack *st, const struct net_addr *dst, unsigned pre
 int net_route_del(struct net_stack *st, const struct net_addr *dst, unsigned prefix,
                   struct net_if *nif);
 
+/* Sort possible destinations, the best first (RFC 6724, 6), as net_dns_query's answers are. */
+void net_sort_destinations(struct net_stack *st, struct net_addr *addrs, unsigned count);
+
 /* ICMP echo requests to addresses that are ours only by NET_IF_ANY_ADDR; takes over PAYLOAD.
  * The answer, if any, goes out by net_echo_reply. */
 typedef void (*net_echo_fn)(void *ctx, struct net_if *nif, const struct net_addr *src,
@@ -317,6 +320,8 @@ enum net_opt {
 	NET_TCP_PACING,
 	NET_TCP_ATMARK, /* get only: reading is at the urgent mark */
 	NET_TCP_URGENT, /* get only: bytes up to the urgent mark */
+	NET_TCP_UTO,    /* seconds of user timeout to tell the peer (RFC 5482); 0: the option is not
+	                   used. Ours follows the peer's, unless NET_TCP_USER_TIMEOUT fixes it */
 };
 
 typedef void (*net_event_fn)(void *ctx, struct net_sock *s, unsigned events);

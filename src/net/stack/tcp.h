@@ -51,7 +51,8 @@ struct tnode {
 #define TS_PRESENT 1u
 struct tcp_opts {
 	uint32_t ts_val, ts_ecr;
-	uint16_t mss; /* 0: none */
+	uint32_t uto_s; /* 0: none */
+	uint16_t mss;   /* 0: none */
 	uint8_t wscale;
 	bool has_ts, has_wscale, sack_ok;
 	uint8_t nsacks;
@@ -167,7 +168,8 @@ struct tcp {
 	struct bucket oow; /* answers to segments outside the window */
 
 	/* policy of the connection */
-	uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms;
+	uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms, uto_s;
+	bool uto_send, uto_fixed;
 	uint8_t keep_cnt, keep_probes, syncnt;
 	bool keepalive;
 	int32_t linger;
@@ -192,7 +194,7 @@ struct tcp_req {
 	struct timer timer;
 	uint64_t id; /* of a deferred one */
 	struct net_if *nif;
-	uint32_t irs, iss, ts_recent, ts_off, wnd;
+	uint32_t irs, iss, ts_recent, ts_off, wnd, uto_s;
 	uint16_t mss, mss_adv;
 	uint8_t wscale, rcv_wscale, sent, tos;
 	bool ts_ok, sack_ok, wscale_ok, ecn_ok, deferred, acked;
@@ -272,7 +274,7 @@ struct tcp_syn_opts {
 	uint16_t mss;
 	uint8_t wscale;
 	bool wscale_ok, sack_ok, ts_ok;
-	uint32_t ts_val, ts_ecr;
+	uint32_t ts_val, ts_ecr, uto_s;
 };
 uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so);
 /* OUT has 40 bytes; returns how many are used. */
@@ -281,6 +283,8 @@ uint32_t tcp_put_options(const struct tcp *t, uint8_t *out);
 /* tcp_in.c */
 void tcp_segment(struct tcp *t, struct tcp_seg *g);
 void tcp_challenge(struct tcp *t);
+/* RFC 5482, 3.1: the peer says how long it will wait. */
+void tcp_take_uto(struct tcp *t, uint32_t remote_s);
 bool tcp_challenge_ok(struct net_stack *st);
 /* tcp_data.c */
 void tcp_take_data(struct tcp *t, struct tcp_seg *g);

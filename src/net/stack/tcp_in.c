@@ -21,6 +21,16 @@ void tcp_challenge(struct tcp *t)
 	tcp_send_ack(t);
 }
 
+#define UTO_MIN_S 100u /* RFC 1122, 4.2.3.5 */
+#define UTO_MAX_S 7200u
+
+void tcp_take_uto(struct tcp *t, uint32_t remote_s)
+{
+	if (t->uto_s && remote_s && !t->uto_fixed)
+		t->user_timeout_ms =
+		        1000 * min_u32(UTO_MAX_S, max_u32(UTO_MIN_S, max_u32(t->uto_s, remote_s)));
+}
+
 /* ---- SYN-SENT ---- */
 
 static void take_syn_options(struct tcp *t, const struct tcp_seg *g)
@@ -42,6 +52,7 @@ static void take_syn_options(struct tcp *t, const struct tcp_seg *g)
 		t->ts_recent = o->ts_val;
 		t->ts_recent_ns = t->s.st->now;
 	}
+	tcp_take_uto(t, o->uto_s);
 	tcp_sync_mss(t);
 	t->rcv_mss = min_u32(t->mss, t->mss_adv);
 }
@@ -69,6 +80,7 @@ static void established(struct tcp *t)
 	t->undo_marker = 0;
 	t->ca_state = CA_OPEN;
 	t->quick = 16;
+	t->uto_send = t->uto_s != 0;
 	t->rcv_space_ns = t->rcv_rtt_ns = st->now;
 	t->rcv_rtt_seq = t->rcv_nxt;
 	t->rcv_space = t->rcvbuf / 4;
@@ -372,6 +384,7 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g)
 		t->ack_now = true;
 	}
 	remember_timestamp(t, g);
+	tcp_take_uto(t, g->o.uto_s);
 	if (!tcp_take_ack(t, g))
 		return;
 	after_ack(t, g);

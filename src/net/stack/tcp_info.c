@@ -84,7 +84,12 @@ int tcp_set(struct net_sock *s, enum net_opt opt, int64_t v)
 	case NET_TCP_KEEPCNT:
 		return set_keep(t, opt, v);
 	case NET_TCP_USER_TIMEOUT:
+		t->uto_fixed = v != 0;
 		return set_range(&t->user_timeout_ms, v, 0, 0x7fffffff);
+	case NET_TCP_UTO:
+		err = set_range(&t->uto_s, v, 0, 0x7fff * 60);
+		t->uto_send = !err && v && tcp_synchronized(t);
+		return err;
 	case NET_TCP_SYNCNT:
 		err = set_range(&n, v, 1, 127);
 		if (!err)

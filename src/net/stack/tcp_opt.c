@@ -38,6 +38,10 @@ static void parse_one(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 			out->ts_ecr = get_be32(o + 6);
 		}
 		break;
+	case TCPOPT_UTO:
+		if (len == 4)
+			out->uto_s = (get_be16(o + 2) & 0x7fffu) * (o[2] & 0x80 ? 60 : 1);
+		break;
 	default: /* MUST-6: unknown ones are passed over */
 		break;
 	}
@@ -74,6 +78,15 @@ static uint8_t *put_ts(uint8_t *p, uint32_t val, uint32_t ecr)
 	return p + 10;
 }
 
+/* In minutes where seconds do not fit (RFC 5482, 3). */
+static uint8_t *put_uto(uint8_t *p, uint32_t s)
+{
+	p[0] = TCPOPT_UTO;
+	p[1] = 4;
+	put_be16(p + 2, s < 0x8000 ? s : 0x8000u | min_u32(s / 60, 0x7fff));
+	return p + 4;
+}
+
 uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so)
 {
 	uint8_t *p = o;
@@ -93,6 +106,8 @@ uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so)
 		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_WSCALE << 16 | 3u << 8 | so->wscale);
 		p += 4;
 	}
+	if (so->uto_s)
+		p = put_uto(p, so->uto_s);
 	return (uint32_t)(p - o);
 }
 
@@ -103,6 +118,8 @@ uint32_t tcp_put_options(const struct tcp *t, uint8_t *out)
 		p[0] = p[1] = TCPOPT_NOP;
 		p = put_ts(p + 2, tcp_clock_ms(t->s.st) + t->ts_off, t->ts_recent);
 	}
+	if (t->uto_send)
+		p = put_uto(p, t->uto_s);
 	uint32_t n = t->nrsacks + (t->dsack ? 1u : 0);
 	n = min_u32(n, (40 - (uint32_t)(p - out) - 4) / 8);
 	if (!n || !t->sack_ok)

@@ -9,6 +9,8 @@ static uint32_t current_mss(const struct tcp *t)
 {
 	uint32_t blocks = t->sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
 	uint32_t room = blocks ? 4 + 8 * min_u32(blocks, t->ts_ok ? 3 : 4) : 0;
+	if (t->uto_send)
+		room = min_u32(room + 4, t->ts_ok ? 28 : 40);
 	return t->mss > room + TCP_MSS_FLOOR / 2 ? t->mss - room : max_u32(t->mss, 1);
 }
 
@@ -47,7 +49,7 @@ static void ack_sent(struct tcp *t)
 	if (t->quick && t->rcv_acked != t->rcv_nxt)
 		t->quick--;
 	t->rcv_acked = t->rcv_nxt;
-	t->ack_now = t->ack_wanted = t->dsack = false;
+	t->ack_now = t->ack_wanted = t->dsack = t->uto_send = false;
 	tcp_disarm(t, TT_DELACK);
 }
 
@@ -178,7 +180,8 @@ void tcp_send_syn(struct tcp *t)
 		                          .sack_ok = t->sack_ok,
 		                          .ts_ok = t->ts_ok,
 		                          .ts_val = tcp_clock_ms(st) + t->ts_off,
-		                          .ts_ecr = t->ts_recent};
+		                          .ts_ecr = t->ts_recent,
+		                          .uto_s = t->uto_s};
 		(void)finish(t, p, t->iss, flags, opts, tcp_put_syn_options(opts, &so), false);
 	}
 	tcp_arm_backed_off(t, RTX_RTO);

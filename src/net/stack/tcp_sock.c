@@ -267,6 +267,9 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 	t->keep_intvl_s = lsn->keep_intvl_s;
 	t->keep_cnt = lsn->keep_cnt;
 	t->user_timeout_ms = lsn->user_timeout_ms;
+	t->uto_s = lsn->uto_s;
+	t->uto_fixed = lsn->uto_fixed;
+	tcp_take_uto(t, r->uto_s);
 	t->linger = lsn->linger;
 	t->pacing = lsn->pacing;
 	t->sndbuf = lsn->sndbuf;

@@ -63,7 +63,8 @@ static void answer(struct tcp_req *r)
 	                             .sack_ok = r->sack_ok,
 	                             .ts_ok = r->ts_ok,
 	                             .ts_val = tcp_clock_ms(st) + r->ts_off,
-	                             .ts_ecr = r->ts_recent},
+	                             .ts_ecr = r->ts_recent,
+	                             .uto_s = r->lsn->uto_s},
 	                    .nif = r->nif,
 	                    .irs = r->irs,
 	                    .iss = r->iss,
@@ -127,6 +128,7 @@ static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
 	r->ts_off = tcp_ts_offset(st, &r->n);
 	r->ts_recent = o->ts_val;
 	r->wnd = g->wnd;
+	r->uto_s = o->uto_s;
 	r->mss_adv = adv_mss(st, &g->m->src, g->m->nif);
 	r->mss = (uint16_t)(o->mss ? max_u32(o->mss, TCP_MSS_FLOOR)
 	                    : v4   ? TCP_MSS_DEFAULT4

@@ -117,6 +117,7 @@ static void rto_expired(struct tcp *t)
 		return;
 	}
 	tcp_enter_loss(t);
+	t->uto_send = t->uto_s != 0; /* the segment that said it may be among the lost */
 	suspect_mtu(t);
 	if (t->retransmits < UINT8_MAX)
 		t->retransmits++;

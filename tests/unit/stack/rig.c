@@ -385,6 +385,8 @@ static void parse_opts(struct tseg *s)
 			s->ts_val = get_be32(o + 2);
 			s->ts_ecr = get_be32(o + 6);
 		}
+		if (o[0] == 28 && o[1] == 4)
+			s->uto = get_be16(o + 2);
 		for (unsigned k = 0; o[0] == 5 && k < (o[1] - 2u) / 8; k++) {
 			s->sack[k][0] = get_be32(o + 2 + 8 * k);
 			s->sack[k][1] = get_be32(o + 6 + 8 * k);

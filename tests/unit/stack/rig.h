@@ -109,6 +109,7 @@ struct tseg {
 	uint32_t ts_val, ts_ecr;
 	uint16_t mss;
 	uint8_t ws;
+	uint32_t uto; /* the user timeout option as on the wire; 0: none */
 	unsigned nsacks;
 	uint32_t sack[4][2];
 };

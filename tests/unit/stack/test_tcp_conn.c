@@ -880,6 +880,78 @@ START_TEST(user_timeout)
 }
 END_TEST
 
+static int64_t timeout_of(struct net_sock *s)
+{
+	int64_t v;
+	ck_assert_int_eq(net_get(s, NET_TCP_USER_TIMEOUT, &v), 0);
+	return v;
+}
+
+/* An acknowledgment with a user timeout option. */
+static void tell_uto(struct peer *p, unsigned wire)
+{
+	uint8_t o[4] = {28, 4, (uint8_t)(wire >> 8), (uint8_t)wire};
+	peer_ack(p, p->ack, o, 4);
+}
+
+START_TEST(user_timeout_option)
+{
+	struct peer p;
+	struct rig *r = start(&p, &modern);
+	tell_uto(&p, 300); /* nobody has asked for the option */
+	ck_assert_int_eq(timeout_of(p.s), 0);
+	ck_assert_int_eq(net_set(p.s, NET_TCP_UTO, 240), 0);
+	ck_assert_int_eq(net_send(p.s, data, 10, 0, NULL), 10);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.uto, 240);
+	rig_run(r, 900 * MS); /* a time-out: what it said may be lost as well */
+	bool again = false;
+	while (peer_take(&p, &in))
+		again |= in.uto == 240;
+	ck_assert(again);
+	p.ack += 10;
+	peer_send(&p, ACK, NULL, 0);
+	drop_out(r);
+	ck_assert_int_eq(net_send(p.s, data, 10, 0, NULL), 10);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.uto, 0); /* once is enough */
+	p.ack += 10;
+	tell_uto(&p, 300); /* the larger of the two */
+	ck_assert_int_eq(timeout_of(p.s), 300000);
+	tell_uto(&p, 0x8000 | 7); /* minutes */
+	ck_assert_int_eq(timeout_of(p.s), 420000);
+	tell_uto(&p, 0xffff); /* bounded */
+	ck_assert_int_eq(timeout_of(p.s), 7200000);
+	tell_uto(&p, 0); /* no such time */
+	ck_assert_int_eq(timeout_of(p.s), 7200000);
+	ck_assert_int_eq(net_set(p.s, NET_TCP_USER_TIMEOUT, 5000), 0);
+	tell_uto(&p, 300); /* the application's word is the last */
+	ck_assert_int_eq(timeout_of(p.s), 5000);
+	ck_assert_int_eq(net_set(p.s, NET_TCP_UTO, -1), -NET_EINVAL);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(user_timeout_option_in_the_handshake)
+{
+	struct rig *r = rig_new(NULL);
+	struct net_endpoint any = {.port = 80}, to = ep("10.0.0.2", 80);
+	struct net_sock *l, *a, *b;
+	ck_assert_int_eq(net_socket(r->h[1].st, NET_STREAM, &l), 0);
+	ck_assert_int_eq(net_bind(l, &any), 0);
+	ck_assert_int_eq(net_listen(l, 5), 0);
+	ck_assert_int_eq(net_set(l, NET_TCP_UTO, 200), 0);
+	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &a), 0);
+	ck_assert_int_eq(net_set(a, NET_TCP_UTO, 60000), 0); /* does not fit in seconds */
+	ck_assert_int_eq(net_connect(a, &to), -NET_EINPROGRESS);
+	rig_run(r, 100 * MS);
+	ck_assert_int_eq(net_accept(l, &b, NULL), 0);
+	ck_assert_int_eq(timeout_of(b), 7200000);
+	ck_assert_int_eq(timeout_of(a), 7200000);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(keepalive_is_answered)
 {
 	struct peer p;
@@ -976,6 +1048,8 @@ int main(void)
 	tcase_add_test(tc, sequence_numbers_wrap);
 	tcase_add_test(tc, keepalive_is_off_then_probes_then_gives_up);
 	tcase_add_test(tc, user_timeout);
+	tcase_add_test(tc, user_timeout_option);
+	tcase_add_test(tc, user_timeout_option_in_the_handshake);
 	tcase_add_test(tc, keepalive_is_answered);
 	tcase_add_test(tc, tos_and_ttl_are_the_callers);
 	tcase_add_test(tc, out_of_memory);

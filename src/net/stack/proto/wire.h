@@ -119,5 +119,6 @@
 #define TCPOPT_SACKPERM 4u
 #define TCPOPT_SACK     5u
 #define TCPOPT_TS       8u
+#define TCPOPT_UTO      28u
 
 #endif
