@@ -9,21 +9,6 @@
 
 void usage_main(FILE *out)
 {
-	(void)fputs(
-	        "usage: vmm COMMAND ...\n"
-	        "\n"
-	        "  run      boot a guest: vmm run, vmm run guest.img, vmm run --kernel vmlinuz\n"
-	        "  image    build, inspect or verify a guest image\n"
-	        "  doctor   what this host can do, and how to repair what it cannot\n"
-	        "  version  the version\n"
-	        "\n"
-	        "`vmm COMMAND --help` tells more. A first guest:\n"
-	        "\n"
-	        "  vmm doctor\n"
-	        "  vmm run --kernel vmlinuz --initrd initrd.img --memory 512M --cpus 2\n"
-	        "\n"
-	        "Ctrl-A x ends it, Ctrl-A h lists the other keys.\n",
-	        out);
 	(void)fputs("usage: vmm COMMAND ...\n"
 	            "\n"
 	            "  run      boot a guest: vmm run guest.img, vmm run --kernel vmlinuz ...\n"

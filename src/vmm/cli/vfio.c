@@ -11,7 +11,8 @@
 
 static const char help[] =
         "usage: vmm vfio list             PCI devices: group, driver, whether they can be passed\n"
-        "       vmm vfio bind ADDRESS     take a device from its driver, for vmm run --vfio\n"
+        "       vmm vfio bind [--force] ADDRESS\n"
+        "                                 take a device from its driver, for vmm run --vfio\n"
         "       vmm vfio unbind ADDRESS   give it back to the driver it had\n"
         "\n"
         "  --force    bind: take it without a question, even if the host uses it\n"
