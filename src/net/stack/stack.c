@@ -1,17 +1,23 @@
 /* An instance: creation, the owner's callbacks, net_poll. See stack.h. */
 #include "net/stack/sock.h"
 
-/* What the owner is asked for: small blocks are rounded up, and kept when they are freed. */
-static size_t rounded(const struct net_stack *st, size_t size)
+/* Small blocks are of a few sizes, and kept when they are freed. The size's class, or MEM_CLASSES:
+ * it is not small. */
+static size_t class_of(const struct net_stack *st, size_t size)
 {
-	if (st->cfg.no_cache || size > MEM_CLASSES * MEM_GRAIN)
-		return size;
-	return (size + MEM_GRAIN - 1) & ~(size_t)(MEM_GRAIN - 1);
+	if (st->cfg.no_cache || size == 0 || size > MEM_CLASSES * MEM_GRAIN)
+		return MEM_CLASSES;
+	return (size - 1) / MEM_GRAIN;
+}
+
+static size_t whole_of(size_t class, size_t size)
+{
+	return class < MEM_CLASSES ? (class + 1) * MEM_GRAIN : size;
 }
 
 void *mem_alloc(struct net_stack *st, size_t size)
 {
-	size_t whole = rounded(st, size), class = whole / MEM_GRAIN - 1;
+	size_t class = class_of(st, size), whole = whole_of(class, size);
 	if (class < MEM_CLASSES && st->mem[class]) {
 		struct mem_cell *c = st->mem[class];
 		st->mem[class] = c->next;
@@ -34,8 +40,8 @@ void *mem_zalloc(struct net_stack *st, size_t size)
 
 void mem_free(struct net_stack *st, void *p, size_t size)
 {
-	size_t whole = rounded(st, size), class = whole / MEM_GRAIN - 1;
-	if (class < MEM_CLASSES && !st->cfg.no_cache && st->mem_kept + whole <= MEM_KEEP_MAX) {
+	size_t class = class_of(st, size), whole = whole_of(class, size);
+	if (class < MEM_CLASSES && st->mem_kept + whole <= MEM_KEEP_MAX) {
 		struct mem_cell *c = p;
 		c->next = st->mem[class];
 		st->mem[class] = c;

@@ -177,6 +177,28 @@ START_TEST(addresses_as_text)
 }
 END_TEST
 
+/* Of every size two at a time, one of them from what was kept of the size before. */
+START_TEST(kept_blocks_are_large_enough)
+{
+	struct rig *r = rig_new(&(struct rig_opts){.cached = true});
+	struct net_stack *st = r->h[0].st;
+	for (uint32_t size = 1; size < 3000; size++) {
+		struct net_buf *b[2];
+		for (unsigned i = 0; i < 2; i++) {
+			b[i] = net_buf_alloc(st, size);
+			ck_assert_ptr_nonnull(b[i]);
+		}
+		memset(b[0]->data, 1, size);
+		memset(b[1]->data, 2, size);
+		ck_assert_uint_eq(b[0]->data[0] + b[0]->data[size - 1], 2);
+		ck_assert_uint_eq(b[1]->data[0] + b[1]->data[size - 1], 4);
+		net_buf_unref(st, b[0]);
+		net_buf_unref(st, b[1]);
+	}
+	rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("base");
@@ -186,5 +208,6 @@ int main(void)
 	tcase_add_test(tc, packets_are_cut_and_sliced);
 	tcase_add_test(tc, byte_queue_is_a_queue);
 	tcase_add_test(tc, addresses_as_text);
+	tcase_add_test(tc, kept_blocks_are_large_enough);
 	return suite_run("stack/base", tc);
 }
