@@ -1,4 +1,4 @@
-/* Network cards: virtio-net on a TAP device (virtio 1.2, 5.1). */
+/* Network cards: virtio-net (virtio 1.2, 5.1) on a TAP device or on the user-mode network. */
 #ifndef VMM_NET_H
 #define VMM_NET_H
 
@@ -12,9 +12,13 @@ extern "C" {
 #define VMM_NET_QUEUE_PAIRS_MAX 8u
 
 /* vmm_net_opts_t.flags */
-#define VMM_NET_MAC        (1u << 0) /* use opts.mac instead of the MAC derived from the VM */
-#define VMM_NET_NO_OFFLOAD (1u << 1) /* no checksum or segmentation offloads */
-#define VMM_NET_LINK_DOWN  (1u << 2) /* start with the cable unplugged */
+#define VMM_NET_MAC          (1u << 0) /* use opts.mac instead of the MAC derived from the VM */
+#define VMM_NET_NO_OFFLOAD   (1u << 1) /* no checksum or segmentation offloads */
+#define VMM_NET_LINK_DOWN    (1u << 2) /* start with the cable unplugged */
+#define VMM_NET_USER         (1u << 3) /* the user-mode network instead of a TAP */
+#define VMM_NET_LOOPBACK     (1u << 4) /* with USER: the gateway is the host's 127.0.0.1 */
+
+#define VMM_NET_FORWARDS_MAX 32u
 
 typedef struct vmm_net vmm_net_t;
 
@@ -32,6 +36,21 @@ typedef struct vmm_net_opts {
 	uint16_t mtu;         /* told to the guest, 68 .. 65535; 0: nothing is told */
 	uint32_t queue_pairs; /* 1 .. VMM_NET_QUEUE_PAIRS_MAX; 0: 1 */
 	uint32_t queue_size;  /* entries of each data queue, a power of two up to 1024; 0: 256 */
+	/*
+	 * With VMM_NET_USER: what the guest sends by TCP, UDP or ICMP echo reaches the host's
+	 * sockets, of this process and with no privilege; DHCP gives the guest the network's .15,
+	 * with .2 as the gateway and .3 as the name server. Of the host itself nothing can be
+	 * reached but what is named here. IPv4. Needs neither TAP nor queue pairs.
+	 */
+	const char *user_net; /* NULL: "10.0.2.0/24" */
+	const char *user_dns; /* the IPv4 address of a name server; NULL: the host's */
+	/* "tcp:127.0.0.1:8080-:80": connections to that address of the host go to port 80 of the
+	 * guest; or udp. Both addresses may be left out: 127.0.0.1, and the guest's. */
+	const char *const *hostfwd;
+	uint32_t hostfwd_count; /* up to VMM_NET_FORWARDS_MAX */
+	/* A file that what passes the card is written to, in libpcap's format; NULL: none. It is
+	 * made anew. With offloads, checksums are left to be filled in. */
+	const char *pcap;
 } vmm_net_opts_t;
 
 #define VMM_NET_OPTS_INIT                             \
@@ -44,10 +63,12 @@ typedef struct vmm_net_opts {
  * the VM's name and the card's number: the same on every start, locally administered. *NET (may be
  * NULL) is owned by the VM.
  *
- * Errors, with the TAP's name in vmm_vm_error: VMM_E_STATE after build; VMM_E_INVAL: no TAP,
- * unknown flags, MAC, MTU, queue pairs or size, or the descriptor is not a TAP queue with a vnet
- * header; VMM_E_NOENT: no such TAP, and none can be made; VMM_E_PERM: not permitted (the detail
- * says how to get the right); VMM_E_BUSY: in use; VMM_E_LIMIT: more than VMM_NETS_MAX; VMM_E_NOMEM.
+ * Errors, with the option in vmm_vm_error: VMM_E_STATE after build; VMM_E_INVAL: no TAP, unknown
+ * flags, MAC, MTU, queue pairs or size, the descriptor is not a TAP queue with a vnet header, or
+ * what is no network, name server or forward; VMM_E_NOENT: no such TAP, and none can be made;
+ * VMM_E_PERM: not permitted (the detail says how to get the right); VMM_E_BUSY: the TAP or a
+ * forwarded port is in use; VMM_E_LIMIT: more than VMM_NETS_MAX, or VMM_NET_FORWARDS_MAX; VMM_E_IO:
+ * the pcap file cannot be written; VMM_E_NOMEM.
  */
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_net_add(vmm_vm_t *vm, const vmm_net_opts_t *opts,
                                               vmm_net_t **net);

@@ -227,7 +227,7 @@ static vmm_err_t spawn_vcpus(vmm_vm_t *vm)
 /* The guest need not wait for the event loop: what it asks for stays asked for. */
 static vmm_err_t spawn_all(vmm_vm_t *vm)
 {
-	for (uint32_t i = 0; vm->filters.on && i < vm->virtio_count; i++)
+	for (uint32_t i = 0; i < vm->virtio_count; i++)
 		if (vm->virtio[i]->ops->start_threads)
 			vm->virtio[i]->ops->start_threads(vm->virtio[i], &vm->filters);
 	vmm_err_t err = vm->opts.flags & VMM_VM_STEP ? VMM_OK : spawn_vcpus(vm);

@@ -1,14 +1,17 @@
-/* Network cards of a VM: checks what the embedder wants and plugs a card into its TAP. */
+/* Network cards of a VM: checks what the embedder wants and plugs a card into its network. */
 #include <string.h>
 
 #include "devices/virtio/net.h"
 #include "errset.h"
 #include "sized.h"
 #include "net/backend/tap.h"
+#include "net/pcap.h"
+#include "net/user/user.h"
 #include "vm_priv.h"
 #include "vmm/net.h"
 
-#define NET_FLAGS_ALL   (VMM_NET_MAC | VMM_NET_NO_OFFLOAD | VMM_NET_LINK_DOWN)
+#define NET_FLAGS_ALL \
+	(VMM_NET_MAC | VMM_NET_NO_OFFLOAD | VMM_NET_LINK_DOWN | VMM_NET_USER | VMM_NET_LOOPBACK)
 #define NET_MTU_MIN     68u
 #define NET_QUEUE_SIZE  256u
 #define NET_QUEUE_MIN   2u
@@ -16,8 +19,33 @@
 
 _Static_assert(VMM_NET_QUEUE_PAIRS_MAX <= NET_BACKEND_QUEUES_MAX, "a pair is a backend's queue");
 
+_Static_assert(VMM_NET_FORWARDS_MAX == USER_FORWARDS_MAX, "the two are one limit");
+
+static vmm_err_t check_user(const vmm_net_opts_t *o, vmm_err_info_t *ei)
+{
+	bool user = o->flags & VMM_NET_USER;
+	if (user && (o->tap || o->tap_fds))
+		return err_set(ei, VMM_E_INVAL, "tap",
+		               "a card is on the user-mode network or on a TAP, not on both");
+	if (user && o->queue_pairs > 1)
+		return err_set(ei, VMM_E_INVAL, "queue_pairs",
+		               "%u: the user-mode network has one pair", o->queue_pairs);
+	if (user ||
+	    (!o->user_net && !o->user_dns && !o->hostfwd_count && !(o->flags & VMM_NET_LOOPBACK)))
+		return VMM_OK;
+	return err_set(ei, VMM_E_INVAL,
+	               o->user_net        ? "net"
+	               : o->user_dns      ? "dns"
+	               : o->hostfwd_count ? "hostfwd"
+	                                  : "loopback",
+	               "is of the user-mode network (VMM_NET_USER), and this card is on a TAP");
+}
+
 static vmm_err_t check_source(const vmm_net_opts_t *o, vmm_err_info_t *ei)
 {
+	vmm_err_t err = check_user(o, ei);
+	if (err || o->flags & VMM_NET_USER)
+		return err;
 	if (!o->tap == !o->tap_fds)
 		return err_set(ei, VMM_E_INVAL, "tap",
 		               "a card needs the name of a TAP or open TAP descriptors, not %s",
@@ -75,6 +103,45 @@ static unsigned count_nets(const vmm_vm_t *vm)
 	return n;
 }
 
+static vmm_err_t open_tap(const vmm_net_opts_t *opts, struct net_backend **b, vmm_err_info_t *ei)
+{
+	struct tap_opts t = {.name = opts->tap, .fds = opts->tap_fds, .mtu = opts->mtu};
+	t.queue_count = opts->tap_fds       ? opts->tap_fd_count
+	                : opts->queue_pairs ? opts->queue_pairs
+	                                    : NET_QUEUE_PAIRS;
+	return tap_open(&t, b, ei);
+}
+
+static vmm_err_t open_user(const vmm_net_opts_t *opts, struct net_backend **b, vmm_err_info_t *ei)
+{
+	const struct user_opts u = {.net = opts->user_net,
+	                            .dns = opts->user_dns,
+	                            .hostfwd = opts->hostfwd,
+	                            .hostfwd_count = opts->hostfwd_count,
+	                            .loopback = opts->flags & VMM_NET_LOOPBACK,
+	                            .mtu = opts->mtu};
+	return user_open(&u, b, ei);
+}
+
+static vmm_err_t plug(vmm_vm_t *vm, const vmm_net_opts_t *opts, struct net_opts *o, unsigned index,
+                      struct vdev **vd)
+{
+	bool user = opts->flags & VMM_NET_USER;
+	struct net_backend *b;
+	vmm_err_t err = user ? open_user(opts, &b, &vm->error) : open_tap(opts, &b, &vm->error);
+	if (!err && opts->pcap) {
+		err = pcap_open(opts->pcap, &o->pcap_fd, &vm->error);
+		if (err)
+			b->ops->destroy(b);
+	}
+	if (!err)
+		err = net_create(o, index, b, vd, &vm->error);
+	if (!err)
+		err = vm_add_virtio(vm, *vd);
+	vm->host_net |= !err && user;
+	return err;
+}
+
 vmm_err_t vmm_net_add(vmm_vm_t *vm, const vmm_net_opts_t *opts, vmm_net_t **net)
 {
 	vmm_err_info_t *ei = &vm->error;
@@ -91,22 +158,14 @@ vmm_err_t vmm_net_add(vmm_vm_t *vm, const vmm_net_opts_t *opts, vmm_net_t **net)
 	        .queue_size = (uint16_t)(opts->queue_size ? opts->queue_size : NET_QUEUE_SIZE),
 	        .offloads = !(opts->flags & VMM_NET_NO_OFFLOAD),
 	        .link_up = !(opts->flags & VMM_NET_LINK_DOWN),
+	        .pcap_fd = -1,
 	};
 	if (opts->flags & VMM_NET_MAC)
 		memcpy(o.mac, opts->mac, sizeof(o.mac));
 	else
 		net_derive_mac(vm->name, index, o.mac);
-	struct tap_opts t = {.name = opts->tap, .fds = opts->tap_fds, .mtu = opts->mtu};
-	t.queue_count = opts->tap_fds       ? opts->tap_fd_count
-	                : opts->queue_pairs ? opts->queue_pairs
-	                                    : NET_QUEUE_PAIRS;
-	struct net_backend *b;
 	struct vdev *vd;
-	err = tap_open(&t, &b, ei);
-	if (!err)
-		err = net_create(&o, index, b, &vd, ei);
-	if (!err)
-		err = vm_add_virtio(vm, vd);
+	err = plug(vm, opts, &o, index, &vd);
 	if (!err && net)
 		*net = (vmm_net_t *)vd;
 	return err;

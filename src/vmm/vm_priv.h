@@ -168,6 +168,7 @@ struct vmm_vm {
 	_Atomic uint64_t resets;
 	int kick_signal;
 	struct sandbox_filters filters; /* which each thread loads first */
+	bool host_net;                  /* a card's thread uses the host's sockets */
 
 	/* Events. */
 	pthread_mutex_t event_lock;

@@ -15,6 +15,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "net/backend/tap.h"
+#include "net/user/user.h"
 
 #define QUEUE_SIZE 256u
 #define RNG_RATE   (1u << 20)
@@ -90,17 +91,24 @@ static vmm_err_t plug(struct gk_devices *d, struct vdev *vd, vmm_err_info_t *ei)
 
 static vmm_err_t plug_net(struct gk_devices *d, vmm_err_info_t *ei)
 {
-	struct tap_opts tap = {.name = d->opts.tap, .queue_count = 1};
-	struct net_opts net = {
-	        .mtu = MTU, .queue_size = QUEUE_SIZE, .offloads = true, .link_up = true};
+	const struct tap_opts tap = {.name = d->opts.tap, .queue_count = 1};
+	const struct user_opts user = {.hostfwd = &d->opts.forward, .hostfwd_count = 1};
+	const struct sandbox_filters open = {0};
+	struct net_opts net = {.mtu = MTU,
+	                       .queue_size = QUEUE_SIZE,
+	                       .offloads = true,
+	                       .link_up = true,
+	                       .pcap_fd = -1};
 	struct net_backend *backend;
 	struct vdev *vd;
-	if (!d->opts.tap)
+	if (!d->opts.tap && !d->opts.forward)
 		return VMM_OK;
 	net_derive_mac("gk_process", 0, net.mac);
-	vmm_err_t err = tap_open(&tap, &backend, ei);
+	vmm_err_t err = d->opts.tap ? tap_open(&tap, &backend, ei) : user_open(&user, &backend, ei);
 	if (!err)
 		err = net_create(&net, 0, backend, &vd, ei);
+	if (!err)
+		vd->ops->start_threads(vd, &open);
 	return err ? err : plug(d, vd, ei);
 }
 

@@ -3,10 +3,10 @@
  * same kernel, the same virtio-mmio registers and the same rings, so that a sanitizer or a debugger
  * sees both sides at once.
  *
- *   gk_process [--cpus N] [--tap NAME] [--disk FILE] [--cmdline TEXT]
+ *   gk_process [--cpus N] [--tap NAME | --forward RULE] [--disk FILE] [--cmdline TEXT]
  *
- * The console is standard input and output. Ends with the status that hosted_run tells; 2: what it
- * was told is wrong.
+ * RULE is one of the user-mode network's (net/user/user.h). The console is standard input and
+ * output. Ends with the status that hosted_run tells; 2: what it was told is wrong.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -117,11 +117,9 @@ static void first_task(void *arg)
 static void read_options(int argc, char **argv, struct hosted_opts *o, struct gk_devices_opts *d)
 {
 	static const struct option longs[] = {
-	        {"cpus", required_argument, NULL, 'c'},
-	        {"tap", required_argument, NULL, 't'},
-	        {"disk", required_argument, NULL, 'd'},
-	        {"cmdline", required_argument, NULL, 'l'},
-	        {0},
+	        {"cpus", required_argument, NULL, 'c'},    {"tap", required_argument, NULL, 't'},
+	        {"forward", required_argument, NULL, 'f'}, {"disk", required_argument, NULL, 'd'},
+	        {"cmdline", required_argument, NULL, 'l'}, {0},
 	};
 	int c;
 	o->cpus = 1;
@@ -130,6 +128,8 @@ static void read_options(int argc, char **argv, struct hosted_opts *o, struct gk
 			o->cpus = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 't')
 			d->tap = optarg;
+		else if (c == 'f')
+			d->forward = optarg;
 		else if (c == 'd')
 			d->disk = optarg;
 		else if (c == 'l')

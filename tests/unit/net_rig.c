@@ -41,8 +41,10 @@ static void be_destroy(struct net_backend *b)
 
 _Static_assert(RIG_QUEUES == 2 * NET_BACKEND_QUEUES_MAX + 1, "room for all queues of a card");
 
-static const struct net_backend_ops be_ops = {be_set_offloads, be_set_queue, be_set_link,
-                                              be_destroy};
+static const struct net_backend_ops be_ops = {.set_offloads = be_set_offloads,
+                                              .set_queue = be_set_queue,
+                                              .set_link = be_set_link,
+                                              .destroy = be_destroy};
 
 static struct rig_backend *make_backend(unsigned pairs, unsigned *destroyed)
 {
@@ -70,7 +72,8 @@ static void open_card(struct rig *rig, struct net_backend *b, uint16_t size, boo
 	                     .mtu = 1500,
 	                     .queue_size = size,
 	                     .offloads = offloads,
-	                     .link_up = true};
+	                     .link_up = true,
+	                     .pcap_fd = -1};
 	vmm_err_info_t ei;
 	struct vdev *vd;
 	rig_must(net_create(&o, 0, b, &vd, &ei) == VMM_OK, "net_create");

@@ -356,7 +356,8 @@ static void blk_destroy(struct vdev *vd)
 
 static void blk_start_threads(struct vdev *vd, const struct sandbox_filters *filters)
 {
-	disk_threads_start(blk_of(vd)->pool, filters);
+	if (filters->on)
+		disk_threads_start(blk_of(vd)->pool, filters);
 }
 
 static const struct vdev_ops blk_ops = {

@@ -53,8 +53,9 @@ struct vdev_ops {
 	 * stored in vd->config. NULL: config space is read-only and writes are dropped. */
 	void (*config_written)(struct vdev *vd, uint32_t offset, uint32_t len);
 
-	/* The VM starts, in a sandbox whose threads make no threads: start those that the device
-	 * may want, each to load its filter of FILTERS (which outlives them). May be NULL. */
+	/* The VM starts. Start the threads that the device has; and, in a sandbox (FILTERS->on),
+	 * whose threads make no threads, those that it may want later. Each loads its filter of
+	 * FILTERS, which outlives them. May be NULL. */
 	void (*start_threads)(struct vdev *vd, const struct sandbox_filters *filters);
 
 	/* Free what the model owns and the model itself. Never runs beside any other operation. */

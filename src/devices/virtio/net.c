@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/epoll.h>
 
 #include "devices/virtio/net_priv.h"
+#include "net/pcap.h"
 #include "vmm/errset.h"
 
 #define CTRL_QUEUE_SIZE 64u
@@ -243,6 +245,25 @@ static void net_kick(struct vdev *vd, unsigned q)
 	net_signal(net);
 }
 
+void net_capture(struct vmm_net *net, const struct iovec *iov, unsigned count, size_t len)
+{
+	char text[96];
+	if (net->pcap_fd < 0 || pcap_write(net->pcap_fd, iov, count, NET_VNET_HDR_BYTES, len))
+		return;
+	log_say(net->vd.log, VMM_LOG_ERROR, "%s: the capture ends here: %s", net->vd.id,
+	        strerror_r(errno, text, sizeof(text)));
+	(void)close(net->pcap_fd);
+	net->pcap_fd = -1;
+}
+
+static void net_start_threads(struct vdev *vd, const struct sandbox_filters *filters)
+{
+	struct net_backend *b = net_of(vd)->backend;
+	vmm_err_info_t ei;
+	if (b->ops->start && b->ops->start(b, filters, &ei))
+		log_say(vd->log, VMM_LOG_ERROR, "%s: %s", vd->id, ei.message);
+}
+
 static void net_destroy(struct vdev *vd)
 {
 	struct vmm_net *net = net_of(vd);
@@ -250,6 +271,8 @@ static void net_destroy(struct vdev *vd)
 		if (vd->loop)
 			loop_del(vd->loop, &net->pair[q].source);
 	net->backend->ops->destroy(net->backend);
+	if (net->pcap_fd >= 0)
+		(void)close(net->pcap_fd);
 	vdev_fini(vd);
 	free(net);
 }
@@ -261,6 +284,7 @@ static const struct vdev_ops net_ops = {
         .reset = net_reset,
         .stop_queue = net_stop_queue,
         .kick = net_kick,
+        .start_threads = net_start_threads,
         .destroy = net_destroy,
 };
 
@@ -285,6 +309,7 @@ vmm_err_t net_create(const struct net_opts *opts, unsigned index, struct net_bac
 		return err_set(ei, VMM_E_NOMEM, "net", "out of memory");
 	}
 	net->backend = b;
+	net->pcap_fd = opts->pcap_fd;
 	net->pair_count = pairs;
 	net->pairs = pairs;
 	net->work = (struct loop_task){.run = work, .ctx = net};

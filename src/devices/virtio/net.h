@@ -15,6 +15,7 @@ struct net_opts {
 	uint16_t queue_size;
 	bool offloads; /* offer checksum and segmentation offloads */
 	bool link_up;
+	int pcap_fd; /* what passes the card is recorded there (net/pcap.h), owned by it; or -1 */
 };
 
 /* What one card did. Under the card's lock. */

@@ -71,6 +71,7 @@ struct vmm_net {
 	unsigned ctrl_queue; /* 0: none */
 	bool ctrl_more;      /* commands are left for later */
 	uint64_t signals;    /* queues whose interrupt is due: bit q */
+	int pcap_fd;         /* or -1 */
 	struct loop_task work;
 	struct net_stats stats;
 	struct iovec iov[RING_SIZE_MAX]; /* of the chain at hand: transmit and control */
@@ -107,6 +108,9 @@ void net_rx_run(struct net_pair *p);
 void net_rx_forget(struct net_pair *p);
 /* Throw away the frames that wait in the backend. Any thread. */
 void net_rx_drain(struct vmm_net *net, unsigned q);
+
+/* net.c: record LEN bytes, header included, of a frame. */
+void net_capture(struct vmm_net *net, const struct iovec *iov, unsigned count, size_t len);
 
 /* net_tx.c: send what the driver made available, until the budget is spent. */
 void net_tx_run(struct net_pair *p);

@@ -187,6 +187,7 @@ static enum rx_result receive(struct net_pair *p)
 	if (n < (ssize_t)NET_VNET_HDR_BYTES || n > (ssize_t)NET_FRAME_MAX)
 		return drop(p);
 	uint32_t len = (uint32_t)n;
+	net_capture(p->net, rx->iov + rx->iov_head, rx->iov_tail - rx->iov_head + 1, len);
 	learn(rx, len);
 	if (len <= rx->bytes) {
 		deliver(p, len);

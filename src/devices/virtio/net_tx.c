@@ -60,6 +60,7 @@ static enum tx_result transmit(struct net_pair *p, const struct ring_chain *c)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return write_failed(p, errno);
+	net_capture(net, c->iov, c->nread, c->read_bytes);
 	net->stats.tx_frames++;
 	net->stats.tx_bytes += c->read_bytes - NET_VNET_HDR_BYTES;
 	return TX_CHAIN;

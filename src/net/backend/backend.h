@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/err.h"
+
 #define NET_BACKEND_QUEUES_MAX 8u
 #define NET_VNET_HDR_BYTES     12u
 
@@ -24,8 +26,13 @@
 #define NET_OFFLOAD_ALL  (NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_ECN)
 
 struct net_backend;
+struct sandbox_filters;
 
 struct net_backend_ops {
+	/* The VM starts: make the threads that there are to be, each to load its filter of FILTERS.
+	 * NULL: there are none. */
+	vmm_err_t (*start)(struct net_backend *b, const struct sandbox_filters *filters,
+	                   vmm_err_info_t *ei);
 	/* Frames that are read from now on use at most OFFLOADS (NET_OFFLOAD_*). */
 	void (*set_offloads)(struct net_backend *b, uint32_t offloads);
 	/* Frames go to queue Q, or do not. Queue 0 is never turned off. False: the backend cannot.

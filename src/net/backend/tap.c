@@ -63,8 +63,10 @@ static void tap_destroy(struct net_backend *b)
 	free(b);
 }
 
-static const struct net_backend_ops tap_ops = {tap_set_offloads, tap_set_queue, tap_set_link,
-                                               tap_destroy};
+static const struct net_backend_ops tap_ops = {.set_offloads = tap_set_offloads,
+                                               .set_queue = tap_set_queue,
+                                               .set_link = tap_set_link,
+                                               .destroy = tap_destroy};
 
 /* What the kernel would refuse, or worse, take for a pattern ("tap%d"). */
 static vmm_err_t check_name(const char *name, vmm_err_info_t *ei)

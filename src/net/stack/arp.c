@@ -45,7 +45,9 @@ static void arp_take(struct net_if *nif, const uint8_t *h)
 	}
 	dhcp_conflict(nif, &spa);
 	struct if_addr *asked = if_find_addr(nif, &tpa);
-	bool ours = (asked && asked->state == ADDR_OK) || (nif->cfg.flags & NET_IF_ANY_ADDR);
+	/* Who probes is about to take the address (RFC 5227, 1.1): not one of everybody's, then. */
+	bool ours = (asked && asked->state == ADDR_OK) ||
+	            (nif->cfg.flags & NET_IF_ANY_ADDR && !addr_is_any(&spa));
 	bool announced = addr_eq(&spa, &tpa);
 	if (!addr_is_any(&spa))
 		neigh_learn(nif, &spa, sha, op == ARP_REPLY && !announced && ours, true,

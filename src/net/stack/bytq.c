@@ -8,7 +8,7 @@
 
 struct seg *seg_new(struct net_stack *st, struct net_buf *buf, uint32_t off, uint32_t len)
 {
-	struct seg *s = mem_alloc(st, sizeof(*s));
+	struct seg *s = stack_alloc(st, sizeof(*s));
 	if (!s)
 		return NULL;
 	net_buf_ref(buf);
@@ -19,7 +19,7 @@ struct seg *seg_new(struct net_stack *st, struct net_buf *buf, uint32_t off, uin
 void seg_free(struct net_stack *st, struct seg *s)
 {
 	net_buf_unref(st, s->f.buf);
-	mem_free(st, s, sizeof(*s));
+	stack_free(st, s, sizeof(*s));
 }
 
 void bytq_clear(struct net_stack *st, struct bytq *q)

@@ -155,7 +155,7 @@ static void bound(struct dhcp *d)
 	d->silent = false;
 	configure(d);
 	if (forever)
-		timer_stop(&d->nif->st->timers, &d->timer);
+		timer_disarm(&d->nif->st->timers, &d->timer);
 	else
 		arm(d, max_u64(d->t1_ns, now));
 	if (d->fn)
@@ -289,7 +289,7 @@ int net_dhcp_start(struct net_if *nif, const char *hostname, net_dhcp_fn fn, voi
 	struct net_endpoint any = {addr_v4(0), 68, nif->index};
 	if (nif->dhcp || nif->cfg.link != NET_LINK_ETHER)
 		return -NET_EINVAL;
-	struct dhcp *d = mem_zalloc(st, sizeof(*d));
+	struct dhcp *d = stack_zalloc(st, sizeof(*d));
 	if (!d)
 		return -NET_ENOMEM;
 	stack_now(st);
@@ -319,7 +319,7 @@ void dhcp_free(struct net_if *nif)
 	struct dhcp *d = nif->dhcp;
 	if (!d)
 		return;
-	timer_stop(&nif->st->timers, &d->timer);
+	timer_disarm(&nif->st->timers, &d->timer);
 	/* At the end of the instance its sockets are gone already. */
 	for (struct net_sock *s = nif->st->socks; s; s = s->next)
 		if (s == d->sock) {
@@ -327,7 +327,7 @@ void dhcp_free(struct net_if *nif)
 			break;
 		}
 	nif->dhcp = NULL;
-	mem_free(nif->st, d, sizeof(*d));
+	stack_free(nif->st, d, sizeof(*d));
 }
 
 void net_dhcp_stop(struct net_if *nif)

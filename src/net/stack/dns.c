@@ -46,9 +46,9 @@ static void query_free(struct query *q)
 			*at = q->next;
 			break;
 		}
-	timer_stop(&q->st->timers, &q->timer);
+	timer_disarm(&q->st->timers, &q->timer);
 	drop_sock(q);
-	mem_free(q->st, q, sizeof(*q));
+	stack_free(q->st, q, sizeof(*q));
 }
 
 static void finish(struct query *q, int err, struct dns_answer *a)
@@ -166,7 +166,7 @@ int net_dns_servers(struct net_stack *st, const struct net_endpoint *servers, un
 	if (count > SERVERS_MAX)
 		return -NET_EINVAL;
 	if (!st->dns)
-		st->dns = mem_zalloc(st, sizeof(*st->dns));
+		st->dns = stack_zalloc(st, sizeof(*st->dns));
 	if (!st->dns)
 		return -NET_ENOMEM;
 	/* A query that is under way counts in servers: fewer of them must not divide by zero. */
@@ -187,12 +187,12 @@ int net_dns_query(struct net_stack *st, const char *name, unsigned type, net_dns
 		return -NET_ENETUNREACH;
 	if (type != NET_DNS_A && type != NET_DNS_AAAA)
 		return -NET_EINVAL;
-	struct query *q = mem_zalloc(st, sizeof(*q));
+	struct query *q = stack_zalloc(st, sizeof(*q));
 	if (!q)
 		return -NET_ENOMEM;
 	q->qlen = dns_encode_name(name, q->qname);
 	if (!q->qlen) {
-		mem_free(st, q, sizeof(*q));
+		stack_free(st, q, sizeof(*q));
 		return -NET_EINVAL;
 	}
 	stack_now(st);
@@ -213,6 +213,6 @@ void dns_free(struct net_stack *st)
 		return;
 	while (st->dns->queries)
 		query_free(st->dns->queries);
-	mem_free(st, st->dns, sizeof(*st->dns));
+	stack_free(st, st->dns, sizeof(*st->dns));
 	st->dns = NULL;
 }

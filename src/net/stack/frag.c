@@ -39,7 +39,7 @@ static void drop_pieces(struct reass *r)
 		struct piece *x = r->pieces;
 		r->pieces = x->next;
 		pkt_free(x->p);
-		mem_free(st, x, sizeof(*x));
+		stack_free(st, x, sizeof(*x));
 		st->stats.frag_drop++;
 	}
 	st->frag_mem -= r->mem;
@@ -49,7 +49,7 @@ static void drop_pieces(struct reass *r)
 static void reass_free(struct reass *r)
 {
 	struct net_stack *st = r->nif->st;
-	timer_stop(&st->timers, &r->timer);
+	timer_disarm(&st->timers, &r->timer);
 	drop_pieces(r);
 	for (struct reass **at = &st->reass; *at; at = &(*at)->next)
 		if (*at == r) {
@@ -57,7 +57,7 @@ static void reass_free(struct reass *r)
 			break;
 		}
 	st->frag_mem -= (uint32_t)sizeof(*r);
-	mem_free(st, r, sizeof(*r));
+	stack_free(st, r, sizeof(*r));
 }
 
 static void reass_timer(struct timer *t, uint64_t now)
@@ -111,7 +111,7 @@ static struct reass *create(struct net_if *nif, const struct ip_meta *m, const s
 	struct net_stack *st = nif->st;
 	if (!make_room(st, sizeof(struct reass), NULL))
 		return NULL;
-	struct reass *r = mem_zalloc(st, sizeof(*r));
+	struct reass *r = stack_zalloc(st, sizeof(*r));
 	if (!r)
 		return NULL;
 	r->nif = nif;
@@ -151,7 +151,7 @@ static enum place place(struct reass *r, struct pkt *data, uint32_t off)
 		return DUPLICATE;
 	if (*at && (*at)->off < end)
 		return REFUSED;
-	struct piece *x = mem_alloc(st, sizeof(*x));
+	struct piece *x = stack_alloc(st, sizeof(*x));
 	if (!x)
 		return DUPLICATE; /* the sender may try again */
 	*x = (struct piece){*at, data, off};

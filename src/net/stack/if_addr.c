@@ -25,7 +25,7 @@ void if_schedule(struct net_if *nif)
 		if (nif->router[i].until_ns)
 			next = min_u64(next, nif->router[i].until_ns);
 	if (next == TIMER_NEVER)
-		timer_stop(&nif->st->timers, &nif->timer);
+		timer_disarm(&nif->st->timers, &nif->timer);
 	else
 		timer_arm(nif->st, &nif->timer, max_u64(next, nif->st->now));
 }

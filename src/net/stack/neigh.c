@@ -54,10 +54,10 @@ static void neigh_free(struct neigh *n, bool tell)
 			*at = n->next;
 			break;
 		}
-	timer_stop(&st->timers, &n->timer);
+	timer_disarm(&st->timers, &n->timer);
 	drop_queue(n, tell);
 	st->neigh_count--;
-	mem_free(st, n, sizeof(*n));
+	stack_free(st, n, sizeof(*n));
 }
 
 static void solicit(struct neigh *n)
@@ -117,7 +117,7 @@ static struct neigh *neigh_new(struct net_if *nif, const struct net_addr *a)
 	struct net_stack *st = nif->st;
 	if (st->neigh_count >= NEIGH_MAX)
 		evict_oldest(st);
-	struct neigh *n = mem_zalloc(st, sizeof(*n));
+	struct neigh *n = stack_zalloc(st, sizeof(*n));
 	if (!n)
 		return NULL;
 	struct neigh **at = bucket_of(st, a);
@@ -212,7 +212,7 @@ void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *ma
 	bool changed = mem_cmp(n->mac, mac, 6) != 0;
 	if (n->state == NEIGH_INCOMPLETE) {
 		mem_copy(n->mac, mac, 6);
-		timer_stop(&nif->st->timers, &n->timer);
+		timer_disarm(&nif->st->timers, &n->timer);
 		n->state = NEIGH_STALE;
 		if (solicited)
 			reachable(n);
@@ -230,7 +230,7 @@ void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *ma
 		reachable(n);
 	else if (changed) {
 		n->state = NEIGH_STALE;
-		timer_stop(&nif->st->timers, &n->timer);
+		timer_disarm(&nif->st->timers, &n->timer);
 	}
 }
 

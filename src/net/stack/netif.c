@@ -21,7 +21,7 @@ static bool cfg_ok(const struct net_if_cfg *c)
 
 struct net_if *net_if_add(struct net_stack *st, const struct net_if_cfg *cfg)
 {
-	struct net_if *nif = cfg_ok(cfg) ? mem_zalloc(st, sizeof(*nif)) : NULL;
+	struct net_if *nif = cfg_ok(cfg) ? stack_zalloc(st, sizeof(*nif)) : NULL;
 	if (!nif)
 		return NULL;
 	stack_now(st);
@@ -71,8 +71,8 @@ void net_if_remove(struct net_if *nif)
 {
 	struct net_stack *st = nif->st;
 	dhcp_free(nif);
-	timer_stop(&st->timers, &nif->timer);
-	timer_stop(&st->timers, &nif->mc_timer);
+	timer_disarm(&st->timers, &nif->timer);
+	timer_disarm(&st->timers, &nif->mc_timer);
 	route_drop_if(st, nif);
 	for (struct net_if **at = &st->ifs; *at; at = &(*at)->next)
 		if (*at == nif) {
@@ -83,7 +83,7 @@ void net_if_remove(struct net_if *nif)
 	route_changed(st);
 	if (st->lo == nif)
 		st->lo = NULL;
-	mem_free(st, nif, sizeof(*nif));
+	stack_free(st, nif, sizeof(*nif));
 }
 
 void net_if_set_link(struct net_if *nif, bool up)

@@ -5,7 +5,7 @@
 
 struct net_buf *net_buf_alloc(struct net_stack *st, uint32_t size)
 {
-	struct net_buf *b = mem_alloc(st, sizeof(*b) + size);
+	struct net_buf *b = stack_alloc(st, sizeof(*b) + size);
 	if (!b)
 		return NULL;
 	*b = (struct net_buf){.refs = 1, .size = size, .data = (uint8_t *)(b + 1)};
@@ -15,7 +15,7 @@ struct net_buf *net_buf_alloc(struct net_stack *st, uint32_t size)
 struct net_buf *net_buf_wrap(struct net_stack *st, void *data, uint32_t size,
                              void (*release)(struct net_buf *, void *), void *ctx)
 {
-	struct net_buf *b = mem_alloc(st, sizeof(*b));
+	struct net_buf *b = stack_alloc(st, sizeof(*b));
 	if (b)
 		*b = (struct net_buf){1, size, data, release, ctx};
 	return b;
@@ -33,12 +33,12 @@ void net_buf_unref(struct net_stack *st, struct net_buf *buf)
 	bool wrapped = buf->data != (uint8_t *)(buf + 1);
 	if (buf->release)
 		buf->release(buf, buf->ctx);
-	mem_free(st, buf, sizeof(*buf) + (wrapped ? 0 : buf->size));
+	stack_free(st, buf, sizeof(*buf) + (wrapped ? 0 : buf->size));
 }
 
 struct pkt *pkt_alloc(struct net_stack *st, unsigned headroom)
 {
-	struct pkt *p = mem_alloc(st, sizeof(*p));
+	struct pkt *p = stack_alloc(st, sizeof(*p));
 	if (!p)
 		return NULL;
 	mem_set(p, 0, offsetof(struct pkt, frag));
@@ -52,7 +52,7 @@ void pkt_free(struct pkt *p)
 	struct net_stack *st = p->st;
 	for (unsigned i = 0; i < p->nfrags; i++)
 		net_buf_unref(st, p->frag[i].buf);
-	mem_free(st, p, sizeof(*p));
+	stack_free(st, p, sizeof(*p));
 }
 
 bool pkt_add(struct pkt *p, struct net_buf *buf, uint32_t off, uint32_t len)

@@ -180,9 +180,9 @@ struct ip_tx {
 };
 
 /* stack.c */
-void *mem_alloc(struct net_stack *st, size_t size);
-void *mem_zalloc(struct net_stack *st, size_t size);
-void mem_free(struct net_stack *st, void *p, size_t size);
+void *stack_alloc(struct net_stack *st, size_t size);
+void *stack_zalloc(struct net_stack *st, size_t size);
+void stack_free(struct net_stack *st, void *p, size_t size);
 uint32_t stack_random(struct net_stack *st);
 /* Reads the clock, once for each burst of packets and each net_poll. */
 void stack_now(struct net_stack *st);

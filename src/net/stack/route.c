@@ -40,7 +40,7 @@ int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
 		(*at)->until_ns = until_ns;
 		return -NET_EEXIST;
 	}
-	struct route *r = mem_zalloc(st, sizeof(*r));
+	struct route *r = stack_zalloc(st, sizeof(*r));
 	if (!r)
 		return -NET_ENOMEM;
 	*r = (struct route){.dst = *dst,
@@ -67,7 +67,7 @@ void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen
 	if (!r)
 		return;
 	*at = r->next;
-	mem_free(st, r, sizeof(*r));
+	stack_free(st, r, sizeof(*r));
 	route_changed(st);
 }
 
@@ -107,7 +107,7 @@ void route_drop_if(struct net_stack *st, const struct net_if *nif)
 		struct route *r = *at;
 		if (r->nif == nif) {
 			*at = r->next;
-			mem_free(st, r, sizeof(*r));
+			stack_free(st, r, sizeof(*r));
 		} else {
 			at = &r->next;
 		}
@@ -158,7 +158,7 @@ static unsigned drop_redirects(struct net_stack *st, const struct net_if *nif,
 		if (r->redirect &&
 		    (to_gw || (dst && addr_eq(&r->dst, dst)) || r->until_ns <= st->now)) {
 			*at = r->next;
-			mem_free(st, r, sizeof(*r));
+			stack_free(st, r, sizeof(*r));
 			route_changed(st);
 			continue;
 		}
@@ -342,7 +342,7 @@ static struct pmtu **pmtu_find(struct net_stack *st, const struct net_addr *dst)
 		if (e->until_ns <= st->now) {
 			*at = e->next;
 			st->pmtu_count--;
-			mem_free(st, e, sizeof(*e));
+			stack_free(st, e, sizeof(*e));
 			continue;
 		}
 		if (addr_eq(&e->dst, dst))
@@ -369,7 +369,7 @@ bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu)
 	if (!e) {
 		if (st->pmtu_count >= PMTU_MAX)
 			return false;
-		e = mem_zalloc(st, sizeof(*e));
+		e = stack_zalloc(st, sizeof(*e));
 		if (!e)
 			return false;
 		e->dst = *dst;
@@ -387,7 +387,7 @@ void pmtu_clear(struct net_stack *st)
 	while (st->pmtus) {
 		struct pmtu *e = st->pmtus;
 		st->pmtus = e->next;
-		mem_free(st, e, sizeof(*e));
+		stack_free(st, e, sizeof(*e));
 	}
 	st->pmtu_count = 0;
 }

@@ -15,7 +15,7 @@ static size_t whole_of(size_t class, size_t size)
 	return class < MEM_CLASSES ? (class + 1) * MEM_GRAIN : size;
 }
 
-void *mem_alloc(struct net_stack *st, size_t size)
+void *stack_alloc(struct net_stack *st, size_t size)
 {
 	size_t class = class_of(st, size), whole = whole_of(class, size);
 	if (class < MEM_CLASSES && st->mem[class]) {
@@ -30,15 +30,15 @@ void *mem_alloc(struct net_stack *st, size_t size)
 	return p;
 }
 
-void *mem_zalloc(struct net_stack *st, size_t size)
+void *stack_zalloc(struct net_stack *st, size_t size)
 {
-	void *p = mem_alloc(st, size);
+	void *p = stack_alloc(st, size);
 	if (p)
 		mem_set(p, 0, size);
 	return p;
 }
 
-void mem_free(struct net_stack *st, void *p, size_t size)
+void stack_free(struct net_stack *st, void *p, size_t size)
 {
 	size_t class = class_of(st, size), whole = whole_of(class, size);
 	if (class < MEM_CLASSES && st->mem_kept + whole <= MEM_KEEP_MAX) {

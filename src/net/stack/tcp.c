@@ -5,7 +5,7 @@
 
 int tcp_init(struct net_stack *st)
 {
-	struct tcp_table *tt = mem_zalloc(st, sizeof(*tt));
+	struct tcp_table *tt = stack_zalloc(st, sizeof(*tt));
 	if (!tt)
 		return -NET_ENOMEM;
 	st->tcp = tt;
@@ -13,7 +13,7 @@ int tcp_init(struct net_stack *st)
 	tt->port_next = (uint16_t)stack_random(st);
 	while (tt->wscale < TCP_WSCALE_MAX && st->cfg.tcp_rcvbuf_max >> tt->wscale > 0xffff)
 		tt->wscale++;
-	tt->bucket = mem_zalloc(st, BUCKETS_MIN * sizeof(struct tnode *));
+	tt->bucket = stack_zalloc(st, BUCKETS_MIN * sizeof(struct tnode *));
 	if (!tt->bucket)
 		return -NET_ENOMEM;
 	tt->mask = BUCKETS_MIN - 1;
@@ -34,8 +34,8 @@ void tcp_exit(struct net_stack *st)
 				tcp_tw_free(container_of(n, struct tcp_tw, n));
 		}
 	if (tt->bucket)
-		mem_free(st, tt->bucket, (tt->mask + 1) * sizeof(struct tnode *));
-	mem_free(st, tt, sizeof(*tt));
+		stack_free(st, tt->bucket, (tt->mask + 1) * sizeof(struct tnode *));
+	stack_free(st, tt, sizeof(*tt));
 	st->tcp = NULL;
 }
 
@@ -72,7 +72,7 @@ static void grow(struct net_stack *st)
 {
 	struct tcp_table *tt = st->tcp;
 	uint32_t old = tt->mask + 1;
-	struct tnode **fresh = mem_zalloc(st, 2 * old * sizeof(struct tnode *));
+	struct tnode **fresh = stack_zalloc(st, 2 * old * sizeof(struct tnode *));
 	if (!fresh)
 		return;
 	struct tnode **from = tt->bucket;
@@ -86,7 +86,7 @@ static void grow(struct net_stack *st)
 			n->next = *to;
 			*to = n;
 		}
-	mem_free(st, from, old * sizeof(struct tnode *));
+	stack_free(st, from, old * sizeof(struct tnode *));
 }
 
 static bool is_pair(const struct tnode *n, const struct net_addr *laddr, uint16_t lport,
@@ -407,7 +407,7 @@ void tcp_finish(struct tcp *t, int err)
 	tcp_hash_del(st, &t->n);
 	for (unsigned i = 0; i < TT_COUNT; i++)
 		t->at[i] = TIMER_NEVER;
-	timer_stop(&st->timers, &t->timer);
+	timer_disarm(&st->timers, &t->timer);
 	tx_clear(t);
 	bytq_clear(st, &t->sndq);
 	tcp_clear_rx(t);
@@ -429,11 +429,11 @@ void tcp_free(struct tcp *t)
 			tt->out_tail = &(*tt->out_tail)->out_next;
 	}
 	tcp_hash_del(st, &t->n);
-	timer_stop(&st->timers, &t->timer);
+	timer_disarm(&st->timers, &t->timer);
 	tx_clear(t);
 	bytq_clear(st, &t->sndq);
 	bytq_clear(st, &t->rcvq);
 	tcp_clear_rx(t);
 	sock_exit(&t->s);
-	mem_free(st, t, sizeof(*t));
+	stack_free(st, t, sizeof(*t));
 }

@@ -349,7 +349,7 @@ static bool send_new(struct tcp *t, uint32_t len, uint32_t mss)
 				x->prev->next = NULL;
 			else
 				t->tx_head = NULL;
-			mem_free(t->s.st, x, sizeof(*x));
+			stack_free(t->s.st, x, sizeof(*x));
 			return false;
 		}
 		len = sent;

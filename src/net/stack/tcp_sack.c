@@ -8,7 +8,7 @@ static uint32_t size_of(const struct txseg *x)
 
 struct txseg *tx_add(struct tcp *t, uint32_t seq, uint32_t end, uint8_t flags)
 {
-	struct txseg *x = mem_zalloc(t->s.st, sizeof(*x));
+	struct txseg *x = stack_zalloc(t->s.st, sizeof(*x));
 	if (!x)
 		return NULL;
 	x->seq = seq;
@@ -34,7 +34,7 @@ static void unlink_free(struct tcp *t, struct txseg *x)
 		x->next->prev = x->prev;
 	else
 		t->tx_tail = x->prev;
-	mem_free(t->s.st, x, sizeof(*x));
+	stack_free(t->s.st, x, sizeof(*x));
 }
 
 void tx_clear(struct tcp *t)
@@ -47,7 +47,7 @@ void tx_clear(struct tcp *t)
 /* X becomes two, the second of which begins at AT. False: no memory. */
 bool tx_split(struct tcp *t, struct txseg *x, uint32_t at)
 {
-	struct txseg *y = mem_alloc(t->s.st, sizeof(*y));
+	struct txseg *y = stack_alloc(t->s.st, sizeof(*y));
 	if (!y)
 		return false;
 	*y = *x;

@@ -16,7 +16,7 @@ static void set_mss_adv(struct tcp *t)
 
 static struct tcp *new_tcp(struct net_stack *st)
 {
-	struct tcp *t = mem_zalloc(st, sizeof(*t));
+	struct tcp *t = stack_zalloc(st, sizeof(*t));
 	if (!t)
 		return NULL;
 	sock_init(&t->s, st, NET_STREAM);
@@ -61,7 +61,7 @@ void tcp_destroy(struct net_sock *s)
 		tcp_reqs_drop(t);
 		for (struct tcp *c = t->lsn->head; c; c = c->acc_next)
 			c->parent = NULL;
-		mem_free(s->st, t->lsn, sizeof(*t->lsn));
+		stack_free(s->st, t->lsn, sizeof(*t->lsn));
 	}
 	tcp_free(t);
 }
@@ -217,7 +217,7 @@ int tcp_listen(struct net_sock *s, unsigned backlog)
 		if (o->s.local.port == s->local.port && sock_port_taken(s, &s->local))
 			err = -NET_EADDRINUSE;
 	s->reuse = reuse;
-	t->lsn = err ? NULL : mem_zalloc(st, sizeof(*t->lsn));
+	t->lsn = err ? NULL : stack_zalloc(st, sizeof(*t->lsn));
 	if (!t->lsn)
 		return err ? err : -NET_ENOMEM;
 	t->lsn->backlog = min_u32(backlog, BACKLOG_MAX);
@@ -360,7 +360,7 @@ static void close_listener(struct tcp *t)
 		}
 	tcp_reqs_drop(t);
 	tcp_accept_drop(t);
-	mem_free(st, t->lsn, sizeof(*t->lsn));
+	stack_free(st, t->lsn, sizeof(*t->lsn));
 	t->lsn = NULL;
 	t->state = NET_TCP_CLOSED;
 	tcp_want_output(t);

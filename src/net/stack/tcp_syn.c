@@ -91,10 +91,10 @@ void tcp_req_free(struct tcp_req *r)
 {
 	struct net_stack *st = r->st;
 	tcp_hash_del(st, &r->n);
-	timer_stop(&st->timers, &r->timer);
+	timer_disarm(&st->timers, &r->timer);
 	r->lsn->lsn->reqs--;
 	st->tcp->reqs--;
-	mem_free(st, r, sizeof(*r));
+	stack_free(st, r, sizeof(*r));
 }
 
 /* Calls FN for each request of LSN, which FN may free. */
@@ -147,7 +147,7 @@ static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
 static struct tcp_req *new_request(struct tcp *lsn, const struct tcp_seg *g)
 {
 	struct net_stack *st = lsn->s.st;
-	struct tcp_req *r = mem_zalloc(st, sizeof(*r));
+	struct tcp_req *r = stack_zalloc(st, sizeof(*r));
 	if (!r)
 		return NULL;
 	r->st = st;
@@ -159,7 +159,7 @@ static struct tcp_req *new_request(struct tcp *lsn, const struct tcp_seg *g)
 	                      .kind = TNODE_REQ};
 	r->timer.fire = req_timer;
 	if (!tcp_hash_add(st, &r->n)) {
-		mem_free(st, r, sizeof(*r));
+		stack_free(st, r, sizeof(*r));
 		return NULL;
 	}
 	fill_request(r, g);

@@ -9,7 +9,7 @@ static void reschedule(struct tcp *t)
 	for (unsigned i = 0; i < TT_COUNT; i++)
 		next = min_u64(next, t->at[i]);
 	if (next == TIMER_NEVER)
-		timer_stop(&t->s.st->timers, &t->timer);
+		timer_disarm(&t->s.st->timers, &t->timer);
 	else
 		timer_arm(t->s.st, &t->timer, next);
 }

@@ -13,7 +13,7 @@ void tcp_tw_free(struct tcp_tw *w)
 	struct net_stack *st = w->st;
 	struct tcp_table *tt = st->tcp;
 	tcp_hash_del(st, &w->n);
-	timer_stop(&st->timers, &w->timer);
+	timer_disarm(&st->timers, &w->timer);
 	if (w->prev)
 		w->prev->next = w->next;
 	else
@@ -23,7 +23,7 @@ void tcp_tw_free(struct tcp_tw *w)
 	else
 		tt->tw_new = w->prev;
 	tt->tws--;
-	mem_free(st, w, sizeof(*w));
+	stack_free(st, w, sizeof(*w));
 }
 
 /* The connection is replaced by its remnant; without memory for that it simply ends. */
@@ -33,7 +33,7 @@ void tcp_time_wait(struct tcp *t)
 	struct tcp_table *tt = st->tcp;
 	while (tt->tws >= st->cfg.tw_max)
 		tcp_tw_free(tt->tw_old);
-	struct tcp_tw *w = mem_zalloc(st, sizeof(*w));
+	struct tcp_tw *w = stack_zalloc(st, sizeof(*w));
 	if (!w) {
 		tcp_finish(t, 0);
 		return;

@@ -81,7 +81,7 @@ void timer_set(struct timer_heap *h, struct timer *t, uint64_t when_ns)
 	h->root = meld(h->root, t);
 }
 
-void timer_stop(struct timer_heap *h, struct timer *t)
+void timer_disarm(struct timer_heap *h, struct timer *t)
 {
 	if (t->armed)
 		detach(h, t);

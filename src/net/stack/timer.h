@@ -21,7 +21,7 @@ struct timer_heap {
 
 /* Arm, or move, a timer. */
 void timer_set(struct timer_heap *h, struct timer *t, uint64_t when_ns);
-void timer_stop(struct timer_heap *h, struct timer *t);
+void timer_disarm(struct timer_heap *h, struct timer *t);
 /* Take the earliest timer that is due, or NULL. */
 struct timer *timer_pop(struct timer_heap *h, uint64_t now_ns);
 uint64_t timer_next(const struct timer_heap *h);

@@ -35,7 +35,7 @@ static struct udp **chain_of(struct net_stack *st, const struct net_sock *s)
 
 int udp_create(struct net_stack *st, enum net_sock_type type, struct net_sock **out)
 {
-	struct udp *u = mem_zalloc(st, sizeof(*u));
+	struct udp *u = stack_zalloc(st, sizeof(*u));
 	if (!u)
 		return -NET_ENOMEM;
 	sock_init(&u->s, st, type);
@@ -53,7 +53,7 @@ static void drop_first(struct udp *u)
 	u->bytes -= d->p->len;
 	u->mem -= d->p->len + (uint32_t)(sizeof(struct pkt) + sizeof(*d));
 	pkt_free(d->p);
-	mem_free(u->s.st, d, sizeof(*d));
+	stack_free(u->s.st, d, sizeof(*d));
 }
 
 static void unhash(struct udp *u)
@@ -86,7 +86,7 @@ void udp_destroy(struct net_sock *s)
 	while (u->head)
 		drop_first(u);
 	sock_exit(s);
-	mem_free(st, u, sizeof(*u));
+	stack_free(st, u, sizeof(*u));
 }
 
 /* RFC 6056, 3.3.1: a random port, then the next ones. */
@@ -334,7 +334,7 @@ static void deliver(struct udp *u, struct pkt *data, const struct net_endpoint *
 		pkt_free(data);
 		return;
 	}
-	struct dgram *d = u->mem + mem > u->rcvbuf && u->head ? NULL : mem_alloc(st, sizeof(*d));
+	struct dgram *d = u->mem + mem > u->rcvbuf && u->head ? NULL : stack_alloc(st, sizeof(*d));
 	if (!d) {
 		st->stats.udp_full++;
 		pkt_free(data);

@@ -82,6 +82,31 @@ static vmm_err_t add_ports(struct run_config *c, int stdin_fd, struct machine_pa
 	return err;
 }
 
+#define PAGE_PORT_FIRST 8080u
+#define PAGE_PORT_LAST  8089u
+
+/* The network that the shipped guest has if nothing was said; its page is at a port of the host's
+ * loopback, the first one that is free. */
+static vmm_err_t add_default_net(struct run_config *c, vmm_vm_t *vm)
+{
+	vmm_net_opts_t net = VMM_NET_OPTS_INIT;
+	char rule[48];
+	const char *const rules[] = {rule};
+	net.flags = VMM_NET_USER;
+	net.hostfwd = rules;
+	net.hostfwd_count = 1;
+	for (unsigned port = PAGE_PORT_FIRST; port <= PAGE_PORT_LAST; port++) {
+		(void)snprintf(rule, sizeof(rule), "tcp:127.0.0.1:%u-:80", port);
+		vmm_err_t err = vmm_net_add(vm, &net, NULL);
+		if (!err)
+			c->page_port = (uint16_t)port;
+		if (err != VMM_E_BUSY)
+			return err;
+	}
+	net.hostfwd_count = 0;
+	return vmm_net_add(vm, &net, NULL);
+}
+
 static vmm_err_t add_devices(struct run_config *c, struct machine_parts *parts, vmm_err_info_t *ei)
 {
 	vmm_vm_t *vm = parts->vm;
@@ -90,6 +115,8 @@ static vmm_err_t add_devices(struct run_config *c, struct machine_parts *parts, 
 		err = at_option(vmm_disk_add(vm, &c->disk[i]), "--disk", vm, ei);
 	for (uint32_t i = 0; !err && i < c->net_count; i++)
 		err = at_option(vmm_net_add(vm, &c->net[i], NULL), "--net", vm, ei);
+	if (!err && c->shipped && !c->net_given)
+		err = at_option(add_default_net(c, vm), "--net", vm, ei);
 	for (uint32_t i = 0; !err && i < c->vfio_count; i++)
 		err = at_option(vmm_vfio_add(vm, &c->vfio[i]), "--vfio", vm, ei);
 	if (!err && c->rng)
@@ -130,6 +157,9 @@ vmm_err_t assemble(struct run_config *c, int stdin_fd, vmm_log_fn log, void *log
 void assemble_announce(const struct run_config *c, const struct machine_parts *parts, FILE *out,
                        const char *eol)
 {
+	if (c->page_port)
+		(void)fprintf(out, "vmm: the guest's page: http://127.0.0.1:%u/%s", c->page_port,
+		              eol);
 	if (c->serial.opts.chardev.kind == VMM_CHARDEV_PTY)
 		(void)fprintf(out, "vmm: serial: %s%s", vmm_serial_pty(parts->vm), eol);
 	for (uint32_t i = 0; i < c->console_count; i++)

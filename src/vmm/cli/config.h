@@ -55,6 +55,10 @@ struct run_config {
 	uint32_t net_count;
 	vmm_net_opts_t net[VMM_NETS_MAX];
 	int net_fd[VMM_NETS_MAX][VMM_NET_QUEUE_PAIRS_MAX];
+	const char *net_forward[VMM_NETS_MAX][VMM_NET_FORWARDS_MAX];
+	bool shipped;       /* the kernel is the one that comes with vmm */
+	bool net_given;     /* a card, or none, was asked for */
+	uint16_t page_port; /* of the host, leads to the shipped guest's page; 0: none does */
 	uint32_t console_count;
 	struct port_config console[VMM_CONSOLE_PORTS_MAX];
 	struct port_config serial;

@@ -135,12 +135,13 @@ void *net_begin(struct run_config *c, struct problem *p)
 		(void)problem_set(p, NULL, "more than %u network cards", VMM_NETS_MAX);
 		return NULL;
 	}
+	c->net_given = true;
 	vmm_net_opts_t *n = &c->net[c->net_count++];
 	*n = (vmm_net_opts_t)VMM_NET_OPTS_INIT;
 	return n;
 }
 
-/* `none` drops the entry again; it is the only kind without a TAP. */
+/* `none` drops the entry again. */
 static bool net_none(struct run_config *c, void *item, const char *value, struct problem *p)
 {
 	(void)value, (void)p;
@@ -156,7 +157,65 @@ bool net_end(struct run_config *c, void *item, struct problem *p)
 		return true; /* none: the entry is gone again */
 	if (n->tap && n->tap_fd_count)
 		return problem_set(p, NULL, "tap and fd are given; give one of the two");
-	return n->tap || n->tap_fd_count || problem_set(p, NULL, "needs tap=NAME, fd=N, or none");
+	if (n->flags & VMM_NET_USER && (n->tap || n->tap_fd_count))
+		return problem_set(p, NULL, "user and %s are given; give one of the two",
+		                   n->tap ? "tap" : "fd");
+	if (!(n->flags & VMM_NET_USER) &&
+	    (n->user_net || n->user_dns || n->hostfwd_count || n->flags & VMM_NET_LOOPBACK))
+		return problem_set(p, NULL, "%s is a key of the user-mode network: give user too",
+		                   n->user_net        ? "net"
+		                   : n->user_dns      ? "dns"
+		                   : n->hostfwd_count ? "hostfwd"
+		                                      : "loopback");
+	return n->flags & VMM_NET_USER || n->tap || n->tap_fd_count ||
+	       problem_set(p, NULL, "needs user, tap=NAME, fd=N, or none");
+}
+
+static bool net_user(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)value, (void)p;
+	((vmm_net_opts_t *)item)->flags |= VMM_NET_USER;
+	return true;
+}
+
+static bool net_net(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)p;
+	((vmm_net_opts_t *)item)->user_net = config_text(c, value);
+	return true;
+}
+
+static bool net_dns(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)p;
+	((vmm_net_opts_t *)item)->user_dns = config_text(c, value);
+	return true;
+}
+
+/* May be given several times. */
+static bool net_hostfwd(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	vmm_net_opts_t *n = item;
+	const char **rules = c->net_forward[n - c->net];
+	if (n->hostfwd_count == VMM_NET_FORWARDS_MAX)
+		return problem_set(p, NULL, "more than %u forwarded ports", VMM_NET_FORWARDS_MAX);
+	rules[n->hostfwd_count++] = config_text(c, value);
+	n->hostfwd = rules;
+	return true;
+}
+
+static bool net_loopback(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	set_flag(&((vmm_net_opts_t *)item)->flags, VMM_NET_LOOPBACK, is_on(value));
+	return true;
+}
+
+static bool net_pcap(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)p;
+	((vmm_net_opts_t *)item)->pcap = config_text(c, value);
+	return true;
 }
 
 static bool net_tap(struct run_config *c, void *item, const char *value, struct problem *p)
@@ -243,16 +302,14 @@ static bool net_link(struct run_config *c, void *item, const char *value, struct
 }
 
 const struct key_row net_keys[] = {
-        {"none", KEY_FLAG, net_none},
-        {"tap", KEY_VALUE, net_tap},
-        {"fd", KEY_VALUE, net_fd},
-        {"mac", KEY_VALUE, net_mac},
-        {"mtu", KEY_VALUE, net_mtu},
-        {"queues", KEY_VALUE, net_queues},
-        {"queue-size", KEY_VALUE, net_queue_size},
-        {"offload", KEY_SWITCH, net_offload},
-        {"link", KEY_VALUE, net_link},
-        {.name = NULL},
+        {"none", KEY_FLAG, net_none},         {"user", KEY_FLAG, net_user},
+        {"net", KEY_VALUE, net_net},          {"dns", KEY_VALUE, net_dns},
+        {"hostfwd", KEY_VALUE, net_hostfwd},  {"loopback", KEY_SWITCH, net_loopback},
+        {"tap", KEY_VALUE, net_tap},          {"fd", KEY_VALUE, net_fd},
+        {"mac", KEY_VALUE, net_mac},          {"mtu", KEY_VALUE, net_mtu},
+        {"queues", KEY_VALUE, net_queues},    {"queue-size", KEY_VALUE, net_queue_size},
+        {"offload", KEY_SWITCH, net_offload}, {"link", KEY_VALUE, net_link},
+        {"pcap", KEY_PATH, net_pcap},         {.name = NULL},
 };
 
 /* Consoles and the serial port: one set of keys for both. */

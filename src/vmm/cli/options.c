@@ -213,9 +213,13 @@ const struct option_row config_options[] = {
               "lock=off, engine=uring|threads, queue-size=N, fd=N")},
         {.letter = 'n',
          .repeats = true,
-         KEYS("net", OPTION_KEYS, "tap=NAME[,KEY...]", net,
-              "a network card on a TAP device: mac=ADDRESS, mtu=N,\n"
-              "queues=N, queue-size=N, offload=off, link=down, fd=N[:N...]")},
+         KEYS("net", OPTION_KEYS, "user|tap=NAME|none[,KEY...]", net,
+              "a network card. user: through this process's sockets, with\n"
+              "hostfwd=tcp:[ADDRESS]:PORT-[ADDRESS]:PORT, net=A.B.C.D/N,\n"
+              "dns=ADDRESS, loopback=on. On a TAP device: tap=NAME, queues=N,\n"
+              "fd=N[:N...]. Of both: mac=ADDRESS, mtu=N, queue-size=N,\n"
+              "offload=off, link=down, pcap=FILE. The shipped guest has\n"
+              "user,hostfwd=tcp::8080-:80 if nothing is given")},
         {.repeats = true,
          KEYS("console", OPTION_KEYS, "PLACE[,KEY...]", console,
               "a virtio console: stdio, pty, file=PATH, unix=PATH, fd=N,\n"

@@ -19,6 +19,7 @@ bool shipped_kernel(struct run_config *c, const char *exe, struct problem *p)
 		if (n < 0 || n >= (int)sizeof(path[i]) || access(path[i], R_OK) != 0)
 			continue;
 		c->boot.kernel = config_text(c, path[i]);
+		c->shipped = true;
 		return true;
 	}
 	return problem_set(

@@ -25,10 +25,9 @@ struct program {
 	}
 
 static const struct program programs[SANDBOX_THREADS] = {
-        [SANDBOX_MAIN] = PROGRAM(filter_main),
-        [SANDBOX_VCPU] = PROGRAM(filter_vcpu),
-        [SANDBOX_LOOP] = PROGRAM(filter_loop),
-        [SANDBOX_DISK] = PROGRAM(filter_disk),
+        [SANDBOX_MAIN] = PROGRAM(filter_main), [SANDBOX_VCPU] = PROGRAM(filter_vcpu),
+        [SANDBOX_LOOP] = PROGRAM(filter_loop), [SANDBOX_DISK] = PROGRAM(filter_disk),
+        [SANDBOX_NET] = PROGRAM(filter_net),
 };
 
 /* What is known only now: this process's id, and what happens to a call that is not allowed. */

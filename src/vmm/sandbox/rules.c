@@ -7,16 +7,19 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/vfio.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #define MAIN (1u << SANDBOX_MAIN)
 #define VCPU (1u << SANDBOX_VCPU)
 #define LOOP (1u << SANDBOX_LOOP)
 #define DISK (1u << SANDBOX_DISK)
-#define ALL  (MAIN | VCPU | LOOP | DISK)
+#define NET  (1u << SANDBOX_NET)
+#define ALL  (MAIN | VCPU | LOOP | DISK | NET)
 
 /* What follows the threads: further members of the row. */
 #define CALL(name, who, ...)                                    \
@@ -105,8 +108,8 @@ const struct sandbox_rule sandbox_rules[] = {
         CALL(sysinfo, MAIN),
 
         /* The event loop. */
-        CALL(epoll_wait, LOOP),
-        CALL(epoll_ctl, MAIN | VCPU | LOOP),
+        CALL(epoll_wait, LOOP | NET),
+        CALL(epoll_ctl, MAIN | VCPU | LOOP | NET),
         CALL(poll, MAIN | VCPU | LOOP),
 
         /* Disks: at once, on an io_uring (whose operations are restricted: disk_uring.c), by
@@ -122,21 +125,32 @@ const struct sandbox_rule sandbox_rules[] = {
         FCNTL(F_OFD_SETLK, MAIN),
 
         /* Network cards. */
-        CALL(readv, VCPU | LOOP),
+        CALL(readv, VCPU | LOOP | NET),
         CALL(writev, LOOP),
         IOCTL(TUNSETOFFLOAD, VCPU | LOOP),
         IOCTL(TUNSETQUEUE, VCPU | LOOP),
         IOCTL(TUNSETCARRIER, MAIN | LOOP),
 
+        /* The user-mode network: sockets of IPv4, for what the guest does; those that listen are
+         * open already. */
+        WITH(socket, NET, 0, AF_INET),
+        CALL(connect, NET),
+        CALL(getsockname, NET),
+        WITH(getsockopt, NET, 2, SO_ERROR),
+        WITH(setsockopt, NET, 2, SO_LINGER),
+        WITH(setsockopt, NET, 2, TCP_NODELAY),
+        CALL(shutdown, NET),
+        CALL(sendmsg, NET),
+
         /* Consoles and the serial port, entropy. */
-        CALL(sendto, MAIN | VCPU | LOOP),
-        CALL(recvfrom, LOOP),
-        CALL(accept4, LOOP),
+        CALL(sendto, MAIN | VCPU | LOOP | NET),
+        CALL(recvfrom, LOOP | NET),
+        CALL(accept4, LOOP | NET),
         FCNTL(F_DUPFD_CLOEXEC, LOOP),
         CALL(ftruncate, MAIN | VCPU | LOOP),
         CALL(rt_sigpending, MAIN | VCPU | LOOP),
         CALL(rt_sigtimedwait, MAIN | VCPU | LOOP),
-        CALL(getrandom, LOOP),
+        CALL(getrandom, LOOP | NET),
         /* A socket's file is out of reach: who made the process removes it. */
         CALL(newfstatat, MAIN, .refuse = EACCES),
 
@@ -151,7 +165,7 @@ const struct sandbox_rule sandbox_rules[] = {
         CALL(munmap, ALL),
         CALL(brk, ALL),
         CALL(madvise, ALL),
-        CALL(close, MAIN | VCPU | LOOP),
+        CALL(close, MAIN | VCPU | LOOP | NET),
         CALL(rt_sigprocmask, ALL),
         CALL(rt_sigreturn, ALL),
         CALL(restart_syscall, ALL, SELDOM("after a stop by a debugger or job control")),
@@ -161,7 +175,7 @@ const struct sandbox_rule sandbox_rules[] = {
         CALL(getpid, MAIN | VCPU | LOOP),
         CALL(gettid, ALL),
         PRCTL(PR_GET_NAME, ALL),
-        CALL(exit, VCPU | LOOP | DISK),
+        CALL(exit, VCPU | LOOP | DISK | NET),
         CALL(exit_group, MAIN),
 };
 const size_t sandbox_rule_count = sizeof(sandbox_rules) / sizeof(sandbox_rules[0]);

@@ -15,6 +15,7 @@ enum sandbox_thread {
 	SANDBOX_VCPU,
 	SANDBOX_LOOP,
 	SANDBOX_DISK, /* workers of disks without io_uring */
+	SANDBOX_NET,  /* of a user-mode network: the only one that may make sockets */
 	SANDBOX_THREADS
 };
 

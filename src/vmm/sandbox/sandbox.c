@@ -26,8 +26,13 @@
 #include "../vm_priv.h"
 #include "filter.h"
 
+struct request {
+	const vmm_sandbox_opts_t *opts;
+	bool host_net; /* one thread needs the network that the process came with */
+};
+
 /* Each layer returns 0 or an errno. */
-typedef int layer_fn(const vmm_sandbox_opts_t *opts);
+typedef int layer_fn(const struct request *r);
 
 static int write_file(const char *path, const char *text)
 {
@@ -40,10 +45,10 @@ static int write_file(const char *path, const char *text)
 	return err;
 }
 
-static int become_user(const vmm_sandbox_opts_t *opts)
+static int become_user(const struct request *r)
 {
-	const gid_t gid = opts->gid;
-	const uid_t uid = opts->uid;
+	const gid_t gid = r->opts->gid;
+	const uid_t uid = r->opts->uid;
 	if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 ||
 	    setresuid(uid, uid, uid) != 0)
 		return errno;
@@ -67,12 +72,12 @@ static int map_ids(uid_t uid, gid_t gid)
 	return write_file("/proc/self/gid_map", text);
 }
 
-static int leave_namespaces(const vmm_sandbox_opts_t *opts)
+static int leave_namespaces(const struct request *r)
 {
-	(void)opts;
+	const int net = r->host_net ? 0 : CLONE_NEWNET;
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET) != 0)
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net) != 0)
 		return errno;
 	return map_ids(uid, gid);
 }
@@ -101,9 +106,9 @@ static int swap_root(void)
 	return 0;
 }
 
-static int empty_root(const vmm_sandbox_opts_t *opts)
+static int empty_root(const struct request *r)
 {
-	(void)opts;
+	(void)r;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return errno;
 	const char *place = mount_point();
@@ -118,9 +123,9 @@ static int empty_root(const vmm_sandbox_opts_t *opts)
 	return err;
 }
 
-static int drop_capabilities(const vmm_sandbox_opts_t *opts)
+static int drop_capabilities(const struct request *r)
 {
-	(void)opts;
+	(void)r;
 	/* Until the kernel knows no further one. Without CAP_SETPCAP there is nothing to bound. */
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0 && errno != EPERM)
@@ -131,15 +136,15 @@ static int drop_capabilities(const vmm_sandbox_opts_t *opts)
 	return syscall(SYS_capset, &head, none) == 0 ? 0 : errno;
 }
 
-static int deny_privileges(const vmm_sandbox_opts_t *opts)
+static int deny_privileges(const struct request *r)
 {
-	(void)opts;
+	(void)r;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno;
 }
 
-static int deny_dumps(const vmm_sandbox_opts_t *opts)
+static int deny_dumps(const struct request *r)
 {
-	(void)opts;
+	(void)r;
 	const struct rlimit none = {0, 0};
 	if (setrlimit(RLIMIT_CORE, &none) != 0)
 		return errno;
@@ -155,9 +160,9 @@ static uint64_t landlock_rights(long abi)
 	return rights;
 }
 
-static int deny_paths(const vmm_sandbox_opts_t *opts)
+static int deny_paths(const struct request *r)
 {
-	(void)opts;
+	(void)r;
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	if (abi < 0)
 		return errno;
@@ -165,16 +170,16 @@ static int deny_paths(const vmm_sandbox_opts_t *opts)
 	int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (fd < 0)
 		return errno;
-	int err = deny_privileges(opts);
+	int err = deny_privileges(r);
 	if (!err && syscall(SYS_landlock_restrict_self, fd, 0) != 0)
 		err = errno;
 	(void)close(fd);
 	return err;
 }
 
-static int probe_seccomp(const vmm_sandbox_opts_t *opts)
+static int probe_seccomp(const struct request *r)
 {
-	(void)opts;
+	(void)r;
 	/* The C library counts the processors, in a file, when a second thread allocates. One heap
 	 * for all threads needs no count. */
 	(void)mallopt(M_ARENA_MAX, 1);
@@ -205,14 +210,15 @@ static const struct {
 };
 #define LAYERS (sizeof(layers) / sizeof(layers[0]))
 
-static vmm_err_t close_layers(const vmm_sandbox_opts_t *opts, uint32_t *closed, vmm_err_info_t *ei)
+static vmm_err_t close_layers(const struct request *r, uint32_t *closed, vmm_err_info_t *ei)
 {
+	const vmm_sandbox_opts_t *opts = r->opts;
 	for (size_t i = 0; i < LAYERS; i++) {
 		uint32_t bit = layers[i].layer;
 		if (!(opts->layers & bit))
 			continue;
 		bool can = (layers[i].needs & *closed) == layers[i].needs;
-		int err = can ? layers[i].close(opts) : EPERM;
+		int err = can ? layers[i].close(r) : EPERM;
 		if (!err)
 			*closed |= bit;
 		else if (opts->required & bit)
@@ -237,7 +243,8 @@ vmm_err_t vmm_sandbox_enter(vmm_vm_t *vm, const vmm_sandbox_opts_t *opts, uint32
 	if (vm->state != VM_BUILT)
 		return err_set(ei, VMM_E_STATE, "vm",
 		               "the sandbox is entered between build and start");
-	vmm_err_t err = close_layers(opts, &done, ei);
+	const struct request r = {.opts = opts, .host_net = vm->host_net};
+	vmm_err_t err = close_layers(&r, &done, ei);
 	if (closed)
 		*closed = done;
 	if (!err)
@@ -266,7 +273,8 @@ uint32_t vmm_sandbox_available(void)
 	pid_t child = fork();
 	if (child == 0) {
 		const vmm_sandbox_opts_t all = {.layers = VMM_SANDBOX_ALL};
-		(void)close_layers(&all, &found, NULL);
+		const struct request r = {.opts = &all};
+		(void)close_layers(&r, &found, NULL);
 		ssize_t n = write(ends[1], &found, sizeof(found));
 		_exit(n == (ssize_t)sizeof(found) ? 0 : 1);
 	}

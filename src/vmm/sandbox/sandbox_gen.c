@@ -117,10 +117,8 @@ static void write_names(FILE *out)
 static int print_rules(void)
 {
 	static const char *const threads[SANDBOX_THREADS] = {
-	        [SANDBOX_MAIN] = "main",
-	        [SANDBOX_VCPU] = "vcpu",
-	        [SANDBOX_LOOP] = "loop",
-	        [SANDBOX_DISK] = "disk",
+	        [SANDBOX_MAIN] = "main", [SANDBOX_VCPU] = "vcpu", [SANDBOX_LOOP] = "loop",
+	        [SANDBOX_DISK] = "disk", [SANDBOX_NET] = "net",
 	};
 	for (size_t i = 0; i < sandbox_rule_count; i++) {
 		const struct sandbox_rule *r = &sandbox_rules[i];
@@ -151,6 +149,7 @@ int main(int argc, char **argv)
 	write_filter(out, "filter_vcpu", SANDBOX_VCPU);
 	write_filter(out, "filter_loop", SANDBOX_LOOP);
 	write_filter(out, "filter_disk", SANDBOX_DISK);
+	write_filter(out, "filter_net", SANDBOX_NET);
 	write_names(out);
 	if (fclose(out) != 0)
 		need(-errno, argv[1]);

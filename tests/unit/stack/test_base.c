@@ -32,7 +32,7 @@ START_TEST(timers_come_in_order)
 	for (unsigned i = 0; i < 200; i += 3)
 		timer_set(&h, &t[i], rig_rand(&rng) % 1000);
 	for (unsigned i = 0; i < 200; i += 5)
-		timer_stop(&h, &t[i]);
+		timer_disarm(&h, &t[i]);
 	fired = 0;
 	struct timer *x;
 	while ((x = timer_pop(&h, 2000))) {
