@@ -92,7 +92,8 @@ static vmm_err_t plug(struct gk_devices *d, struct vdev *vd, vmm_err_info_t *ei)
 static vmm_err_t plug_net(struct gk_devices *d, vmm_err_info_t *ei)
 {
 	const struct tap_opts tap = {.name = d->opts.tap, .queue_count = 1};
-	const struct user_opts user = {.hostfwd = &d->opts.forward, .hostfwd_count = 1};
+	const struct user_opts user = {
+	        .hostfwd = &d->opts.forward, .hostfwd_count = 1, .dns = d->opts.dns};
 	const struct sandbox_filters open = {0};
 	struct net_opts net = {.mtu = MTU,
 	                       .queue_size = QUEUE_SIZE,

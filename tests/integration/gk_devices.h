@@ -16,6 +16,7 @@ struct gk_devices;
 struct gk_devices_opts {
 	const char *tap, *disk; /* or NULL: none */
 	const char *forward;    /* or NULL: no user-mode network */
+	const char *dns;        /* of that, or NULL: the host's */
 	uint64_t memory_bytes;  /* from guest-physical 0 on */
 	/* On the loop's thread: device INDEX interrupts; something has been typed. */
 	void (*interrupt)(void *ctx, unsigned index);

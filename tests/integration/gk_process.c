@@ -3,7 +3,8 @@
  * same kernel, the same virtio-mmio registers and the same rings, so that a sanitizer or a debugger
  * sees both sides at once.
  *
- *   gk_process [--cpus N] [--tap NAME | --forward RULE] [--disk FILE] [--cmdline TEXT]
+ *   gk_process [--cpus N] [--tap NAME | --forward RULE [--dns ADDRESS]] [--disk FILE] [--cmdline
+ * TEXT]
  *
  * RULE is one of the user-mode network's (net/user/user.h). The console is standard input and
  * output. Ends with the status that hosted_run tells; 2: what it was told is wrong.
@@ -117,9 +118,13 @@ static void first_task(void *arg)
 static void read_options(int argc, char **argv, struct hosted_opts *o, struct gk_devices_opts *d)
 {
 	static const struct option longs[] = {
-	        {"cpus", required_argument, NULL, 'c'},    {"tap", required_argument, NULL, 't'},
-	        {"forward", required_argument, NULL, 'f'}, {"disk", required_argument, NULL, 'd'},
-	        {"cmdline", required_argument, NULL, 'l'}, {0},
+	        {"cpus", required_argument, NULL, 'c'},
+	        {"tap", required_argument, NULL, 't'},
+	        {"forward", required_argument, NULL, 'f'},
+	        {"dns", required_argument, NULL, 'n'},
+	        {"disk", required_argument, NULL, 'd'},
+	        {"cmdline", required_argument, NULL, 'l'},
+	        {0},
 	};
 	int c;
 	o->cpus = 1;
@@ -130,6 +135,8 @@ static void read_options(int argc, char **argv, struct hosted_opts *o, struct gk
 			d->tap = optarg;
 		else if (c == 'f')
 			d->forward = optarg;
+		else if (c == 'n')
+			d->dns = optarg;
 		else if (c == 'd')
 			d->disk = optarg;
 		else if (c == 'l')
