@@ -200,9 +200,30 @@ START_TEST(an_empty_command_line_is_one)
 }
 END_TEST
 
+START_TEST(the_user_mode_network_has_its_keys)
+{
+	ck_assert(ARGS("--net",
+	               "user,net=10.9.0.0/16,dns=9.9.9.9,hostfwd=tcp::1-:2,hostfwd=udp::3-:4,"
+	               "loopback=on,pcap=x.pcap",
+	               "-k", "k"));
+	const vmm_net_opts_t *n = &config.net[0];
+	ck_assert_uint_eq(n->flags, VMM_NET_USER | VMM_NET_LOOPBACK);
+	ck_assert_str_eq(n->user_net, "10.9.0.0/16");
+	ck_assert_str_eq(n->user_dns, "9.9.9.9");
+	ck_assert_uint_eq(n->hostfwd_count, 2);
+	ck_assert_str_eq(n->hostfwd[0], "tcp::1-:2");
+	ck_assert_str_eq(n->hostfwd[1], "udp::3-:4");
+	ck_assert_str_eq(n->pcap, "x.pcap");
+	ck_assert(config.net_given);
+}
+END_TEST
+
 START_TEST(net_none_is_no_card)
 {
+	ck_assert(ARGS("-k", "k"));
+	ck_assert(!config.net_given);
 	ck_assert(ARGS("--net", "none", "-k", "k"));
+	ck_assert(config.net_given);
 	ck_assert_uint_eq(config.net_count, 0);
 	ck_assert(ARGS("--net", "none,none", "--net", "none,tap=t0,none=on"));
 	ck_assert_uint_eq(config.net_count, 0);
@@ -245,6 +266,10 @@ static const struct {
         {{"--disk", "x,engine=steam"}, "--disk engine", "uring or threads"},
         {{"--net", "tap=x,fd=3"}, "--net", "one of the two"},
         {{"--net", "mtu=1500"}, "--net", "tap=NAME"},
+        {{"--net", "user,tap=x"}, "--net", "one of the two"},
+        {{"--net", "tap=x,hostfwd=tcp::1-:1"}, "--net", "give user too"},
+        {{"--net", "dns=1.1.1.1"}, "--net", "give user too"},
+        {{"--net", "user,loopback=maybe"}, "--net loopback", "on or off"},
         {{"--net", "tap=x,mac=12"}, "--net mac", "02:00:5e"},
         {{"--net", "tap=x,queues=0"}, "--net queues", "1 or more"},
         {{"--console", "name=x"}, "--console", "needs one of"},
@@ -274,7 +299,9 @@ START_TEST(json_is_the_same_options)
 	ck_assert(json("{\"kernel\": \"vmlinuz\", \"initrd\": \"/abs/rd\", \"memory\": \"1G\","
 	               " \"cpus\": 2, \"no-reboot\": true, \"stats\": false,"
 	               " \"disk\": [\"a.img,readonly\", {\"path\": \"b,c.img\", \"direct\": true}],"
-	               " \"net\": {\"tap\": \"t0\", \"mtu\": 1400}, \"rng\": false,"
+	               " \"net\": [{\"tap\": \"t0\", \"mtu\": 1400}, {\"user\": true,"
+	               " \"hostfwd\": [\"tcp::1-:2\", \"udp::3-:4\"], \"loopback\": false}], "
+	               "\"rng\": false,"
 	               " \"balloon\": {\"size\": \"16M\", \"reporting\": false}}"));
 	ck_assert(config_check(&config, &problem));
 	ck_assert_str_eq(config.boot.kernel, "/etc/vm/vmlinuz");
@@ -289,6 +316,9 @@ START_TEST(json_is_the_same_options)
 	ck_assert_str_eq(config.disk[1].path, "/etc/vm/b,c.img");
 	ck_assert_uint_eq(config.disk[1].flags, VMM_DISK_DIRECT);
 	ck_assert_uint_eq(config.net[0].mtu, 1400);
+	ck_assert_uint_eq(config.net[1].flags, VMM_NET_USER);
+	ck_assert_uint_eq(config.net[1].hostfwd_count, 2);
+	ck_assert_str_eq(config.net[1].hostfwd[1], "udp::3-:4");
 	ck_assert(!config.rng);
 	ck_assert_uint_eq(config.balloon_opts.flags, VMM_BALLOON_DEFLATE_ON_OOM);
 }
@@ -306,6 +336,8 @@ static const struct {
         {"{\"kernel\": 3.5}", "vm.json: kernel", "must be a string"},
         {"{\"kernel\": null}", "vm.json: kernel", "must be a string"},
         {"{\"kernel\": [\"a\"]}", "vm.json: kernel", "once only"},
+        {"{\"net\": {\"tap\": [\"a\", \"b\"]}}", "vm.json: net", "'tap' must be a string"},
+        {"{\"net\": {\"user\": true, \"hostfwd\": [{}]}}", "vm.json: net", "'hostfwd' must be"},
         {"{\"cpus\": true}", "vm.json: cpus", "must be a string or a whole number"},
         {"{\"memory\": 1.5e9}", "vm.json: memory", "whole number"},
         {"{\"kernel\": 5}", "vm.json: kernel", "must be a string"},
@@ -472,6 +504,7 @@ int main(void)
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, image_keeps_its_command_line);
 	tcase_add_test(tc, an_empty_command_line_is_one);
+	tcase_add_test(tc, the_user_mode_network_has_its_keys);
 	tcase_add_test(tc, net_none_is_no_card);
 	tcase_add_test(tc, a_fifo_is_no_configuration);
 	tcase_add_loop_test(tc, a_mistake_is_named, 0, sizeof(mistakes) / sizeof(mistakes[0]));

@@ -9,8 +9,6 @@
 #include "keys.h"
 #include "parse.h"
 
-#define PAIRS_MAX 16u
-
 bool problem_set(struct problem *p, const char *field, const char *fmt, ...)
 {
 	if (field)
@@ -169,14 +167,14 @@ static bool is_key(const struct option_row *row, const char *name)
 static bool apply_list(struct run_config *c, const struct option_row *row, const char *value,
                        const char *dir, struct problem *p)
 {
-	struct pair pairs[PAIRS_MAX];
+	struct pair pairs[CONFIG_PAIRS_MAX];
 	size_t count = 0;
 	char *list = config_text(c, value ? value : "");
 	char *key;
 	char *rest;
 	while (parse_next(&list, &key, &rest)) {
-		if (count == PAIRS_MAX)
-			return problem_set(p, NULL, "more than %u keys", PAIRS_MAX);
+		if (count == CONFIG_PAIRS_MAX)
+			return problem_set(p, NULL, "more than %u keys", CONFIG_PAIRS_MAX);
 		/* A leading bare element; a path may well hold a '='. */
 		if (count == 0 && row->first_key && !is_key(row, key)) {
 			if (rest)

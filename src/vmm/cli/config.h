@@ -128,7 +128,8 @@ const struct option_row *config_find(const char *name, struct problem *p);
 bool config_apply(struct run_config *c, const struct option_row *row, const char *value,
                   const char *dir, struct problem *p);
 
-/* One key=value of an option with keys. */
+/* One key=value of an option with keys, of which there are at most CONFIG_PAIRS_MAX. */
+#define CONFIG_PAIRS_MAX 64u
 struct pair {
 	const char *key;
 	const char *value; /* NULL: a bare key */

@@ -12,7 +12,6 @@
 #include "keys.h"
 
 #define FILE_BYTES_MAX (1u << 20)
-#define PAIRS_MAX      16u
 
 struct where {
 	struct run_config *c;
@@ -45,36 +44,51 @@ static const char *scalar(const struct where *w, const json_t *v)
 	}
 }
 
-/* Paths and texts are strings only: what else stands there was meant for another key. */
-static bool check_key(const struct where *w, const struct option_row *row, const char *name,
-                      const json_t *v)
+static const struct key_row *find_key(const struct option_row *row, const char *name)
 {
-	for (const struct key_row *key = row->keys; key->name; key++)
-		if (key->form == KEY_PATH && strcmp(key->name, name) == 0 && !json_is_string(v))
-			return problem_set(w->p, NULL, "'%s' must be a string", name);
+	const struct key_row *key = row->keys;
+	while (key->name && strcmp(key->name, name) != 0)
+		key++;
+	return key->name ? key : NULL;
+}
+
+struct pairs {
+	struct pair pair[CONFIG_PAIRS_MAX];
+	size_t count;
+};
+
+static bool add_pair(const struct where *w, struct pairs *all, const struct key_row *key,
+                     const char *name, const json_t *v)
+{
+	/* Paths and texts are strings only: what else stands there was meant for another key. */
+	if (key && key->form == KEY_PATH && !json_is_string(v))
+		return problem_set(w->p, NULL, "'%s' must be a string", name);
+	if (all->count == CONFIG_PAIRS_MAX)
+		return problem_set(w->p, NULL, "more than %u keys", CONFIG_PAIRS_MAX);
+	const char *text = scalar(w, v);
+	if (!text)
+		return problem_set(w->p, NULL,
+		                   "'%s' must be a string, a whole number, true or false", name);
+	all->pair[all->count++] = (struct pair){name, text};
 	return true;
 }
 
 static bool apply_object(const struct where *w, const struct option_row *row, const json_t *v)
 {
-	struct pair pairs[PAIRS_MAX];
-	size_t count = 0;
-	const char *key;
+	struct pairs all = {.count = 0};
+	const char *name;
 	json_t *member;
-	json_object_foreach((json_t *)v, key, member)
+	json_object_foreach((json_t *)v, name, member)
 	{
-		if (count == PAIRS_MAX)
-			return problem_set(w->p, NULL, "more than %u keys", PAIRS_MAX);
-		if (!check_key(w, row, key, member))
-			return false;
-		const char *text = scalar(w, member);
-		if (!text)
-			return problem_set(w->p, NULL,
-			                   "'%s' must be a string, a whole number, true or false",
-			                   key);
-		pairs[count++] = (struct pair){key, text};
+		const struct key_row *key = find_key(row, name);
+		bool list = key && key->form == KEY_VALUES && json_is_array(member);
+		size_t n = list ? json_array_size(member) : 1;
+		for (size_t i = 0; i < n; i++)
+			if (!add_pair(w, &all, key, name,
+			              list ? json_array_get(member, i) : member))
+				return false;
 	}
-	return config_apply_pairs(w->c, row, pairs, count, w->dir, w->p);
+	return config_apply_pairs(w->c, row, all.pair, all.count, w->dir, w->p);
 }
 
 static bool apply_one(const struct where *w, const struct option_row *row, const json_t *v)

@@ -304,7 +304,7 @@ static bool net_link(struct run_config *c, void *item, const char *value, struct
 const struct key_row net_keys[] = {
         {"none", KEY_FLAG, net_none},         {"user", KEY_FLAG, net_user},
         {"net", KEY_VALUE, net_net},          {"dns", KEY_VALUE, net_dns},
-        {"hostfwd", KEY_VALUE, net_hostfwd},  {"loopback", KEY_SWITCH, net_loopback},
+        {"hostfwd", KEY_VALUES, net_hostfwd}, {"loopback", KEY_SWITCH, net_loopback},
         {"tap", KEY_VALUE, net_tap},          {"fd", KEY_VALUE, net_fd},
         {"mac", KEY_VALUE, net_mac},          {"mtu", KEY_VALUE, net_mtu},
         {"queues", KEY_VALUE, net_queues},    {"queue-size", KEY_VALUE, net_queue_size},

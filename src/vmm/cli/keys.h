@@ -4,7 +4,13 @@
 
 #include "config.h"
 
-enum key_form { KEY_FLAG, KEY_SWITCH, KEY_VALUE, KEY_PATH };
+enum key_form {
+	KEY_FLAG,
+	KEY_SWITCH,
+	KEY_VALUE,
+	KEY_VALUES, /* one that may be given several times: a list in JSON, too */
+	KEY_PATH,
+};
 
 struct key_row {
 	const char *name;

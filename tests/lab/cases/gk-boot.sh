@@ -53,7 +53,7 @@ outer() {
 		vm_start 60
 		vm_expect "guest-kernel ready: $cpus CPU" 20
 		vm_expect_end 0
-		grep -q '^3 virtio devices, 0 without use; entropy from the device' "$VM_LOG" ||
+		grep -q '^4 virtio devices, 0 without use; entropy from the device' "$VM_LOG" ||
 			fail 'not all devices are in use'
 		[ "$(grep -c 'idle/' "$VM_LOG")" -eq "$cpus" ] || fail "not $cpus CPUs"
 		grep -q '^selftest: 0 failed' "$VM_LOG" || fail "$(grep '^FAIL' "$VM_LOG")"

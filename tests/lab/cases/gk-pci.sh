@@ -20,7 +20,7 @@ outer() {
 		vm_start 60
 		vm_expect "guest-kernel ready: $cpus CPU" 20
 		vm_expect_end 0
-		grep -q '^4 virtio devices, 0 without use; entropy from the device' "$VM_LOG" ||
+		grep -q '^5 virtio devices, 0 without use; entropy from the device' "$VM_LOG" ||
 			fail 'not all devices are in use'
 		[ "$(dd if=/run/disk.img bs=1 skip=4095 count=5 2>/dev/null)" = hello ] ||
 			fail 'the first disk has no hello'
