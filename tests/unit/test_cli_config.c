@@ -202,10 +202,9 @@ END_TEST
 
 START_TEST(the_user_mode_network_has_its_keys)
 {
-	ck_assert(ARGS("--net",
-	               "user,net=10.9.0.0/16,dns=9.9.9.9,hostfwd=tcp::1-:2,hostfwd=udp::3-:4,"
-	               "loopback=on,pcap=x.pcap",
-	               "-k", "k"));
+	static char net[] = "user,net=10.9.0.0/16,dns=9.9.9.9,hostfwd=tcp::1-:2,"
+	                    "hostfwd=udp::3-:4,loopback=on,pcap=x.pcap";
+	ck_assert(ARGS("--net", net, "-k", "k"));
 	const vmm_net_opts_t *n = &config.net[0];
 	ck_assert_uint_eq(n->flags, VMM_NET_USER | VMM_NET_LOOPBACK);
 	ck_assert_str_eq(n->user_net, "10.9.0.0/16");

@@ -189,10 +189,10 @@ static size_t ask(uint8_t *f, uint8_t type, uint8_t code, uint32_t value, bool b
 	udp[3] = 67;
 	m[0] = m[1] = 1;
 	m[2] = 6;
-	memcpy(m + 4, "\x12\x34\x56\x78", 4);
+	memcpy(m + 4, (uint8_t[]){0x12, 0x34, 0x56, 0x78}, 4);
 	m[10] = broadcast ? 0x80 : 0;
 	memcpy(m + 28, guest_mac, 6);
-	memcpy(m + 236, "\x63\x82\x53\x63", 4);
+	memcpy(m + 236, (uint8_t[]){0x63, 0x82, 0x53, 0x63}, 4);
 	*o++ = 0; /* padding */
 	memcpy(o, (uint8_t[]){53, 1, type}, 3);
 	o += 3;
@@ -251,6 +251,7 @@ START_TEST(a_guest_gets_its_address)
 	ck_assert_uint_eq((sum & 0xffff) + (sum >> 16), 0xffff);
 	n = ask(f, 1, 0, 0, true);
 	len = user_dhcp_answer(&config, our_mac, f, n, answer);
+	ck_assert_uint_eq(type_of(len), 2);
 	ck_assert_int_eq(memcmp(answer, "\xff\xff\xff\xff\xff\xff", 6), 0);
 	n = ask(f, 3, 50, config.guest, false);
 	ck_assert_uint_eq(type_of(user_dhcp_answer(&config, our_mac, f, n, answer)), 5);

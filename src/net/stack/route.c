@@ -191,8 +191,11 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
 		return;
 	if (drop_redirects(st, nif, NULL, dst) >= REDIRECT_MAX)
 		return;
-	if (route_set(st, dst, 128, direct ? NULL : to, nif, 0, st->now + REDIRECT_NS) == 0)
-		(*find_exact(st, dst, 128, direct ? NULL : to, nif))->redirect = true;
+	if (route_set(st, dst, 128, direct ? NULL : to, nif, 0, st->now + REDIRECT_NS) != 0)
+		return;
+	struct route *r = *find_exact(st, dst, 128, direct ? NULL : to, nif);
+	if (r)
+		r->redirect = true;
 }
 
 /* ---- addresses ---- */

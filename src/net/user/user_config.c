@@ -233,7 +233,7 @@ bool user_target(const struct user_config *c, const struct net_endpoint *to,
 /* What is sent to an address of one's own has it as its source, too. */
 bool user_is_own(const struct user_config *c, int fd, const struct sockaddr_in *target)
 {
-	struct sockaddr_in me;
+	struct sockaddr_in me = {0};
 	socklen_t len = sizeof(me);
 	if (target->sin_addr.s_addr == htonl(INADDR_LOOPBACK) && c->loopback)
 		return false;

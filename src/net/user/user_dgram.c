@@ -80,7 +80,7 @@ static struct user_dgram *find_peer(struct user_forward *f, const struct sockadd
 
 static struct user_dgram *make(struct user_net *un, enum dgram_kind kind)
 {
-	while (un->dgram_count >= USER_DGRAM_MAX) {
+	while (un->dgram_count >= USER_DGRAM_MAX && un->dgrams) {
 		struct user_dgram **last = &un->dgrams;
 		while ((*last)->next)
 			last = &(*last)->next;
