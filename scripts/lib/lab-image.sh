@@ -104,6 +104,11 @@ image_build() {
 			cp "$(dirname "$LAB_GUEST_KERNEL")/multilevel.policy" "$work/outer/lab/"
 			;;
 		bench) cp "$LAB_BENCH"/bench_* "$work/outer/bin/" ;;
+		gnuplot)
+			file=$(readlink -f "$(command -v gnuplot)")
+			image_program "$work/outer" "$file"
+			ln -s "$file" "$work/outer/bin/gnuplot"
+			;;
 		suites)
 			for file in tests/integration/it_life tests/integration/it_image \
 				examples/step_loop examples/custom_device examples/two_vms bench/bench_cycles; do

@@ -137,6 +137,8 @@ case_obstacle() {
 			echo "no static benches in $LAB_BENCH (set LAB_BENCH)"
 		[ "$need" != suites ] || [ -x "$LAB_SUITES/tests/integration/it_life" ] ||
 			echo "no it_life in $LAB_SUITES (set LAB_SUITES)"
+		[ "$need" != gnuplot ] || command -v gnuplot >/dev/null ||
+			echo "no gnuplot (apt-get install gnuplot-nox)"
 		[ "$need" != escape ] || [ -x "$LAB_GUESTS/it_escape" ] ||
 			echo "no static it_escape in $LAB_GUESTS (set LAB_GUESTS)"
 		[ "$need" != guests ] || [ -x "$LAB_GUESTS/it_guests" ] ||
