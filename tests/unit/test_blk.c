@@ -133,9 +133,8 @@ END_TEST
 /* A driver that offers chains again while they are in flight: slots run out, nothing else. */
 START_TEST(offers_more_than_slots)
 {
-	/* Without data: several threads would write the one buffer, and that race is the guest's.
-	 */
-	struct seg s = {BLK_DATA, 512, false};
+	/* A write: reads would fill the one buffer in several threads, a race of the guest's. */
+	struct seg s = {BLK_DATA, 4096, false};
 	unsigned answers = 0;
 	open_disk(_i, (struct blk_rig_opts){.queue_size = 4});
 	(void)blk_rig_add(&rig, 0, VIRTIO_BLK_T_OUT, 0, &s, 1);

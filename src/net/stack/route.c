@@ -32,8 +32,10 @@ static struct route **find_exact(struct net_stack *st, const struct net_addr *ds
 	return at;
 }
 
-int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
-              const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns)
+/* As route_set; *MADE is the new route where the answer is 0. */
+static int make_route(struct net_stack *st, const struct net_addr *dst, unsigned plen,
+                      const struct net_addr *gw, struct net_if *nif, uint32_t metric,
+                      uint64_t until_ns, struct route **made)
 {
 	struct route **at = find_exact(st, dst, plen, gw, nif);
 	if (*at) {
@@ -55,8 +57,16 @@ int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
 		at = &(*at)->next;
 	r->next = *at;
 	*at = r;
+	*made = r;
 	route_changed(st);
 	return 0;
+}
+
+int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
+              const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns)
+{
+	struct route *made;
+	return make_route(st, dst, plen, gw, nif, metric, until_ns, &made);
 }
 
 void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen,
@@ -191,11 +201,9 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
 		return;
 	if (drop_redirects(st, nif, NULL, dst) >= REDIRECT_MAX)
 		return;
-	if (route_set(st, dst, 128, direct ? NULL : to, nif, 0, st->now + REDIRECT_NS) != 0)
-		return;
-	struct route *r = *find_exact(st, dst, 128, direct ? NULL : to, nif);
-	if (r)
-		r->redirect = true;
+	struct route *made;
+	if (make_route(st, dst, 128, direct ? NULL : to, nif, 0, st->now + REDIRECT_NS, &made) == 0)
+		made->redirect = true;
 }
 
 /* ---- addresses ---- */
