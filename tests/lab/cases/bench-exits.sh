@@ -13,8 +13,14 @@ outer() {
 	vmm bench exits -n 200 --warm-up 30 --csv - cpuid hypercall rdmsr-user wrmsr-user \
 		pio-in-kernel pio-in-user pio-out-user string-in mmio-read mmio-write ioeventfd-pio \
 		ioeventfd-mmio coalesced-mmio hlt-wake irqfd msi self-ipi tsc-deadline touch-4k \
-		dirty-log pte-write ring-change >"$VM_LOG" 2>"$VM_ERR" ||
-		fail "vmm bench exits ended with status $?"
+		dirty-log pte-write ring-change >"$VM_LOG" 2>"$VM_ERR" || {
+		status=$?
+		# QEMU keeps the vector that VMRUN injects as a pending exception: where a host's
+		# interrupt is due before the guest's next instruction, the vector comes twice.
+		! grep -q '"200 rounds, but 201 interrupts arrived"' "$VM_LOG" ||
+			again 'the emulator delivered an interrupt twice'
+		fail "vmm bench exits ended with status $status"
+	}
 	# In a field, commas would be quoted: none of these has one before the reason.
 	awk -F, 'NR > 1 && $3 != "ok" { bad = 1 } END { exit bad || NR < 30 }' "$VM_LOG" ||
 		fail 'a case was not measured'

@@ -22,6 +22,12 @@ skip() {
 	verdict SKIP "$*"
 }
 
+# Ends the case where what was seen is a known defect of the emulator's: it is run once more, with
+# another seed, and fails where it ends so again.
+again() {
+	verdict AGAIN "$*"
+}
+
 # Ends the case with what was seen.
 fail() {
 	if [ -s "$VM_LOG" ]; then
