@@ -2,6 +2,7 @@
 #ifndef VMM_DISK_H
 #define VMM_DISK_H
 
+#include "vmm/rate.h"
 #include "vmm/vm.h"
 
 #ifdef __cplusplus
@@ -27,6 +28,10 @@ typedef struct vmm_disk_opts {
 	 * NULL: "disk0", "disk1", ... in the order of the calls. */
 	const char *serial;
 	uint32_t queue_size; /* entries of the virtqueue, a power of two up to 1024; 0: 256 */
+	/* Reads and writes together, in bytes and requests; a flush, a discard and a write of
+	 * zeroes are a request each, and the last costs the bytes that the host had to write for
+	 * it. NULL: no limit. */
+	const vmm_rate_t *rate;
 } vmm_disk_opts_t;
 
 #define VMM_DISK_OPTS_INIT                                       \
@@ -40,12 +45,22 @@ typedef struct vmm_disk_opts {
  * the image is locked with an open-file-description lock (shared if read-only, else exclusive).
  *
  * Errors, with the path in vmm_vm_error: VMM_E_STATE after build; VMM_E_INVAL: no path and no
- * descriptor, unknown flags, serial, queue size, the image is neither a regular file nor a block
- * device, is empty or not a multiple of 512 bytes, or O_DIRECT is not supported there;
+ * descriptor, unknown flags, serial, queue size, rate, the image is neither a regular file nor a
+ * block device, is empty or not a multiple of 512 bytes, or O_DIRECT is not supported there;
  * VMM_E_BUSY: locked by another VM; VMM_E_LIMIT: more than VMM_DISKS_MAX; VMM_E_NOENT,
  * VMM_E_PERM, VMM_E_IO from opening it; VMM_E_NOMEM.
  */
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_disk_add(vmm_vm_t *vm, const vmm_disk_opts_t *opts);
+
+/*
+ * Limit disk INDEX (0 is the first that was added) to RATE from now on; NULL: no longer. What waits
+ * in the guest's queue follows the new limit at once. Any thread, from vmm_disk_add to destroy.
+ *
+ * Errors: VMM_E_NOENT: there is no such disk; VMM_E_INVAL: a rate or burst beyond vmm/rate.h's
+ * limits, or a burst without a rate. EI (may be NULL) says what is wrong.
+ */
+VMM_API VMM_WARN_UNUSED vmm_err_t vmm_disk_set_rate(vmm_vm_t *vm, uint32_t index,
+                                                    const vmm_rate_t *rate, vmm_err_info_t *ei);
 
 #ifdef __cplusplus
 }

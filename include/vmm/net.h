@@ -2,6 +2,7 @@
 #ifndef VMM_NET_H
 #define VMM_NET_H
 
+#include "vmm/rate.h"
 #include "vmm/vm.h"
 
 #ifdef __cplusplus
@@ -51,6 +52,12 @@ typedef struct vmm_net_opts {
 	/* A file that what passes the card is written to, in libpcap's format; NULL: none. It is
 	 * made anew. With offloads, checksums are left to be filled in. */
 	const char *pcap;
+	/* Limits of what goes to the guest (rx), and of what comes from it (tx): frames, of which a
+	 * segment that is left to be cut is one, and their bytes without virtio's header. NULL:
+	 * none.
+	 */
+	const vmm_rate_t *rx_rate;
+	const vmm_rate_t *tx_rate;
 } vmm_net_opts_t;
 
 #define VMM_NET_OPTS_INIT                             \
@@ -64,8 +71,8 @@ typedef struct vmm_net_opts {
  * NULL) is owned by the VM.
  *
  * Errors, with the option in vmm_vm_error: VMM_E_STATE after build; VMM_E_INVAL: no TAP, unknown
- * flags, MAC, MTU, queue pairs or size, the descriptor is not a TAP queue with a vnet header, or
- * what is no network, name server or forward; VMM_E_NOENT: no such TAP, and none can be made;
+ * flags, MAC, MTU, queue pairs or size, rate, the descriptor is not a TAP queue with a vnet header,
+ * or what is no network, name server or forward; VMM_E_NOENT: no such TAP, and none can be made;
  * VMM_E_PERM: not permitted (the detail says how to get the right); VMM_E_BUSY: the TAP or a
  * forwarded port is in use; VMM_E_LIMIT: more than VMM_NETS_MAX, or VMM_NET_FORWARDS_MAX; VMM_E_IO:
  * the pcap file cannot be written; VMM_E_NOMEM.
@@ -75,6 +82,16 @@ VMM_API VMM_WARN_UNUSED vmm_err_t vmm_net_add(vmm_vm_t *vm, const vmm_net_opts_t
 
 /* Plug or unplug the cable (VIRTIO_NET_F_STATUS). Any thread, from build to destroy. */
 VMM_API void vmm_net_set_link(vmm_net_t *net, bool up);
+
+/*
+ * Limit the card to RX and TX from now on; NULL: no longer. What waits follows the new limits at
+ * once. Any thread, from build to destroy.
+ *
+ * Errors: VMM_E_INVAL: a rate or burst beyond vmm/rate.h's limits, or a burst without a rate. EI
+ * (may be NULL) says which.
+ */
+VMM_API VMM_WARN_UNUSED vmm_err_t vmm_net_set_rate(vmm_net_t *net, const vmm_rate_t *rx,
+                                                   const vmm_rate_t *tx, vmm_err_info_t *ei);
 
 /* The MAC address that the guest is told. */
 VMM_API void vmm_net_mac(const vmm_net_t *net, uint8_t mac[6]);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "devices/rate.h"
 #include "devices/virtio/blk.h"
 #include "errset.h"
 #include "sized.h"
@@ -43,7 +44,8 @@ static vmm_err_t check_opts(const vmm_disk_opts_t *o, vmm_err_info_t *ei)
 		return err_set(ei, VMM_E_INVAL, "queue_size",
 		               "%u: must be a power of two, %u to %u", size, BLK_QUEUE_MIN,
 		               RING_SIZE_MAX);
-	return o->serial ? check_serial(o->serial, ei) : VMM_OK;
+	vmm_err_t err = rate_check(o->rate, ei);
+	return !err && o->serial ? check_serial(o->serial, ei) : err;
 }
 
 static unsigned count_disks(const vmm_vm_t *vm)
@@ -52,6 +54,23 @@ static unsigned count_disks(const vmm_vm_t *vm)
 	for (uint32_t i = 0; i < vm->virtio_count; i++)
 		n += blk_is(vm->virtio[i]);
 	return n;
+}
+
+vmm_err_t vmm_disk_set_rate(vmm_vm_t *vm, uint32_t index, const vmm_rate_t *rate,
+                            vmm_err_info_t *ei)
+{
+	vmm_err_t err = rate_check(rate, ei);
+	if (err)
+		return err;
+	uint32_t left = index;
+	for (uint32_t i = 0; i < vm->virtio_count; i++) {
+		if (!blk_is(vm->virtio[i]) || left--)
+			continue;
+		blk_set_rate(vm->virtio[i], rate);
+		return VMM_OK;
+	}
+	return err_set(ei, VMM_E_NOENT, "disk", "there is no disk %u: %u were added", index,
+	               count_disks(vm));
 }
 
 vmm_err_t vmm_disk_add(vmm_vm_t *vm, const vmm_disk_opts_t *opts)
@@ -73,6 +92,7 @@ vmm_err_t vmm_disk_add(vmm_vm_t *vm, const vmm_disk_opts_t *opts)
 	                 .lock = !(opts->flags & VMM_DISK_NO_LOCK)},
 	        .queue_size = (uint16_t)(opts->queue_size ? opts->queue_size : DISK_QUEUE_SIZE),
 	        .uring = !(opts->flags & VMM_DISK_NO_URING),
+	        .rate = opts->rate,
 	};
 	char serial[VMM_DISK_SERIAL_MAX + 1];
 	(void)snprintf(serial, sizeof(serial), "disk%u", index);

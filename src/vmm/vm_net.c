@@ -1,6 +1,7 @@
 /* Network cards of a VM: checks what the embedder wants and plugs a card into its network. */
 #include <string.h>
 
+#include "devices/rate.h"
 #include "devices/virtio/net.h"
 #include "errset.h"
 #include "sized.h"
@@ -92,6 +93,10 @@ static vmm_err_t check_opts(const vmm_net_opts_t *o, vmm_err_info_t *ei)
 		               "%u: must be a power of two, %u to %u", size, NET_QUEUE_MIN,
 		               RING_SIZE_MAX);
 	vmm_err_t err = check_mac(o, ei);
+	if (!err)
+		err = rate_check(o->rx_rate, ei);
+	if (!err)
+		err = rate_check(o->tx_rate, ei);
 	return err ? err : check_source(o, ei);
 }
 
@@ -158,6 +163,8 @@ vmm_err_t vmm_net_add(vmm_vm_t *vm, const vmm_net_opts_t *opts, vmm_net_t **net)
 	        .queue_size = (uint16_t)(opts->queue_size ? opts->queue_size : NET_QUEUE_SIZE),
 	        .offloads = !(opts->flags & VMM_NET_NO_OFFLOAD),
 	        .link_up = !(opts->flags & VMM_NET_LINK_DOWN),
+	        .rx_rate = opts->rx_rate,
+	        .tx_rate = opts->tx_rate,
 	        .pcap_fd = -1,
 	};
 	if (opts->flags & VMM_NET_MAC)

@@ -12,6 +12,7 @@
 
 #include "blk_rig.h"
 #include "suite.h"
+#include "vmm/clock.h"
 
 #define F(bit)     (1ull << VIRTIO_BLK_F_##bit)
 #define DISK_BYTES (8u << 20)
@@ -388,6 +389,86 @@ START_TEST(direct_with_any_segments)
 }
 END_TEST
 
+#define RATE_DEPTH 8u
+
+/* Reads of LEN bytes, RATE_DEPTH at a time, for about NS. Returns how many a second were done. */
+static double reads_a_second(uint32_t len, uint64_t ns)
+{
+	struct blk_stats before = blk_stats(rig.vd);
+	uint64_t start = clock_now_ns(), now = start;
+	while (now < start + ns) {
+		for (unsigned i = 0; i < RATE_DEPTH; i++) {
+			struct seg in = {BLK_DATA + i * len, len, true};
+			(void)blk_rig_add(&rig, i, VIRTIO_BLK_T_IN, i * (len / 512), &in, 1);
+		}
+		vdev_kick(rig.vd, 0);
+		ck_assert_uint_eq(blk_rig_wait(&rig, RATE_DEPTH), RATE_DEPTH);
+		rig.q[0].used_seen = (uint16_t)(rig.q[0].used_seen + RATE_DEPTH);
+		now = clock_now_ns();
+	}
+	return (double)(blk_stats(rig.vd).reads - before.reads) * (double)NS_PER_SECOND /
+	       (double)(now - start);
+}
+
+/* What a busy machine delays is made up for out of the burst. */
+START_TEST(keeps_to_a_rate)
+{
+	vmm_rate_t rate = VMM_RATE_INIT;
+	open_disk(_i, (struct blk_rig_opts){0});
+	rate.bytes_per_second = 20u << 20;
+	rate.bytes_burst = rate.bytes_per_second / 5;
+	blk_set_rate(rig.vd, &rate);
+	double got = reads_a_second(16384, NS_PER_SECOND);
+	ck_assert_double_ge(got, 1280 * 0.98);
+	ck_assert_double_le(got, 1280 * 1.02);
+	/* Operations: the other limit is gone. */
+	rate = (vmm_rate_t)VMM_RATE_INIT;
+	rate.ops_per_second = 800;
+	rate.ops_burst = 160;
+	blk_set_rate(rig.vd, &rate);
+	got = reads_a_second(65536, NS_PER_SECOND);
+	ck_assert_double_ge(got, 800 * 0.98);
+	ck_assert_double_le(got, 800 * 1.02);
+	blk_set_rate(rig.vd, NULL);
+	ck_assert_double_ge(reads_a_second(512, NS_PER_SECOND / 20), 2000);
+}
+END_TEST
+
+/* A request that is larger than all there is passes, and is paid for; a new limit is heeded at
+ * once. */
+START_TEST(what_waits_for_a_rate_follows_its_changes)
+{
+	struct seg in[2] = {{BLK_DATA, 1u << 20, true}, {BLK_DATA + (1u << 20), 512, true}};
+	vmm_rate_t rate = VMM_RATE_INIT;
+	open_disk(_i, (struct blk_rig_opts){0});
+	rate.bytes_per_second = 1000;
+	rate.bytes_burst = 1;
+	blk_set_rate(rig.vd, &rate);
+	(void)blk_rig_add(&rig, 0, VIRTIO_BLK_T_IN, 0, &in[0], 1);
+	(void)blk_rig_add(&rig, 1, VIRTIO_BLK_T_IN, 0, &in[1], 1);
+	vdev_kick(rig.vd, 0);
+	ck_assert_uint_eq(blk_rig_wait(&rig, 1), 1);
+	for (unsigned i = 0; i < 10; i++)
+		loop_run_once(rig.loop, 2);
+	ck_assert_uint_eq(blk_rig_status(&rig, 0), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(blk_rig_status(&rig, 1), BLK_NONE); /* for a quarter of an hour */
+	blk_set_rate(rig.vd, NULL);
+	ck_assert_uint_eq(blk_rig_wait(&rig, 2), 2);
+	ck_assert_uint_eq(blk_rig_status(&rig, 1), VIRTIO_BLK_S_OK);
+	/* A reset forgets what waits; the timer that is left finds nothing. */
+	rate.bytes_per_second = 2000;
+	blk_set_rate(rig.vd, &rate);
+	(void)blk_rig_add(&rig, 0, VIRTIO_BLK_T_IN, 0, &in[1], 1);
+	(void)blk_rig_add(&rig, 1, VIRTIO_BLK_T_IN, 0, &in[1], 1);
+	vdev_kick(rig.vd, 0);
+	loop_run_once(rig.loop, 10);
+	rig_reset(&rig);
+	for (unsigned i = 0; i < 4; i++)
+		loop_run_once(rig.loop, 100);
+	ck_assert_uint_eq(blk_rig_status(&rig, 1), BLK_NONE);
+}
+END_TEST
+
 START_TEST(describes_itself)
 {
 	open_disk(0, (struct blk_rig_opts){0});
@@ -421,6 +502,8 @@ int main(void)
 	tcase_add_loop_test(tc, refuses_and_goes_on, 0, 2);
 	tcase_add_loop_test(tc, read_only_disk, 0, 2);
 	tcase_add_loop_test(tc, reports_failures_of_the_host, 0, 2);
+	tcase_add_loop_test(tc, keeps_to_a_rate, 0, 2);
+	tcase_add_loop_test(tc, what_waits_for_a_rate_follows_its_changes, 0, 2);
 	tcase_add_loop_test(tc, resets_with_requests_in_flight, 0, 2);
 	tcase_add_loop_test(tc, direct_with_any_segments, 0, 2);
 	tcase_add_test(tc, describes_itself);

@@ -217,6 +217,36 @@ START_TEST(the_user_mode_network_has_its_keys)
 }
 END_TEST
 
+START_TEST(devices_have_limits_of_rate)
+{
+	static char disk[] = "a.img,bandwidth=50M,bandwidth-burst=1M,iops=2000,iops-burst=100";
+	static char net[] =
+	        "user,rx-bandwidth=10M,rx-bandwidth-burst=64K,tx-pps=3000,tx-pps-burst=30";
+	ck_assert(ARGS("--disk", disk, "--disk", "b.img", "--net", net, "-k", "k"));
+	const vmm_rate_t *r = config.disk[0].rate;
+	ck_assert_uint_eq(r->struct_size, sizeof(*r));
+	ck_assert_uint_eq(r->bytes_per_second, 50u << 20);
+	ck_assert_uint_eq(r->bytes_burst, 1u << 20);
+	ck_assert_uint_eq(r->ops_per_second, 2000);
+	ck_assert_uint_eq(r->ops_burst, 100);
+	ck_assert_ptr_null(config.disk[1].rate);
+	r = config.net[0].rx_rate;
+	ck_assert_uint_eq(r->bytes_per_second, 10u << 20);
+	ck_assert_uint_eq(r->bytes_burst, 64u << 10);
+	ck_assert_uint_eq(r->ops_per_second, 0);
+	r = config.net[0].tx_rate;
+	ck_assert_uint_eq(r->bytes_per_second, 0);
+	ck_assert_uint_eq(r->ops_per_second, 3000);
+	ck_assert_uint_eq(r->ops_burst, 30);
+	ck_assert(!ARGS("--disk", "a.img,bandwidth=0", "-k", "k"));
+	check_problem("--disk bandwidth", "more than 0");
+	ck_assert(!ARGS("--disk", "a.img,iops=fast", "-k", "k"));
+	check_problem("--disk iops", "'fast': must be a number");
+	ck_assert(!ARGS("--net", "user,rx-bandwith=1M", "-k", "k"));
+	check_problem("--net", "did you mean 'rx-bandwidth'");
+}
+END_TEST
+
 START_TEST(net_none_is_no_card)
 {
 	ck_assert(ARGS("-k", "k"));
@@ -504,6 +534,7 @@ int main(void)
 	tcase_add_test(tc, image_keeps_its_command_line);
 	tcase_add_test(tc, an_empty_command_line_is_one);
 	tcase_add_test(tc, the_user_mode_network_has_its_keys);
+	tcase_add_test(tc, devices_have_limits_of_rate);
 	tcase_add_test(tc, net_none_is_no_card);
 	tcase_add_test(tc, a_fifo_is_no_configuration);
 	tcase_add_loop_test(tc, a_mistake_is_named, 0, sizeof(mistakes) / sizeof(mistakes[0]));

@@ -6,6 +6,7 @@
 
 #include "net_rig.h"
 #include "suite.h"
+#include "vmm/clock.h"
 
 #define F(bit) (1ull << VIRTIO_NET_F_##bit)
 #define MRG    F(MRG_RXBUF)
@@ -575,6 +576,72 @@ START_TEST(derives_stable_addresses)
 }
 END_TEST
 
+#define RATE_FRAME 1000u
+
+/* The driver offers frames to send and buffers to fill, and the far end frames, as many as there is
+ * room for: for about NS, with the loop's own waits. */
+static void flood(uint64_t ns)
+{
+	static uint8_t frame[RIG_HDR + RATE_FRAME], got[RIG_HDR + RATE_FRAME];
+	uint64_t end = clock_now_ns() + ns;
+	static unsigned filled, offered; /* chains that the card has */
+	uint16_t head;
+	uint32_t len;
+	while (clock_now_ns() < end) {
+		for (; filled < 200; filled++)
+			add_buffers(filled, 1, BUF);
+		for (; offered < 200; offered++) {
+			struct seg s = {RIG_DATA + 0x100000, RIG_HDR + RATE_FRAME, false};
+			(void)rig_add(&rig, 1, &s, 1);
+		}
+		while (write(rig.be->peer[0], frame, sizeof(frame)) > 0)
+			;
+		vdev_kick(rig.vd, 0);
+		vdev_kick(rig.vd, 1);
+		loop_run_once(rig.loop, 2);
+		while (rig_used(&rig, 0, &head, &len))
+			filled--;
+		while (rig_used(&rig, 1, &head, &len))
+			offered--;
+		while (rig_sent(&rig, 0, got, sizeof(got)) >= 0)
+			;
+	}
+}
+
+static void within(uint64_t got, double wanted)
+{
+	ck_assert_double_ge((double)got, wanted * 0.98);
+	ck_assert_double_le((double)got, wanted * 1.02);
+}
+
+/* Each direction has a limit of its own; what a busy machine delays comes out of the burst. */
+START_TEST(keeps_to_its_rates)
+{
+	vmm_rate_t rx = VMM_RATE_INIT, tx = VMM_RATE_INIT;
+	vmm_err_info_t ei;
+	rig_start(&rig, MRG);
+	rx.ops_burst = 1;
+	ck_assert_int_eq(vmm_net_set_rate(rig.net, &rx, NULL, &ei), VMM_E_INVAL);
+	ck_assert_str_eq(ei.field, "ops_burst");
+	rx.ops_per_second = 2000;
+	rx.ops_burst = 400;
+	tx.bytes_per_second = 3000 * RATE_FRAME;
+	tx.bytes_burst = 600 * RATE_FRAME;
+	ck_assert_int_eq(vmm_net_set_rate(rig.net, &rx, &tx, &ei), VMM_OK);
+	uint64_t start = clock_now_ns();
+	flood(NS_PER_SECOND);
+	double seconds = (double)(clock_now_ns() - start) / (double)NS_PER_SECOND;
+	struct net_stats s = net_stats(rig.net);
+	within(s.rx_frames, 2000 * seconds);
+	within(s.tx_frames, 3000 * seconds);
+	ck_assert_uint_eq(s.rx_dropped + s.tx_dropped, 0);
+	ck_assert_int_eq(vmm_net_set_rate(rig.net, NULL, NULL, NULL), VMM_OK);
+	flood(NS_PER_SECOND / 10);
+	ck_assert_uint_gt(net_stats(rig.net).rx_frames, s.rx_frames + 400);
+	ck_assert_uint_gt(net_stats(rig.net).tx_frames, s.tx_frames + 600);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("net");
@@ -600,5 +667,6 @@ int main(void)
 	tcase_add_test(tc, reports_a_dead_backend_once);
 	tcase_add_test(tc, offers_no_offloads_when_told_so);
 	tcase_add_test(tc, derives_stable_addresses);
+	tcase_add_test(tc, keeps_to_its_rates);
 	return suite_run("net", tc);
 }

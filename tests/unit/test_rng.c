@@ -151,40 +151,6 @@ START_TEST(broken_rings_need_a_reset)
 }
 END_TEST
 
-START_TEST(buckets_fill_at_their_rate)
-{
-	struct rng_bucket b = {.rate = 1000, .burst = 5000, .tokens = 0, .filled_ns = 0};
-	rng_bucket_fill(&b, NS_PER_SECOND / 2000); /* half a byte: the time counts on */
-	ck_assert_uint_eq(b.tokens, 0);
-	rng_bucket_fill(&b, NS_PER_SECOND / 1000);
-	ck_assert_uint_eq(b.tokens, 1);
-	rng_bucket_fill(&b, 2 * NS_PER_SECOND);
-	ck_assert_uint_eq(b.tokens, 2000);
-	rng_bucket_fill(&b, 6 * NS_PER_SECOND); /* 4000 more do not fit */
-	ck_assert_uint_eq(b.tokens, 5000);
-	rng_bucket_fill(&b, UINT64_MAX);
-	ck_assert_uint_eq(b.tokens, 5000);
-	b.rate = b.burst = UINT32_MAX;
-	b.tokens = 0;
-	b.filled_ns = 0;
-	rng_bucket_fill(&b, NS_PER_SECOND - 1); /* the product is in range */
-	ck_assert_uint_eq(b.tokens, UINT32_MAX - 5);
-}
-END_TEST
-
-START_TEST(waiting_is_as_long_as_the_bytes_take)
-{
-	struct rng_bucket b = {.rate = 3, .burst = 100, .tokens = 1, .filled_ns = 0};
-	ck_assert_uint_eq(rng_bucket_wait_ns(&b, 1), 0);
-	ck_assert_uint_eq(rng_bucket_wait_ns(&b, 4), NS_PER_SECOND);
-	ck_assert_uint_eq(rng_bucket_wait_ns(&b, 2), NS_PER_SECOND / 3 + 1);
-	/* Never for more than the bucket holds. */
-	ck_assert_uint_eq(rng_bucket_wait_ns(&b, UINT64_MAX), 33 * NS_PER_SECOND);
-	rng_bucket_fill(&b, rng_bucket_wait_ns(&b, 50));
-	ck_assert_uint_ge(b.tokens, 50);
-}
-END_TEST
-
 int main(void)
 {
 	TCase *tc = tcase_create("rng");
@@ -194,7 +160,5 @@ int main(void)
 	tcase_add_test(tc, one_request_has_a_bound);
 	tcase_add_test(tc, buffers_of_the_wrong_direction_stay_as_they_are);
 	tcase_add_loop_test(tc, broken_rings_need_a_reset, 0, 6);
-	tcase_add_test(tc, buckets_fill_at_their_rate);
-	tcase_add_test(tc, waiting_is_as_long_as_the_bytes_take);
 	return suite_run("rng", tc);
 }

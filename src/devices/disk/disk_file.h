@@ -74,6 +74,7 @@ struct disk_io {
 	uint64_t left;   /* bytes of IOV */
 	const struct disk_range *range;
 	unsigned range_count;
+	uint64_t zeroed;      /* when completed: bytes that DISK_ZERO had to write by hand */
 	int error;            /* when completed: 0 or an errno */
 	struct disk_io *next; /* the engine's */
 };

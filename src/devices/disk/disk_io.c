@@ -137,7 +137,7 @@ static int discard(const struct disk_file *f, const struct disk_range *r)
 }
 
 /* By hand, where the host has no call for it. */
-static int write_zeroes(const struct disk_file *f, const struct disk_range *r)
+static int write_zeroes(const struct disk_file *f, const struct disk_range *r, uint64_t *written)
 {
 	uint8_t *buf = aligned_alloc(BOUNCE_ALIGN, BOUNCE_BYTES);
 	if (!buf)
@@ -148,10 +148,12 @@ static int write_zeroes(const struct disk_file *f, const struct disk_range *r)
 		uint64_t left = r->len - done;
 		ssize_t n = pwrite(f->fd, buf, left < BOUNCE_BYTES ? (size_t)left : BOUNCE_BYTES,
 		                   (off_t)(r->offset + done));
-		if (n > 0)
+		if (n > 0) {
 			done += (uint64_t)n;
-		else if (n == 0 || errno != EINTR)
+			*written += (uint64_t)n;
+		} else if (n == 0 || errno != EINTR) {
 			error = n == 0 ? EIO : errno;
+		}
 	}
 	free(buf);
 	return error;
@@ -163,7 +165,7 @@ static bool unsupported(int error)
 	return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL;
 }
 
-static int zero(const struct disk_file *f, const struct disk_range *r)
+static int zero(const struct disk_file *f, const struct disk_range *r, uint64_t *written)
 {
 	const int modes[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 	                     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE};
@@ -178,14 +180,14 @@ static int zero(const struct disk_file *f, const struct disk_range *r)
 		if (!unsupported(errno))
 			return errno;
 	}
-	return write_zeroes(f, r);
+	return write_zeroes(f, r, written);
 }
 
 static void ranges(const struct disk_file *f, struct disk_io *io)
 {
 	for (unsigned i = 0; i < io->range_count && !io->error; i++)
-		io->error =
-		        io->op == DISK_ZERO ? zero(f, &io->range[i]) : discard(f, &io->range[i]);
+		io->error = io->op == DISK_ZERO ? zero(f, &io->range[i], &io->zeroed)
+		                                : discard(f, &io->range[i]);
 	if (!io->error && io->sync && fdatasync(f->fd) < 0)
 		io->error = errno;
 }

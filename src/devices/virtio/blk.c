@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "devices/disk/disk_engine.h"
+#include "devices/rate.h"
 #include "devices/virtio/blk_req.h"
+#include "vmm/clock.h"
 #include "vmm/errset.h"
 
 #define BIT(n) (1ull << (n))
@@ -48,6 +50,9 @@ struct blk {
 	int event_fd; /* of both */
 	struct loop_source completions;
 	struct loop_task work; /* go on with the queue */
+
+	struct rate rate;
+	struct loop_timer due; /* when the rate lets the queue go on */
 
 	bool try_now;
 	unsigned cache_misses; /* in a row, as 2^n - 1 */
@@ -130,6 +135,7 @@ static void complete(struct blk *b, struct disk_io *io)
 {
 	struct blk_slot *s = slot_of(io);
 	const struct blk_req *req = &s->req;
+	rate_bucket_take(&b->rate.bytes, io->zeroed);
 	if (io->error) {
 		host_failed(b, io);
 		answer(b, s, VIRTIO_BLK_S_IOERR, 0);
@@ -197,6 +203,7 @@ static void start(struct blk *b, struct blk_slot *s, struct ring_chain *chain)
 	struct blk_req *req = &s->req;
 	s->head = chain->head;
 	blk_req_parse(req, chain, &b->limits);
+	rate_take(&b->rate, req->data_bytes);
 	if (req->why)
 		vdev_guest_error(&b->vd, "%s", req->why);
 	switch (req->verdict) {
@@ -218,19 +225,36 @@ static void start(struct blk *b, struct blk_slot *s, struct ring_chain *chain)
 	}
 }
 
-/* Take requests while there are any, a slot for each, and BUDGET is left. */
-static void take(struct blk *b, unsigned *budget)
+/* Does the limit of rate let another request begin? If not, the queue goes on when it does. */
+static bool in_rate(struct blk *b)
+{
+	if (!b->rate.limited)
+		return true;
+	uint64_t now = clock_now_ns();
+	uint64_t wait = rate_wait_ns(&b->rate, now);
+	if (!wait)
+		return true;
+	loop_timer_set(b->vd.loop, &b->due, now + wait);
+	return false;
+}
+
+/* Take requests while there are any, a slot for each, BUDGET is left and the rate allows it.
+ * False: it does not, and nobody has to wake the queue. */
+static bool take(struct blk *b, unsigned *budget)
 {
 	while (*budget && b->free_count) {
+		if (!in_rate(b))
+			return false;
 		unsigned at = b->free_slots[b->free_count - 1];
 		struct ring_chain chain;
 		if (vdev_pop(&b->vd, 0, &chain, b->iov + (size_t)at * BLK_CHAIN_SEGS,
 		             BLK_CHAIN_SEGS) != RING_OK)
-			return;
+			return true;
 		b->free_count--;
 		(*budget)--;
 		start(b, &b->slot[at], &chain);
 	}
+	return true;
 }
 
 static void reap(struct blk *b)
@@ -256,11 +280,11 @@ static void run(struct blk *b)
 	}
 	ring_kick_disable(r);
 	do {
-		take(b, &budget);
+		bool on = take(b, &budget);
 		b->fast->ops->flush(b->fast);
 		reap(b);
-		/* Without a free slot, the next completion comes here again. */
-		more = b->free_count && usable(b) && ring_kick_enable(r);
+		/* Without a free slot, the next completion comes here again; else the timer. */
+		more = on && b->free_count && usable(b) && ring_kick_enable(r);
 	} while (more && budget);
 	vdev_flush_used(&b->vd, 0);
 	if (more)
@@ -338,8 +362,10 @@ static void blk_destroy(struct vdev *vd)
 	struct blk *b = blk_of(vd);
 	if (b->fast && b->pool)
 		blk_reset(vd);
-	if (vd->loop)
+	if (vd->loop) {
 		loop_del(vd->loop, &b->completions);
+		loop_timer_cancel(vd->loop, &b->due);
+	}
 	if (b->fast && b->fast != b->pool)
 		b->fast->ops->destroy(b->fast);
 	if (b->pool)
@@ -449,6 +475,8 @@ vmm_err_t blk_create(const struct blk_opts *opts, unsigned index, struct vdev **
 	memcpy(b->serial, opts->serial, sizeof(b->serial));
 	b->try_now = !opts->file.direct;
 	b->work = (struct loop_task){.run = locked_run, .ctx = b};
+	b->due = (struct loop_timer){.expired = locked_run, .ctx = b};
+	rate_init(&b->rate, opts->rate, clock_now_ns());
 	vd->ops = &blk_ops;
 	vd->features = offered(&b->file);
 	fill_config(b, opts->queue_size);
@@ -479,6 +507,16 @@ struct blk_stats blk_stats(struct vdev *vd)
 	struct blk_stats s = blk_of(vd)->stats;
 	(void)pthread_mutex_unlock(&vd->lock);
 	return s;
+}
+
+void blk_set_rate(struct vdev *vd, const vmm_rate_t *rate)
+{
+	struct blk *b = blk_of(vd);
+	(void)pthread_mutex_lock(&vd->lock);
+	rate_change(&b->rate, rate, clock_now_ns());
+	if (vd->active)
+		loop_post(vd->loop, &b->work); /* what waits may have to wait for less */
+	(void)pthread_mutex_unlock(&vd->lock);
 }
 
 const char *blk_engine(struct vdev *vd)

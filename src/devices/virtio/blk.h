@@ -9,6 +9,7 @@
 
 #include "devices/disk/disk_file.h"
 #include "devices/virtio/dev.h"
+#include "vmm/rate.h"
 
 struct blk;
 
@@ -17,6 +18,7 @@ struct blk_opts {
 	uint8_t serial[VIRTIO_BLK_ID_BYTES]; /* padded with zeros */
 	uint16_t queue_size;                 /* power of two, BLK_QUEUE_MIN to RING_SIZE_MAX */
 	bool uring;                          /* io_uring where the host has it, else threads */
+	const vmm_rate_t *rate;              /* which rate_check passed; NULL: no limit */
 };
 
 #define BLK_QUEUE_MIN 4u
@@ -40,6 +42,10 @@ VMM_WARN_UNUSED vmm_err_t blk_create(const struct blk_opts *opts, unsigned index
 bool blk_is(const struct vdev *vd);
 
 struct blk_stats blk_stats(struct vdev *vd);
+
+/* Go on with the limit RATE, which rate_check passed; NULL: none. Any thread. */
+void blk_set_rate(struct vdev *vd, const vmm_rate_t *rate);
+
 /* "io_uring" or "threads": what reads, writes and flushes. */
 const char *blk_engine(struct vdev *vd);
 

@@ -15,6 +15,7 @@
 
 #include "devices/virtio/net_priv.h"
 #include "net/pcap.h"
+#include "vmm/clock.h"
 #include "vmm/errset.h"
 
 #define CTRL_QUEUE_SIZE 64u
@@ -99,7 +100,7 @@ static void watch(struct net_pair *p)
 	if (net_usable(net) && !net->backend_failed && p->index < net->pairs) {
 		/* A driver may leave a pair without its receive queue. */
 		bool receives = net->vd.queue[2 * p->index].ring.gm;
-		if (net->link_up && receives && !p->rx_starved)
+		if (net->link_up && receives && !p->rx_starved && !p->rx_late)
 			want |= EPOLLIN;
 		if (p->tx_blocked)
 			want |= EPOLLOUT;
@@ -132,6 +133,30 @@ static void source_ready(void *ctx, uint32_t events)
 	(void)pthread_mutex_unlock(&vd->lock);
 }
 
+bool net_in_rate(struct vmm_net *net, struct rate *rate)
+{
+	if (!rate->limited)
+		return true;
+	uint64_t now = clock_now_ns();
+	uint64_t wait = rate_wait_ns(rate, now);
+	if (!wait)
+		return true;
+	/* One timer serves both directions: whoever is too early then waits on. */
+	if (!net->due.armed || net->due.deadline_ns > now + wait)
+		loop_timer_set(net->vd.loop, &net->due, now + wait);
+	return false;
+}
+
+/* What waited for a limit of rate goes on. */
+static void resume(struct vmm_net *net)
+{
+	for (unsigned i = 0; i < net->pair_count; i++) {
+		struct net_pair *p = &net->pair[i];
+		p->rx_more |= p->rx_late;
+		p->tx_more |= p->tx_late;
+	}
+}
+
 /* On the loop: what was left for later, here or on another thread. */
 static void work(void *ctx)
 {
@@ -149,6 +174,15 @@ static void work(void *ctx)
 		net_ctrl_run(net);
 	net_signal(net);
 	(void)pthread_mutex_unlock(&net->vd.lock);
+}
+
+static void due(void *ctx)
+{
+	struct vmm_net *net = ctx;
+	(void)pthread_mutex_lock(&net->vd.lock);
+	resume(net);
+	(void)pthread_mutex_unlock(&net->vd.lock);
+	work(net);
 }
 
 static void start_pair(struct net_pair *p)
@@ -205,7 +239,7 @@ static void net_reset(struct vdev *vd)
 	for (unsigned q = 0; q < net->pair_count; q++) {
 		struct net_pair *p = &net->pair[q];
 		net_rx_forget(p);
-		p->rx_more = p->tx_more = p->tx_blocked = false;
+		p->rx_more = p->tx_more = p->tx_blocked = p->tx_late = false;
 	}
 	net->ctrl_more = false;
 	net->signals = 0;
@@ -220,7 +254,7 @@ static void net_stop_queue(struct vdev *vd, unsigned q)
 	if (q / 2 < net->pair_count) {
 		struct net_pair *p = &net->pair[q / 2];
 		if (q & 1)
-			p->tx_blocked = false;
+			p->tx_blocked = p->tx_late = false;
 		else
 			net_rx_forget(p);
 	}
@@ -270,6 +304,8 @@ static void net_destroy(struct vdev *vd)
 	for (unsigned q = 0; q < net->pair_count; q++)
 		if (vd->loop)
 			loop_del(vd->loop, &net->pair[q].source);
+	if (vd->loop)
+		loop_timer_cancel(vd->loop, &net->due);
 	net->backend->ops->destroy(net->backend);
 	if (net->pcap_fd >= 0)
 		(void)close(net->pcap_fd);
@@ -313,6 +349,9 @@ vmm_err_t net_create(const struct net_opts *opts, unsigned index, struct net_bac
 	net->pair_count = pairs;
 	net->pairs = pairs;
 	net->work = (struct loop_task){.run = work, .ctx = net};
+	net->due = (struct loop_timer){.expired = due, .ctx = net};
+	rate_init(&net->rx_rate, opts->rx_rate, clock_now_ns());
+	rate_init(&net->tx_rate, opts->tx_rate, clock_now_ns());
 	for (unsigned q = 0; q < pairs; q++) {
 		struct net_pair *p = &net->pair[q];
 		p->net = net;
@@ -376,6 +415,24 @@ void vmm_net_set_link(vmm_net_t *net, bool up)
 			net_post(net); /* watch the descriptors, or no longer */
 	}
 	(void)pthread_mutex_unlock(&net->vd.lock);
+}
+
+vmm_err_t vmm_net_set_rate(vmm_net_t *net, const vmm_rate_t *rx, const vmm_rate_t *tx,
+                           vmm_err_info_t *ei)
+{
+	vmm_err_t err = rate_check(rx, ei);
+	if (!err)
+		err = rate_check(tx, ei);
+	if (err)
+		return err;
+	(void)pthread_mutex_lock(&net->vd.lock);
+	rate_change(&net->rx_rate, rx, clock_now_ns());
+	rate_change(&net->tx_rate, tx, clock_now_ns());
+	resume(net);
+	if (net->vd.active)
+		net_post(net); /* what waits may have to wait for less */
+	(void)pthread_mutex_unlock(&net->vd.lock);
+	return VMM_OK;
 }
 
 void vmm_net_mac(const vmm_net_t *net, uint8_t mac[6])

@@ -15,6 +15,9 @@ struct net_opts {
 	uint16_t queue_size;
 	bool offloads; /* offer checksum and segmentation offloads */
 	bool link_up;
+	/* Of frames to the guest, and from it; which rate_check passed. NULL: no limit. */
+	const vmm_rate_t *rx_rate;
+	const vmm_rate_t *tx_rate;
 	int pcap_fd; /* what passes the card is recorded there (net/pcap.h), owned by it; or -1 */
 };
 

@@ -7,6 +7,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "devices/rate.h"
 #include "devices/virtio/net.h"
 
 /*
@@ -51,9 +52,11 @@ struct net_pair {
 	uint32_t watched;          /* EPOLL* that it is watched for */
 	unsigned burst;            /* frames that the next reception may find at once */
 	bool rx_starved;           /* until the driver gives buffers */
-	bool rx_more;              /* reception is to go on */
-	bool tx_more;              /* transmission is to go on */
-	bool tx_blocked;           /* until the descriptor is writable */
+	bool rx_late;              /* until the rate allows more */
+	bool tx_late;
+	bool rx_more;    /* reception is to go on */
+	bool tx_more;    /* transmission is to go on */
+	bool tx_blocked; /* until the descriptor is writable */
 	struct net_rx rx;
 };
 
@@ -73,6 +76,9 @@ struct vmm_net {
 	uint64_t signals;    /* queues whose interrupt is due: bit q */
 	int pcap_fd;         /* or -1 */
 	struct loop_task work;
+	struct rate rx_rate;
+	struct rate tx_rate;
+	struct loop_timer due; /* when the earlier of them lets a pair go on */
 	struct net_stats stats;
 	struct iovec iov[RING_SIZE_MAX]; /* of the chain at hand: transmit and control */
 	struct net_pair pair[];
@@ -89,6 +95,8 @@ static inline bool net_usable(const struct vmm_net *net)
 	return net->vd.active && !(net->vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
+/* net.c: does RATE let another frame pass? If not, the pair is run again when it does. */
+bool net_in_rate(struct vmm_net *net, struct rate *rate);
 /* net.c: run the pairs' rx_more and tx_more on the loop. Any thread. */
 void net_post(struct vmm_net *net);
 /* Make what was put into queue Q's used ring visible; the interrupt follows with net_signal. */

@@ -22,6 +22,7 @@ enum rx_result {
 	RX_FRAME,   /* one frame was taken, delivered or dropped */
 	RX_NONE,    /* the backend has no frame */
 	RX_STARVED, /* the driver has no buffer */
+	RX_LATE,    /* the limit of rate does not allow a frame yet */
 	RX_DEAD,    /* broken ring, or broken backend */
 };
 
@@ -174,6 +175,8 @@ static enum rx_result receive(struct net_pair *p)
 	struct net_rx *rx = &p->rx;
 	if (rx->pending)
 		return finish(p);
+	if (!net_in_rate(p->net, &p->net->rx_rate))
+		return RX_LATE;
 	if (fill(p, rx->goal) == RING_BAD)
 		return RX_DEAD;
 	if (held(rx) == 0)
@@ -187,6 +190,7 @@ static enum rx_result receive(struct net_pair *p)
 	if (n < (ssize_t)NET_VNET_HDR_BYTES || n > (ssize_t)NET_FRAME_MAX)
 		return drop(p);
 	uint32_t len = (uint32_t)n;
+	rate_take(&p->net->rx_rate, len - NET_VNET_HDR_BYTES);
 	net_capture(p->net, rx->iov + rx->iov_head, rx->iov_tail - rx->iov_head + 1, len);
 	learn(rx, len);
 	if (len <= rx->bytes) {
@@ -198,10 +202,12 @@ static enum rx_result receive(struct net_pair *p)
 	return finish(p);
 }
 
-/* Without buffers the driver has to wake us; else the descriptor does. */
+/* Without buffers the driver has to wake us, in a drought of rate the timer; else the descriptor
+ * does. */
 static void settle(struct net_pair *p, enum rx_result last, unsigned frames)
 {
 	p->rx_starved = last == RX_STARVED;
+	p->rx_late = last == RX_LATE;
 	if (p->rx_starved && ring_kick_enable(rx_ring(p))) {
 		p->rx_more = true;
 		net_post(p->net);
@@ -242,6 +248,7 @@ void net_rx_forget(struct net_pair *p)
 	rx->pending = 0;
 	rx->goal = RX_GOAL_MIN;
 	p->rx_starved = false;
+	p->rx_late = false;
 	p->burst = 1;
 }
 

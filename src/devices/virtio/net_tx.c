@@ -16,6 +16,7 @@ enum tx_result {
 	TX_CHAIN,   /* one chain was sent or dropped */
 	TX_NONE,    /* no chain */
 	TX_BLOCKED, /* the backend takes nothing at the moment */
+	TX_LATE,    /* the limit of rate does not allow a frame yet */
 	TX_DEAD,    /* broken ring */
 };
 
@@ -60,6 +61,7 @@ static enum tx_result transmit(struct net_pair *p, const struct ring_chain *c)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return write_failed(p, errno);
+	rate_take(&net->tx_rate, c->read_bytes - NET_VNET_HDR_BYTES);
 	net_capture(net, c->iov, c->nread, c->read_bytes);
 	net->stats.tx_frames++;
 	net->stats.tx_bytes += c->read_bytes - NET_VNET_HDR_BYTES;
@@ -71,6 +73,8 @@ static enum tx_result next(struct net_pair *p)
 	struct vdev *vd = &p->net->vd;
 	unsigned q = 2 * p->index + 1;
 	struct ring_chain chain;
+	if (!net_in_rate(p->net, &p->net->tx_rate))
+		return TX_LATE;
 	enum ring_result popped = vdev_pop(vd, q, &chain, p->net->iov, RING_SIZE_MAX);
 	if (popped != RING_OK)
 		return popped == RING_BAD ? TX_DEAD : TX_NONE;
@@ -82,13 +86,13 @@ static enum tx_result next(struct net_pair *p)
 	return res;
 }
 
-/* See who has to wake us: nobody, the descriptor, or the driver. */
+/* See who has to wake us: nobody, the descriptor, the timer, or the driver. */
 static void settle(struct net_pair *p, enum tx_result last)
 {
 	struct vmm_net *net = p->net;
 	bool more = last == TX_CHAIN;
-	if (last == TX_BLOCKED)
-		p->tx_blocked = true; /* net_watch */
+	p->tx_blocked = last == TX_BLOCKED;
+	p->tx_late = last == TX_LATE;
 	if (last == TX_NONE)
 		more = ring_kick_enable(&net->vd.queue[2 * p->index + 1].ring);
 	if (more) {

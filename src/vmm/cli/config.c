@@ -110,7 +110,7 @@ static const struct key_row *find_key(const struct option_row *row, const char *
 		(void)problem_set(p, NULL, "there is no key '%s'; did you mean '%s'?", name, near);
 		return NULL;
 	}
-	char all[200] = "";
+	char all[300] = "";
 	size_t len = 0;
 	for (size_t i = 0; i < count && len < sizeof(all); i++)
 		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", i ? ", " : "",

@@ -52,10 +52,13 @@ struct run_config {
 
 	uint32_t disk_count;
 	vmm_disk_opts_t disk[VMM_DISKS_MAX];
+	vmm_rate_t disk_rate[VMM_DISKS_MAX];
 	uint32_t net_count;
 	vmm_net_opts_t net[VMM_NETS_MAX];
 	int net_fd[VMM_NETS_MAX][VMM_NET_QUEUE_PAIRS_MAX];
 	const char *net_forward[VMM_NETS_MAX][VMM_NET_FORWARDS_MAX];
+	vmm_rate_t net_rx_rate[VMM_NETS_MAX];
+	vmm_rate_t net_tx_rate[VMM_NETS_MAX];
 	bool shipped;       /* the kernel is the one that comes with vmm */
 	bool net_given;     /* a card, or none, was asked for */
 	uint16_t page_port; /* of the host, leads to the shipped guest's page; 0: none does */

@@ -30,6 +30,68 @@ static void set_flag(uint32_t *flags, uint32_t bit, bool on)
 	*flags = on ? *flags | bit : *flags & ~bit;
 }
 
+/* Limits of rate: bytes a second as a size, frames or requests as a number. */
+
+static bool rate_bytes(const char *value, uint64_t *out, struct problem *p)
+{
+	return size(value, out, p) &&
+	       (*out > 0 || problem_set(p, NULL, "'%s': must be more than 0", value));
+}
+
+static bool rate_ops(const char *value, uint64_t *out, struct problem *p)
+{
+	return parse_number(value, VMM_RATE_MAX, out) && *out > 0
+	               ? true
+	               : problem_set(p, NULL, "'%s': must be a number, 1 or more", value);
+}
+
+static vmm_rate_t *rate_begin(vmm_rate_t *rate, const vmm_rate_t **in_use)
+{
+	if (!*in_use) {
+		*rate = (vmm_rate_t)VMM_RATE_INIT;
+		*in_use = rate;
+	}
+	return rate;
+}
+
+static vmm_rate_t *disk_rate(struct run_config *c, void *item)
+{
+	vmm_disk_opts_t *d = item;
+	return rate_begin(&c->disk_rate[d - c->disk], &d->rate);
+}
+
+static vmm_rate_t *net_rx_rate(struct run_config *c, void *item)
+{
+	vmm_net_opts_t *n = item;
+	return rate_begin(&c->net_rx_rate[n - c->net], &n->rx_rate);
+}
+
+static vmm_rate_t *net_tx_rate(struct run_config *c, void *item)
+{
+	vmm_net_opts_t *n = item;
+	return rate_begin(&c->net_tx_rate[n - c->net], &n->tx_rate);
+}
+
+/* A key that sets FIELD of the limit that OF finds. */
+#define RATE_KEY(name, of, field, parse)                                                         \
+	static bool name(struct run_config *c, void *item, const char *value, struct problem *p) \
+	{                                                                                        \
+		return parse(value, &of(c, item)->field, p);                                     \
+	}
+
+RATE_KEY(disk_bandwidth, disk_rate, bytes_per_second, rate_bytes)
+RATE_KEY(disk_bandwidth_burst, disk_rate, bytes_burst, rate_bytes)
+RATE_KEY(disk_iops, disk_rate, ops_per_second, rate_ops)
+RATE_KEY(disk_iops_burst, disk_rate, ops_burst, rate_ops)
+RATE_KEY(net_rx_bandwidth, net_rx_rate, bytes_per_second, rate_bytes)
+RATE_KEY(net_rx_bandwidth_burst, net_rx_rate, bytes_burst, rate_bytes)
+RATE_KEY(net_rx_pps, net_rx_rate, ops_per_second, rate_ops)
+RATE_KEY(net_rx_pps_burst, net_rx_rate, ops_burst, rate_ops)
+RATE_KEY(net_tx_bandwidth, net_tx_rate, bytes_per_second, rate_bytes)
+RATE_KEY(net_tx_bandwidth_burst, net_tx_rate, bytes_burst, rate_bytes)
+RATE_KEY(net_tx_pps, net_tx_rate, ops_per_second, rate_ops)
+RATE_KEY(net_tx_pps_burst, net_tx_rate, ops_burst, rate_ops)
+
 /* Disks. */
 
 void *disk_begin(struct run_config *c, struct problem *p)
@@ -124,6 +186,10 @@ const struct key_row disk_keys[] = {
         {"engine", KEY_VALUE, disk_engine},
         {"serial", KEY_VALUE, disk_serial},
         {"queue-size", KEY_VALUE, disk_queue_size},
+        {"bandwidth", KEY_VALUE, disk_bandwidth},
+        {"bandwidth-burst", KEY_VALUE, disk_bandwidth_burst},
+        {"iops", KEY_VALUE, disk_iops},
+        {"iops-burst", KEY_VALUE, disk_iops_burst},
         {.name = NULL},
 };
 
@@ -302,14 +368,30 @@ static bool net_link(struct run_config *c, void *item, const char *value, struct
 }
 
 const struct key_row net_keys[] = {
-        {"none", KEY_FLAG, net_none},         {"user", KEY_FLAG, net_user},
-        {"net", KEY_VALUE, net_net},          {"dns", KEY_VALUE, net_dns},
-        {"hostfwd", KEY_VALUES, net_hostfwd}, {"loopback", KEY_SWITCH, net_loopback},
-        {"tap", KEY_VALUE, net_tap},          {"fd", KEY_VALUE, net_fd},
-        {"mac", KEY_VALUE, net_mac},          {"mtu", KEY_VALUE, net_mtu},
-        {"queues", KEY_VALUE, net_queues},    {"queue-size", KEY_VALUE, net_queue_size},
-        {"offload", KEY_SWITCH, net_offload}, {"link", KEY_VALUE, net_link},
-        {"pcap", KEY_PATH, net_pcap},         {.name = NULL},
+        {"none", KEY_FLAG, net_none},
+        {"user", KEY_FLAG, net_user},
+        {"net", KEY_VALUE, net_net},
+        {"dns", KEY_VALUE, net_dns},
+        {"hostfwd", KEY_VALUES, net_hostfwd},
+        {"loopback", KEY_SWITCH, net_loopback},
+        {"tap", KEY_VALUE, net_tap},
+        {"fd", KEY_VALUE, net_fd},
+        {"mac", KEY_VALUE, net_mac},
+        {"mtu", KEY_VALUE, net_mtu},
+        {"queues", KEY_VALUE, net_queues},
+        {"queue-size", KEY_VALUE, net_queue_size},
+        {"offload", KEY_SWITCH, net_offload},
+        {"link", KEY_VALUE, net_link},
+        {"pcap", KEY_PATH, net_pcap},
+        {"rx-bandwidth", KEY_VALUE, net_rx_bandwidth},
+        {"rx-bandwidth-burst", KEY_VALUE, net_rx_bandwidth_burst},
+        {"rx-pps", KEY_VALUE, net_rx_pps},
+        {"rx-pps-burst", KEY_VALUE, net_rx_pps_burst},
+        {"tx-bandwidth", KEY_VALUE, net_tx_bandwidth},
+        {"tx-bandwidth-burst", KEY_VALUE, net_tx_bandwidth_burst},
+        {"tx-pps", KEY_VALUE, net_tx_pps},
+        {"tx-pps-burst", KEY_VALUE, net_tx_pps_burst},
+        {.name = NULL},
 };
 
 /* Consoles and the serial port: one set of keys for both. */

@@ -210,7 +210,8 @@ const struct option_row config_options[] = {
          .first_key = "path",
          KEYS("disk", OPTION_KEYS, "PATH[,KEY...]", disk,
               "a raw file or block device: readonly, direct, serial=TEXT,\n"
-              "lock=off, engine=uring|threads, queue-size=N, fd=N")},
+              "lock=off, engine=uring|threads, queue-size=N, fd=N;\n"
+              "at most: bandwidth=SIZE a second, iops=N (and ...-burst=)")},
         {.letter = 'n',
          .repeats = true,
          KEYS("net", OPTION_KEYS, "user|tap=NAME|none[,KEY...]", net,
@@ -218,7 +219,9 @@ const struct option_row config_options[] = {
               "hostfwd=tcp:[ADDRESS]:PORT-[ADDRESS]:PORT, net=A.B.C.D/N,\n"
               "dns=ADDRESS, loopback=on. On a TAP device: tap=NAME, queues=N,\n"
               "fd=N[:N...]. Of both: mac=ADDRESS, mtu=N, queue-size=N,\n"
-              "offload=off, link=down, pcap=FILE. The shipped guest has\n"
+              "offload=off, link=down, pcap=FILE; at most, to and from the guest:\n"
+              "rx-bandwidth=SIZE a second, rx-pps=N, tx-bandwidth=SIZE, tx-pps=N\n"
+              "(and ...-burst=). The shipped guest has\n"
               "user,hostfwd=tcp::8080-:80 if nothing is given")},
         {.repeats = true,
          KEYS("console", OPTION_KEYS, "PLACE[,KEY...]", console,
