@@ -4,17 +4,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
+#include <linux/futex.h>
+#include <linux/kvm.h>
+#include <linux/vfio.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -28,9 +32,11 @@
 static struct {
 	volatile sig_atomic_t taken;
 	volatile sig_atomic_t ready;
+	uint32_t never; /* a futex that nobody wakes */
+	pid_t main;
 	int wake_fd;
 	struct term *term;
-	char text[200];
+	char text[320];
 } violation;
 
 struct fds {
@@ -174,15 +180,62 @@ static size_t put(char *out, size_t at, size_t room, const char *text)
 	return at;
 }
 
-static size_t put_number(char *out, size_t at, size_t room, unsigned n)
+static size_t put_number(char *out, size_t at, size_t room, unsigned n, unsigned base)
 {
 	char digits[12];
 	size_t i = sizeof(digits) - 1;
 	digits[i] = '\0';
 	do
-		digits[--i] = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
+		digits[--i] = "0123456789abcdef"[n % base];
+	while ((n /= base) > 0);
 	return put(out, at, room, digits + i);
+}
+
+/* What the thread called NAME is there for. */
+static const char *feature_of_thread(const char *name)
+{
+	static const struct {
+		const char *prefix;
+		const char *feature;
+	} threads[] = {
+	        {"vmm-vcpu", "a virtual CPU"},
+	        {"vmm-loop", "the devices"},
+	        {"vmm-disk", "--disk, its workers"},
+	        {"vmm-net", "--net user"},
+	};
+	for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
+		if (strncmp(name, threads[i].prefix, strlen(threads[i].prefix)) == 0)
+			return threads[i].feature;
+	return "vmm run itself";
+}
+
+/* Whose request an ioctl is, by its type (Documentation/userspace-api/ioctl/ioctl-number.rst). */
+static const char *feature_of_ioctl(unsigned request)
+{
+	switch (_IOC_TYPE(request)) {
+	case KVMIO:
+		return " of KVM";
+	case VFIO_TYPE:
+		return " of --vfio";
+	case 'T':
+		return " of a TAP or a terminal";
+	case 0x12:
+		return " of a block device";
+	default:
+		return "";
+	}
+}
+
+/* What else tells calls of one name apart, as far as filters look at it. */
+static size_t put_request(char *out, size_t at, size_t room, int call, const greg_t *regs)
+{
+	bool first = call == SYS_prctl || call == SYS_socket;
+	if (!first && call != SYS_ioctl && call != SYS_fcntl)
+		return at;
+	unsigned request = (unsigned)regs[first ? REG_RDI : REG_RSI];
+	at = put(out, at, room, " with 0x");
+	at = put_number(out, at, room, request, 16);
+	return call == SYS_ioctl ? put(out, at, room, feature_of_ioctl(request)) : at;
 }
 
 /* The thread that would end the process is the one that offended. */
@@ -201,7 +254,8 @@ static _Noreturn void end_here(void)
 /* Only what is async-signal-safe, and only calls that every filter allows. */
 static void on_violation(int signo, siginfo_t *info, void *context)
 {
-	(void)signo, (void)context;
+	(void)signo;
+	const ucontext_t *at_call = context;
 	char name[16] = "?";
 	char *text = violation.text;
 	const size_t room = sizeof(violation.text);
@@ -209,15 +263,19 @@ static void on_violation(int signo, siginfo_t *info, void *context)
 		(void)prctl(PR_GET_NAME, name);
 		size_t at = put(text, 0, room, "sandbox: thread ");
 		at = put(text, at, room, name);
-		at = put(text, at, room, " made system call ");
+		at = put(text, at, room, " (");
+		at = put(text, at, room, feature_of_thread(name));
+		at = put(text, at, room, ") made system call ");
 		at = put(text, at, room, vmm_sandbox_call_name(info->si_syscall));
 		at = put(text, at, room, " (");
-		at = put_number(text, at, room, (unsigned)info->si_syscall);
+		at = put_number(text, at, room, (unsigned)info->si_syscall, 10);
+		at = put(text, at, room, ")");
+		at = put_request(text, at, room, info->si_syscall, at_call->uc_mcontext.gregs);
 		(void)put(text, at, room,
-		          "), which its filter does not allow; please report it "
+		          ", which its filter does not allow; please report it "
 		          "(--sandbox off goes without)");
 		violation.ready = 1;
-		if (gettid() == getpid())
+		if (gettid() == violation.main)
 			end_here();
 		const uint64_t one = 1;
 		ssize_t n = write(violation.wake_fd, &one, sizeof(one));
@@ -225,12 +283,13 @@ static void on_violation(int signo, siginfo_t *info, void *context)
 	}
 	/* The process ends; what this thread was about to do does not happen. */
 	for (;;)
-		(void)poll(NULL, 0, -1);
+		(void)syscall(SYS_futex, &violation.never, FUTEX_WAIT_PRIVATE, 0, NULL);
 }
 
 bool confine_report(int wake_fd, struct term *term)
 {
 	struct sigaction action = {.sa_sigaction = on_violation, .sa_flags = SA_SIGINFO};
+	violation.main = gettid();
 	violation.wake_fd = wake_fd;
 	violation.term = term;
 	return sigaction(SIGSYS, &action, NULL) == 0;
