@@ -407,9 +407,9 @@ vmm_err_t chardev_create(const vmm_chardev_opts_t *opts, const char *field, stru
 	(void)pthread_mutex_init(&cd->lock, NULL);
 	cd->loop = loop;
 	cd->log = log;
-	cd->in.source = (struct loop_source){-1, input_ready, cd, false};
-	cd->out.source = (struct loop_source){-1, output_ready, cd, false};
-	cd->listener = (struct loop_source){-1, listener_ready, cd, false};
+	cd->in.source = (struct loop_source){.fd = -1, .ready = input_ready, .ctx = cd};
+	cd->out.source = (struct loop_source){.fd = -1, .ready = output_ready, .ctx = cd};
+	cd->listener = (struct loop_source){.fd = -1, .ready = listener_ready, .ctx = cd};
 	cd->timer = (struct loop_timer){.expired = timer_expired, .ctx = cd};
 	cd->input_task = (struct loop_task){.run = run_input, .ctx = cd};
 	cd->flush_task = (struct loop_task){.run = run_flush, .ctx = cd};

@@ -66,12 +66,16 @@ vmm_err_t loop_add(struct loop *loop, struct loop_source *src, uint32_t epoll_ev
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, src->fd, &ev) < 0)
 		return err_sys(ei, errno, "event loop", "cannot watch descriptor %d", src->fd);
 	src->added = true;
+	src->epoll_events = epoll_events;
 	return VMM_OK;
 }
 
 void loop_mod(struct loop *loop, struct loop_source *src, uint32_t epoll_events)
 {
 	struct epoll_event ev = {.events = epoll_events, .data.ptr = src};
+	if (src->epoll_events == epoll_events)
+		return;
+	src->epoll_events = epoll_events;
 	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, src->fd, &ev);
 }
 

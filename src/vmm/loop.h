@@ -21,6 +21,7 @@ struct loop_source {
 	void (*ready)(void *ctx, uint32_t epoll_events);
 	void *ctx;
 	bool added;
+	uint32_t epoll_events; /* while added */
 };
 
 struct loop_timer {
@@ -48,6 +49,7 @@ void loop_destroy(struct loop *loop);
  */
 VMM_WARN_UNUSED vmm_err_t loop_add(struct loop *loop, struct loop_source *src,
                                    uint32_t epoll_events, vmm_err_info_t *ei);
+/* Watch an added source for other events; for the same ones, nothing is done. */
 void loop_mod(struct loop *loop, struct loop_source *src, uint32_t epoll_events);
 void loop_del(struct loop *loop, struct loop_source *src);
 

@@ -152,7 +152,7 @@ static vmm_err_t watch_request(struct vfio_dev *v, vmm_err_info_t *ei)
 	v->request_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->request_fd < 0)
 		return err_sys(ei, errno, v->host.address, "cannot make an eventfd");
-	v->request = (struct loop_source){v->request_fd, requested, v, false};
+	v->request = (struct loop_source){.fd = v->request_fd, .ready = requested, .ctx = v};
 	struct {
 		struct vfio_irq_set head;
 		int32_t fd;

@@ -435,7 +435,8 @@ static vmm_err_t make_engines(struct blk *b, unsigned depth, bool uring, vmm_err
 	b->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (b->event_fd < 0)
 		return err_sys(ei, errno, b->file.name, "cannot make an eventfd");
-	b->completions = (struct loop_source){b->event_fd, completions_ready, b, false};
+	b->completions =
+	        (struct loop_source){.fd = b->event_fd, .ready = completions_ready, .ctx = b};
 	vmm_err_t err = disk_threads_create(&b->file, b->event_fd, &b->pool, ei);
 	if (err)
 		return err;

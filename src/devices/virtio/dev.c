@@ -75,7 +75,7 @@ vmm_err_t vdev_attach(struct vdev *vd, const struct gmem *gm, struct loop *loop,
 	vd->transport = transport;
 	for (unsigned i = 0; i < vd->queue_count; i++) {
 		struct vqueue *vq = &vd->queue[i];
-		vq->kick = (struct loop_source){vq->kick_fd, kick_ready, vq, false};
+		vq->kick = (struct loop_source){.fd = vq->kick_fd, .ready = kick_ready, .ctx = vq};
 		vmm_err_t err = loop_add(loop, &vq->kick, EPOLLIN | EPOLLET, ei);
 		if (err)
 			return err;

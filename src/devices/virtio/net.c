@@ -356,7 +356,7 @@ vmm_err_t net_create(const struct net_opts *opts, unsigned index, struct net_bac
 		struct net_pair *p = &net->pair[q];
 		p->net = net;
 		p->index = q;
-		p->source = (struct loop_source){b->fd[q], source_ready, p, false};
+		p->source = (struct loop_source){.fd = b->fd[q], .ready = source_ready, .ctx = p};
 	}
 	fill_config(net, opts);
 	struct vdev *vd = &net->vd;

@@ -60,6 +60,7 @@ VM_BALLOON=         # its size at the start, 0 for an empty one: a balloon
 VM_HVC=             # 1: the virtio console is on standard input and output, ttyS0 is not
 VM_APPEND=          # more for the kernel's command line; mode=NAME picks the inner function
 VM_EXTRA=           # more options for vmm
+VM_EXTRA_QEMU=      # more options for QEMU
 VM_WRAP=            # a command that runs the VMM: onpty
 VM_SERIAL=file=/run/vm.serial   # where vmm's ttyS0 goes when VM_HVC is set
 VM_CONSOLE=ttyS0
@@ -116,7 +117,8 @@ vm_exec_qemu() {
 		-device "virtio-net-device,netdev=n0,mac=$VM_MAC"
 	[ -z "$VM_RNG" ] || set -- "$@" -device virtio-rng-device
 	[ -z "$VM_BALLOON" ] || set -- "$@" -device virtio-balloon-device,free-page-reporting=on
-	exec qemu-system-x86_64 "$@"
+	# shellcheck disable=SC2086
+	exec qemu-system-x86_64 "$@" $VM_EXTRA_QEMU
 }
 
 vm_exec_kvmtool() {
