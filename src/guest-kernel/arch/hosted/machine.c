@@ -8,7 +8,8 @@
 #include "hosted_priv.h"
 
 #define MEMORY_DEFAULT (32ull << 20)
-#define STEP_NS        50u /* of the virtual clock: what a look at it takes */
+#define STEP_NS        50u    /* of the virtual clock: what a look at it takes */
+#define RELAX_NS       10000u /* and what somebody who only waits lets pass */
 
 static _Thread_local struct hosted_cpu *this_thread;
 
@@ -151,6 +152,9 @@ static void deliver(void)
 
 static void relax(void)
 {
+	struct hosted *m = hosted_me()->machine;
+	if (m->opts.virtual_clock)
+		m->clock_ns += RELAX_NS;
 	if (stopping(hosted_me()->machine))
 		hosted_leave();
 }
