@@ -26,8 +26,9 @@ target_link_libraries(vmm_shared
 target_link_options(vmm_shared PRIVATE -Wl,--no-undefined -Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
 
 install(TARGETS vmm_static vmm_shared EXPORT VmmTargets
-	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libvmm-dev
+	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libvmm0 NAMELINK_COMPONENT libvmm-dev)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME libvmm-dev)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/vmm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 	FILES_MATCHING PATTERN "*.h")
 
@@ -44,5 +45,7 @@ configure_file(${CMAKE_CURRENT_LIST_DIR}/libvmm.pc.in ${CMAKE_CURRENT_BINARY_DIR
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libvmm.pc
 	DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-install(FILES ${CMAKE_SOURCE_DIR}/docs/man/vmm.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES ${CMAKE_SOURCE_DIR}/docs/man/libvmm.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+if(NOT VMM_PACKAGE) # which has them compressed
+	install(FILES ${CMAKE_SOURCE_DIR}/docs/man/vmm.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+	install(FILES ${CMAKE_SOURCE_DIR}/docs/man/libvmm.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+endif()

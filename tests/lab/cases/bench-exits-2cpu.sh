@@ -14,7 +14,7 @@ state() {
 }
 
 two_cpus() {
-	vmm bench exits -n 500 --warm-up 50 --csv "$VM_LOG" --plot /run/two.svg \
+	vmm bench exits -n 500 --warm-up 50 --case-timeout 60 --csv "$VM_LOG" --plot /run/two.svg \
 		ipi ipi-halted tlb-shootdown pio-in-user >/run/table 2>"$VM_ERR" ||
 		fail "vmm bench exits ended with status $?"
 	cat /run/table
