@@ -117,23 +117,36 @@ static void bounce(const struct disk_file *f, struct disk_io *io)
 	free(buf);
 }
 
+/* 0, or an errno other than EINTR. */
+static int punch(const struct disk_file *f, int mode, const struct disk_range *r)
+{
+	int n;
+	do
+		n = fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)r->offset, (off_t)r->len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? errno : 0;
+}
+
+static int discard_blocks(const struct disk_file *f, const struct disk_range *r)
+{
+	uint64_t mask = f->block_bytes - 1;
+	uint64_t start = (r->offset + mask) & ~mask;
+	uint64_t end = (r->offset + r->len) & ~mask;
+	uint64_t range[2] = {start, end - start};
+	int n = 0;
+	if (end <= start)
+		return 0;
+	do
+		n = ioctl(f->fd, BLKDISCARD, range);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? errno : 0;
+}
+
 /* Only a hint: what the host cannot give back stays as it is. */
 static int discard(const struct disk_file *f, const struct disk_range *r)
 {
-	int n;
-	if (f->block_device) {
-		uint64_t mask = f->block_bytes - 1;
-		uint64_t start = (r->offset + mask) & ~mask;
-		uint64_t end = (r->offset + r->len) & ~mask;
-		uint64_t range[2] = {start, end - start};
-		if (end <= start)
-			return 0;
-		n = ioctl(f->fd, BLKDISCARD, range);
-	} else {
-		n = fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)r->offset,
-		              (off_t)r->len);
-	}
-	return n < 0 && errno != EOPNOTSUPP && errno != ENOSYS ? errno : 0;
+	int error = f->block_device ? discard_blocks(f, r) : punch(f, FALLOC_FL_PUNCH_HOLE, r);
+	return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
 }
 
 /* By hand, where the host has no call for it. */
@@ -167,20 +180,23 @@ static bool unsupported(int error)
 
 static int zero(const struct disk_file *f, const struct disk_range *r, uint64_t *written)
 {
-	const int modes[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-	                     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE};
+	const int modes[] = {FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE};
 	/* A hole is no longer allocated: only if the driver allows that (5.2.6.2). */
 	for (unsigned i = r->unmap ? 0 : 1; i < 2; i++) {
-		int n;
-		do
-			n = fallocate(f->fd, modes[i], (off_t)r->offset, (off_t)r->len);
-		while (n < 0 && errno == EINTR);
-		if (n == 0)
-			return 0;
-		if (!unsupported(errno))
-			return errno;
+		int error = punch(f, modes[i], r);
+		if (!unsupported(error))
+			return error;
 	}
 	return write_zeroes(f, r, written);
+}
+
+static int sync_data(const struct disk_file *f)
+{
+	int n;
+	do
+		n = fdatasync(f->fd);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? errno : 0;
 }
 
 static void ranges(const struct disk_file *f, struct disk_io *io)
@@ -188,8 +204,8 @@ static void ranges(const struct disk_file *f, struct disk_io *io)
 	for (unsigned i = 0; i < io->range_count && !io->error; i++)
 		io->error = io->op == DISK_ZERO ? zero(f, &io->range[i], &io->zeroed)
 		                                : discard(f, &io->range[i]);
-	if (!io->error && io->sync && fdatasync(f->fd) < 0)
-		io->error = errno;
+	if (!io->error && io->sync)
+		io->error = sync_data(f);
 }
 
 void disk_io_perform(const struct disk_file *f, struct disk_io *io)
@@ -205,8 +221,7 @@ void disk_io_perform(const struct disk_file *f, struct disk_io *io)
 				;
 		break;
 	case DISK_FLUSH:
-		while (!disk_io_progress(io, result(fdatasync(f->fd))))
-			;
+		io->error = sync_data(f);
 		break;
 	case DISK_DISCARD:
 	case DISK_ZERO:
