@@ -210,7 +210,11 @@ struct if_addr *if_new_addr(struct net_if *nif, const struct net_addr *a, unsign
 			(void)group_join(nif, &g);
 		}
 	}
-	(void)route_set(nif->st, a, plen, NULL, nif, 256, TIMER_NEVER);
+	/* One that is there already serves this address, too. */
+	if (route_set(nif->st, a, plen, NULL, nif, 256, TIMER_NEVER) == -NET_ENOMEM) {
+		if_drop_addr(nif, m);
+		return NULL;
+	}
 	route_changed(nif->st);
 	if_schedule(nif);
 	return m;

@@ -43,12 +43,14 @@ void config_fini(struct run_config *c)
 	}
 }
 
-static char *keep(struct run_config *c, size_t len)
+/* Room for *LEN characters and a NUL; without memory for none, and *LEN is 0. */
+static char *keep(struct run_config *c, size_t *len)
 {
 	static char empty[1];
-	struct text *t = malloc(sizeof(*t) + len + 1);
+	struct text *t = malloc(sizeof(*t) + *len + 1);
 	if (!t) {
 		c->no_memory = true;
+		*len = 0;
 		return empty;
 	}
 	t->next = c->texts;
@@ -59,9 +61,9 @@ static char *keep(struct run_config *c, size_t len)
 char *config_text(struct run_config *c, const char *text)
 {
 	size_t len = strlen(text);
-	char *copy = keep(c, len);
-	if (!c->no_memory)
-		memcpy(copy, text, len + 1);
+	char *copy = keep(c, &len);
+	memcpy(copy, text, len);
+	copy[len] = '\0';
 	return copy;
 }
 
@@ -70,9 +72,8 @@ static const char *config_path(struct run_config *c, const char *dir, const char
 	if (!dir || path[0] == '/')
 		return config_text(c, path);
 	size_t len = strlen(dir) + 1 + strlen(path);
-	char *copy = keep(c, len);
-	if (!c->no_memory)
-		(void)snprintf(copy, len + 1, "%s/%s", dir, path);
+	char *copy = keep(c, &len);
+	(void)snprintf(copy, len + 1, "%s/%s", dir, path);
 	return copy;
 }
 
