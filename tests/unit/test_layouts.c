@@ -11,7 +11,7 @@
 #include "vmm/gmem.h"
 #include "vmm/machine.h"
 
-#define SEEDS      200
+#define SEEDS      40
 #define ADDS       160u /* more than fit */
 #define PAGE       4096ull
 #define NEAR_EDGES 9u /* from four bytes before an edge to four behind it */
@@ -106,10 +106,10 @@ static void check_look_up(enum bus_space space, uint64_t addr)
 	for (unsigned size = 1; size <= 8; size *= 2) {
 		const struct known *want = search(addr, size);
 		const struct bus_range *got = bus_find(&bus, space, addr, size);
-		ck_assert_msg(!want == !got, "0x%llx, %u bytes: %s", (unsigned long long)addr, size,
-		              got ? "found, and nothing is there" : "not found");
-		if (got)
-			ck_assert_uint_eq(got->base, want->base);
+		/* Check writes a line for each assertion: there are too many of these. */
+		if (!want != !got || (got && got->base != want->base))
+			ck_abort_msg("0x%llx, %u bytes: %s", (unsigned long long)addr, size,
+			             !got ? "not found" : "something else is found");
 	}
 }
 

@@ -90,13 +90,16 @@ unsigned ring_available(struct ring *r)
 	return n;
 }
 
+/* As the driver has them in memory: an indirect table may lie anywhere. */
+typedef struct vring_desc unaligned_desc __attribute__((aligned(1)));
+
 /* One descriptor of TABLE (with COUNT entries), read once. */
-static bool fetch(struct ring *r, const volatile struct vring_desc *table, uint32_t count,
+static bool fetch(struct ring *r, const volatile unaligned_desc *table, uint32_t count,
                   uint16_t index, struct desc *d)
 {
 	if (index >= count)
 		return bad(r, "descriptor index is out of range");
-	const volatile struct vring_desc *src = &table[index];
+	const volatile unaligned_desc *src = &table[index];
 	*d = (struct desc){src->addr, src->len, src->flags, src->next};
 	return true;
 }
@@ -146,7 +149,7 @@ static bool walk_indirect(struct ring *r, struct collector *c, const struct desc
 		return bad(r, "indirect descriptor has a next one");
 	if (count == 0 || count > r->size || d->len % sizeof(struct vring_desc))
 		return bad(r, "indirect table has a wrong length");
-	const volatile struct vring_desc *table = gmem_at(r->gm, (struct gpa){d->addr}, d->len);
+	const volatile unaligned_desc *table = gmem_at(r->gm, (struct gpa){d->addr}, d->len);
 	if (!table)
 		return bad(r, "indirect table is outside guest memory");
 	uint16_t index = 0;
