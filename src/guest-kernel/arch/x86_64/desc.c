@@ -102,16 +102,22 @@ __attribute__((no_stack_protector)) void desc_init(struct percpu *p, unsigned in
 }
 
 /*
- * What is pending is taken before the halt: then there is no need of one. (Emulators of nested
- * virtualization lose interrupts that are pending at STI; HLT.)
+ * STI holds interrupts off until HLT has begun (Intel SDM volume 2, STI), so that none comes
+ * between what the caller saw and the halt. Emulators of nested virtualization let one in all the
+ * same: gk_trap then leaves out the HLT.
  */
 void arch_idle(void)
 {
-	const struct cpu *cpu = arch_local();
-	uint64_t before = cpu->interrupts;
-	__asm__ volatile("sti; nop; cli" : : : "memory");
-	if (cpu->interrupts == before)
-		__asm__ volatile("sti; hlt; cli" : : : "memory");
+	__asm__ volatile("sti\n"
+	                 ".globl gk_idle_hlt\n"
+	                 "gk_idle_hlt:\n\t"
+	                 "hlt\n"
+	                 ".globl gk_idle_end\n"
+	                 "gk_idle_end:\n\t"
+	                 "cli"
+	                 :
+	                 :
+	                 : "memory");
 }
 
 void arch_context_init(struct arch_context *c, void *low, size_t bytes, void (*entry)(void *),

@@ -148,6 +148,8 @@ void gk_trap(struct trap_frame *f)
 		exception(f);
 		return;
 	}
+	if (f->rip == (uintptr_t)gk_idle_hlt)
+		f->rip = (uintptr_t)gk_idle_end;
 	if (f->vector == VECTOR_SPURIOUS)
 		return;
 	x86_handlers->enter();

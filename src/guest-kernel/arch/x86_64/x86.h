@@ -146,6 +146,9 @@ bool gk_rdrand_safe(uint64_t *out);
 extern char gk_image[], gk_text_end[], gk_rodata_end[], gk_image_end[];
 extern const uint64_t gk_fixups[][2], gk_fixups_end[][2];
 
+/* The HLT of arch_idle, and what follows it. */
+extern const uint8_t gk_idle_hlt[], gk_idle_end[];
+
 /* boot.c */
 extern struct arch_boot x86_boot;
 uint64_t early_page(void); /* a zeroed frame from before mm; 0 when memory is out */

@@ -150,12 +150,6 @@ static inline void irq_on(void)
 	__asm__ volatile("sti" : : : "memory");
 }
 
-/* Interrupts are on during the wait only: none can slip in between the look and the HLT. */
-static inline void halt(void)
-{
-	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
-}
-
 /* Order of ring accesses as the device sees them. */
 static inline void barrier(void)
 {
