@@ -4,6 +4,7 @@
 #   100%: Checks: 5, Failures: 0, Errors: 0      a Check suite
 #   PASS name / FAIL name: why / SKIP name: why  verdict lines
 #   3/9 Test #3: unit/bus ....   Passed          ctest's own word: one test, if it showed neither
+# What a failed test shows of its logs, after '  | ', is passed on.
 # Prints one line 'passed failed skipped', before it a line for each failure and skip.
 
 function verdict(id, line)
@@ -19,6 +20,8 @@ function verdict(id, line)
 		print "  " line
 	} else if (line ~ /^SKIP /) {
 		idle[id]++
+		print "  " line
+	} else if (line ~ /^  \| /) {
 		print "  " line
 	}
 }

@@ -22,8 +22,8 @@ skip() {
 	verdict SKIP "$*"
 }
 
-# Ends the case where what was seen is a known defect of the emulator's: it is run once more, with
-# another seed, and fails where it ends so again.
+# Ends the case where what was seen is a known defect of the emulator's: it is run again, with other
+# seeds, and fails where it ends so four times.
 again() {
 	verdict AGAIN "$*"
 }
