@@ -7,6 +7,7 @@
 
 #define BLOCKS       64u
 #define ROUNDS       2000u
+#define STAMP_STEP   256u
 #define HEAP_BYTES   20000u
 #define TIMERS       16u
 #define TIMER_SPREAD (20 * NS_PER_MS)
@@ -27,15 +28,22 @@ static uint32_t random32(struct system *s)
 	return value;
 }
 
+/* A block is stamped at its ends and every STAMP_STEP bytes between, not filled: a guest at CPL 0
+ * of a pagetable-based host runs a few million instructions a second. */
+static size_t next_stamp(const struct block *b, size_t i)
+{
+	return i + STAMP_STEP < b->len || i + 1 == b->len ? i + STAMP_STEP : b->len - 1;
+}
+
 static void fill(struct block *b)
 {
-	for (size_t i = 0; i < b->len; i++)
+	for (size_t i = 0; i < b->len; i = next_stamp(b, i))
 		b->data[i] = (uint8_t)(i * 31 + b->seed);
 }
 
 static bool filled(const struct block *b)
 {
-	for (size_t i = 0; i < b->len; i++) {
+	for (size_t i = 0; i < b->len; i = next_stamp(b, i)) {
 		if (b->data[i] != (uint8_t)(i * 31 + b->seed))
 			return false;
 	}

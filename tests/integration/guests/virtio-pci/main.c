@@ -219,6 +219,14 @@ static void test_messages(void)
 	check_eq("no such vector", COMMON(16, VIRTIO_PCI_COMMON_Q_MSIX), VIRTIO_MSI_NO_VECTOR);
 }
 
+static void let_interrupts_in(void)
+{
+	irq_on();
+	for (unsigned i = 0; i < 1000; i++)
+		pause();
+	irq_off();
+}
+
 static void test_pin(void)
 {
 	set_msix(0);
@@ -228,6 +236,8 @@ static void test_pin(void)
 	offer();
 	kick();
 	check("the pin", halt_until(pin_interrupted, 4 * RT_TICKS_SECOND) && answered());
+	/* Some hosts end a level interrupt as they deliver it: a second one is then on its way. */
+	let_interrupts_in();
 	check_eq("once", pin_interrupts, 1);
 	set_command(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE);
 	pin_interrupts = 0;
@@ -235,10 +245,7 @@ static void test_pin(void)
 	kick();
 	check("answered with the pin off", answered());
 	check("its state shows", mmio_read16(ecam(PCI_STATUS)) & PCI_STATUS_INTERRUPT);
-	irq_on();
-	for (unsigned i = 0; i < 1000; i++)
-		pause();
-	irq_off();
+	let_interrupts_in();
 	check("no interrupt", pin_interrupts == 0);
 	(void)mmio_read8(bar + isr);
 	set_command(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
