@@ -102,7 +102,7 @@ static bool cmd_boot(struct shell *sh, unsigned argc, char **argv)
 	char text[64], size[16];
 	arch_cpu_name(text);
 	shell_print(sh, "machine %s, devices by %s, image %s, %s\n", b->machine, b->found_by,
-	            fmt_bytes(size, b->image_bytes), text);
+	            fmt_bytes(size, b->image_bytes), text[0] ? text : "a CPU without a name");
 	uint64_t cycles = 0;
 	for (unsigned i = 0; i < k->stage_count; i++) {
 		shell_print(sh, "  %-8s %8lu us  %10lu cycles\n", k->stages[i].name,

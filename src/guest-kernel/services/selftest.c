@@ -6,7 +6,7 @@
 #include "guest-kernel/core/msg.h"
 
 #define BLOCKS       64u
-#define ROUNDS       2000u
+#define ROUNDS       500u
 #define STAMP_STEP   256u
 #define HEAP_BYTES   20000u
 #define TIMERS       16u
