@@ -25,7 +25,8 @@
 #define MACHINE_DEVICE_TREE_MAX 0x20000u
 #define MACHINE_LOW_END         0x9fc00u
 #define MACHINE_ACPI            0xe0000u /* RSDP first, 16-byte aligned; tables after it */
-#define MACHINE_ACPI_END        0x100000u
+#define MACHINE_ACPI_END        0xffff0u
+#define MACHINE_RESET_CODE      0xffff0u /* where a PC's firmware starts over: f000:fff0 */
 #define MACHINE_HIMEM           0x100000u
 
 /* MMIO, in the hole. */

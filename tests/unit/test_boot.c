@@ -95,6 +95,8 @@ START_TEST(bzimage_is_loaded)
 	ck_assert_uint_eq(bp->hdr.ramdisk_size, 7);
 	ck_assert_uint_eq(bp->acpi_rsdp_addr, MACHINE_ACPI);
 	ck_assert_mem_eq(gmem_at(gm, (struct gpa){MACHINE_ACPI}, 8), "RSD PTR ", 8);
+	/* mov $0xfe, %al; out %al, $0x64 */
+	ck_assert_mem_eq(gmem_at(gm, (struct gpa){MACHINE_RESET_CODE}, 4), "\xb0\xfe\xe6\x64", 4);
 	ck_assert_uint_eq(bp->e820_entries, 3);
 	ck_assert_uint_eq(bp->e820_table[2].addr, MACHINE_HIMEM);
 	ck_assert_uint_eq(bp->e820_table[2].size, RAM - MACHINE_HIMEM);

@@ -169,6 +169,25 @@ static vmm_err_t write_tables(const struct boot_plan *plan, const struct machine
 	return VMM_OK;
 }
 
+/*
+ * A kernel that finds no other way to start over jumps, in real mode, to where a PC has its
+ * firmware: Linux with tables of hardware-reduced ACPI, as these are, and no EFI does so at once
+ * ("efi", then "bios": arch/x86/kernel/reboot.c). There is no firmware; the keyboard controller's
+ * line resets.
+ */
+static vmm_err_t write_reset_code(const struct gmem *gm, vmm_err_info_t *ei)
+{
+	static const uint8_t code[] = {
+	        0xb0, 0xfe, /* mov $0xfe, %al */
+	        0xe6, 0x64, /* out %al, $0x64 */
+	        0xf4,       /* 1: hlt */
+	        0xeb, 0xfd, /* jmp 1b */
+	};
+	if (!gmem_write(gm, (struct gpa){MACHINE_RESET_CODE}, code, sizeof(code)))
+		return err_set(ei, VMM_E_LIMIT, "memory", "less than 1 MiB");
+	return VMM_OK;
+}
+
 vmm_err_t boot_check(const struct boot_plan *plan, uint64_t ram_bytes, vmm_err_info_t *ei)
 {
 	struct layout l;
@@ -186,6 +205,8 @@ vmm_err_t boot_load(const struct boot_plan *plan, const struct machine *machine,
 		return err;
 	struct boot_extras x = {.initrd = l.initrd, .policy = l.policy};
 	err = write_tables(plan, machine, gm, l.kernel.protocol, &x, ei);
+	if (!err)
+		err = write_reset_code(gm, ei);
 	if (err)
 		return err;
 	if (!gmem_write(gm, (struct gpa){MACHINE_CMDLINE}, plan->cmdline,
