@@ -119,8 +119,11 @@ image_build() {
 			;;
 		cli)
 			cp "$LAB_ROOT"/tests/integration/run_{cli,gk} "$work/outer/lab/"
+			install -D "$LAB_ROOT/scripts/lib/guest-demo.sh" \
+				"$work/outer/scripts/lib/guest-demo.sh"
 			image_program "$work/outer" /bin/bash
 			;;
+		trace) cp "$LAB_GUESTS/sandbox_trace" "$work/outer/bin/" ;;
 		escape)
 			cp "$LAB_GUESTS/it_escape" "$work/outer/bin/"
 			cp "$LAB_GUESTS/hello.elf" "$work/outer/lab/"

@@ -106,8 +106,8 @@ outer_run() {
 	trap 'kill "$OUTER_PID" 2>/dev/null; exit 143' INT TERM
 	wait "$OUTER_PID" || status=$?
 	trap - INT TERM
-	tr -d '\r' <"$log" | grep -v "warning: TCG doesn't support" >"$log.part" && mv "$log.part" "$log"
-	grep -q '^LAB-VERDICT ' "$log" && return 0
+	tr -d '\r\0' <"$log" | grep -av "warning: TCG doesn't support" >"$log.part" && mv "$log.part" "$log"
+	grep -aq '^LAB-VERDICT ' "$log" && return 0
 	[ "$status" -ne 124 ] && [ "$status" -ne 137 ] && return 1
 	return 2
 }
@@ -126,6 +126,8 @@ vmm_obstacle() {
 case_obstacle() {
 	local need
 	[ "$LAB_VMMS" ] || echo "no VMM to measure"
+	[ ! "${CASE_UNSTEADY-}" ] || [ "${LAB_UNSTEADY-}" ] ||
+		echo "$CASE_UNSTEADY (set LAB_UNSTEADY=1)"
 	# shellcheck disable=SC2153
 	[ "$CASE_VMMS" ] || vmm_obstacle "$LAB_VMM"
 	for need in $CASE_NEEDS; do
@@ -139,6 +141,8 @@ case_obstacle() {
 			echo "no it_life in $LAB_SUITES (set LAB_SUITES)"
 		[ "$need" != gnuplot ] || command -v gnuplot >/dev/null ||
 			echo "no gnuplot (apt-get install gnuplot-nox)"
+		[ "$need" != trace ] || [ -x "$LAB_GUESTS/sandbox_trace" ] ||
+			echo "no static sandbox_trace in $LAB_GUESTS (set LAB_GUESTS)"
 		[ "$need" != escape ] || [ -x "$LAB_GUESTS/it_escape" ] ||
 			echo "no static it_escape in $LAB_GUESTS (set LAB_GUESTS)"
 		[ "$need" != guests ] || [ -x "$LAB_GUESTS/it_guests" ] ||
@@ -157,7 +161,7 @@ case_obstacle() {
 # Reads a case's declarations into CASE_*; call it in a subshell.
 case_load() {
 	local vmm
-	CASE_NEEDS=bzimage CASE_TIMEOUT=150 CASE_VMMS=
+	CASE_NEEDS=bzimage CASE_TIMEOUT=150 CASE_UNSTEADY='' CASE_VMMS=
 	CASE_FILE=$1
 	# shellcheck disable=SC1090
 	. "$1"
@@ -193,7 +197,7 @@ same_figures() {
 }
 
 has_verdict() {
-	grep -q "^LAB-VERDICT $1" "$2"
+	grep -aq "^LAB-VERDICT $1" "$2"
 }
 
 # The case's first run, and another with the next seed where one tells nothing of the VMM: the outer
@@ -205,7 +209,7 @@ first_run() {
 		result=0
 		outer_run "$image" "$log" "$CASE_TIMEOUT" "$seed" || result=$?
 		# Under load the emulator's timer comes too late for a check of the outer kernel's.
-		if [ "$result" -eq 1 ] && grep -q "timer doesn't work through" "$log"; then
+		if [ "$result" -eq 1 ] && grep -aq "timer doesn't work through" "$log"; then
 			result=2
 		fi
 		if [ "$result" -eq 2 ] && [ "$frozen" -lt 1 ]; then

@@ -26,14 +26,17 @@
 	{                                                       \
 		.nr = SYS_##name, .threads = (who), __VA_ARGS__ \
 	}
-#define WITH(name, who, position, number, ...)                                                \
+#define EQUAL(name, who, position, number, text, ...)                                         \
 	{                                                                                     \
 		.nr = SYS_##name, .threads = (who), .test = SANDBOX_EQUAL, .arg = (position), \
-		.value = (uint32_t)(number), .what = #number, __VA_ARGS__                     \
+		.value = (uint32_t)(number), .what = (text), __VA_ARGS__                      \
 	}
-#define IOCTL(request, who, ...) WITH(ioctl, who, 1, request, __VA_ARGS__)
-#define FCNTL(command, who, ...) WITH(fcntl, who, 1, command, __VA_ARGS__)
-#define PRCTL(option, who, ...)  WITH(prctl, who, 0, option, __VA_ARGS__)
+/* Each takes the number's name before it is replaced. */
+#define WITH(name, who, position, number, ...) \
+	EQUAL(name, who, position, number, #number, __VA_ARGS__)
+#define IOCTL(request, who, ...) EQUAL(ioctl, who, 1, request, #request, __VA_ARGS__)
+#define FCNTL(command, who, ...) EQUAL(fcntl, who, 1, command, #command, __VA_ARGS__)
+#define PRCTL(option, who, ...)  EQUAL(prctl, who, 0, option, #option, __VA_ARGS__)
 #define NO_EXEC(name, who, ...)                                                      \
 	{                                                                            \
 		.nr = SYS_##name, .threads = (who), .test = SANDBOX_CLEAR, .arg = 2, \
@@ -49,15 +52,20 @@
 #define PRESSURE    "depends on memory: a thread's heap grows, shrinks, or is locked by another"
 #define ON_BUG      "what is reported of a failure of KVM, or of vmm itself"
 #define EMBEDDER    "for embedders: vmm run does not pause, nor send messages of its own"
+#define LOCKED      "only where no more memory may be locked for a passed device"
+#define VIOLATION   "what is said of a call that is not allowed"
+#define CONTENTION  "only where two threads want a lock at once"
 
 const struct sandbox_rule sandbox_rules[] = {
         /* The exit path. */
         IOCTL(KVM_RUN, VCPU),
         IOCTL(KVM_IRQ_LINE, MAIN | VCPU | LOOP),
         IOCTL(KVM_SIGNAL_MSI, MAIN | VCPU | LOOP, SELDOM(EMBEDDER)),
-        CALL(futex, ALL),
-        CALL(write, ALL),
-        CALL(read, ALL),
+        CALL(futex, MAIN | VCPU | LOOP | DISK),
+        CALL(futex, NET, SELDOM(CONTENTION)),
+        CALL(write, MAIN | VCPU | LOOP | DISK),
+        CALL(write, NET, SELDOM(VIOLATION)),
+        CALL(read, MAIN | VCPU | LOOP),
 
         /* What an exit that ends the VM says of the vCPU. */
         IOCTL(KVM_GET_REGS, VCPU),
@@ -76,7 +84,6 @@ const struct sandbox_rule sandbox_rules[] = {
         IOCTL(KVM_SET_CPUID2, LOOP),
         IOCTL(KVM_SET_MSRS, LOOP),
         IOCTL(KVM_SET_SIGNAL_MASK, LOOP, SELDOM("without VMM_VM_KICK_HANDLED")),
-        IOCTL(KVM_GET_REGS, LOOP),
         IOCTL(KVM_GET_SREGS, LOOP),
         IOCTL(KVM_SET_REGS, LOOP),
         IOCTL(KVM_SET_SREGS, LOOP),
@@ -97,9 +104,9 @@ const struct sandbox_rule sandbox_rules[] = {
         IOCTL(VFIO_DEVICE_RESET, MAIN | VCPU | LOOP),
         IOCTL(VFIO_IOMMU_MAP_DMA, LOOP),
         IOCTL(VFIO_IOMMU_UNMAP_DMA, MAIN | LOOP),
-        /* How much memory is locked is looked up, for the message, when no more can be. */
-        CALL(openat, LOOP, .refuse = EACCES),
-        {.nr = SYS_prlimit64, .threads = LOOP, .test = SANDBOX_EQUAL, .arg = 2, .value = 0},
+        /* How much memory is locked is looked up, for the message. */
+        CALL(openat, LOOP, .refuse = EACCES, SELDOM(LOCKED)),
+        EQUAL(prlimit64, LOOP, 2, 0, "to be read", SELDOM(LOCKED)),
         CALL(pread64, MAIN | VCPU | LOOP),
         CALL(pwrite64, MAIN | VCPU | LOOP | DISK),
 
@@ -115,13 +122,15 @@ const struct sandbox_rule sandbox_rules[] = {
         /* Disks: at once, on an io_uring (whose operations are restricted: disk_uring.c), by
          * threads. A reset waits for what is under way. */
         CALL(preadv, LOOP | DISK),
-        CALL(preadv2, LOOP),
+        CALL(preadv2, LOOP, SELDOM("where the image's file system can tell that it would wait")),
         CALL(pwritev2, LOOP | DISK),
         CALL(fdatasync, DISK),
         CALL(fallocate, LOOP | DISK),
         IOCTL(BLKDISCARD, DISK),
-        CALL(io_uring_enter, MAIN | VCPU | LOOP),
-        CALL(clock_nanosleep, MAIN | VCPU | LOOP),
+        CALL(io_uring_enter, LOOP),
+        CALL(io_uring_enter, MAIN | VCPU,
+             SELDOM("where a reset or the end meets requests under way")),
+        CALL(clock_nanosleep, MAIN | VCPU | LOOP, SELDOM("where the kernel is short of memory")),
         FCNTL(F_OFD_SETLK, MAIN),
 
         /* Network cards. */
@@ -129,13 +138,12 @@ const struct sandbox_rule sandbox_rules[] = {
         CALL(writev, LOOP),
         IOCTL(TUNSETOFFLOAD, VCPU | LOOP),
         IOCTL(TUNSETQUEUE, VCPU | LOOP),
-        IOCTL(TUNSETCARRIER, MAIN | LOOP),
+        IOCTL(TUNSETCARRIER, MAIN | LOOP, SELDOM("for embedders: vmm run does not change a link")),
 
         /* The user-mode network: sockets of IPv4, for what the guest does; those that listen are
          * open already. */
         WITH(socket, NET, 0, AF_INET),
         CALL(connect, NET),
-        CALL(getsockname, NET),
         WITH(getsockopt, NET, 2, SO_ERROR),
         WITH(setsockopt, NET, 2, SO_LINGER),
         WITH(setsockopt, NET, 2, TCP_NODELAY),
@@ -160,21 +168,23 @@ const struct sandbox_rule sandbox_rules[] = {
         IOCTL(TCSETSW, MAIN),
 
         /* The C library's memory and threads. No memory becomes executable. */
-        NO_EXEC(mmap, ALL),
-        NO_EXEC(mprotect, ALL),
-        CALL(munmap, ALL),
-        CALL(brk, ALL),
-        CALL(madvise, ALL),
+        NO_EXEC(mmap, ALL, SELDOM(PRESSURE)),
+        NO_EXEC(mprotect, ALL, SELDOM(PRESSURE)),
+        CALL(munmap, ALL, SELDOM(PRESSURE)),
+        CALL(brk, ALL, SELDOM(PRESSURE)),
+        CALL(madvise, ALL, SELDOM(PRESSURE)),
         CALL(close, MAIN | VCPU | LOOP | NET),
         CALL(rt_sigprocmask, ALL),
-        CALL(rt_sigreturn, ALL),
+        CALL(rt_sigreturn, VCPU),
+        CALL(rt_sigreturn, MAIN | LOOP | DISK | NET,
+             SELDOM("for embedders whose handlers of signals return")),
         CALL(restart_syscall, ALL, SELDOM("after a stop by a debugger or job control")),
         CALL(clock_gettime, ALL, SELDOM(NO_VDSO)),
         CALL(time, VCPU, SELDOM(NO_VDSO)),
         OWN_PID(tgkill, MAIN | VCPU | LOOP),
         CALL(getpid, MAIN | VCPU | LOOP),
-        CALL(gettid, ALL),
-        PRCTL(PR_GET_NAME, ALL),
+        CALL(gettid, ALL, SELDOM(VIOLATION)),
+        PRCTL(PR_GET_NAME, ALL, SELDOM(VIOLATION)),
         CALL(exit, VCPU | LOOP | DISK | NET),
         CALL(exit_group, MAIN),
 };
