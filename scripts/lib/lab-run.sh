@@ -17,6 +17,9 @@ outer_args() {
 		# One instruction is one nanosecond; nothing random and no host clock comes in.
 		OUTER+=(-icount "shift=0,sleep=off" -rtc "base=2024-01-01,clock=vm" -seed "$2")
 		append+=' nokaslr'
+	else
+		# A wake-up that the emulator loses comes with the next tick.
+		append+=' nohz=off'
 	fi
 	if [ "${CASE_OUTER_DEVICES-}" ]; then
 		outer_devices

@@ -65,7 +65,7 @@ const struct sandbox_rule sandbox_rules[] = {
         CALL(futex, NET, SELDOM(CONTENTION)),
         CALL(write, MAIN | VCPU | LOOP | DISK),
         CALL(write, NET, SELDOM(VIOLATION)),
-        CALL(read, MAIN | VCPU | LOOP),
+        CALL(read, ALL),
 
         /* What an exit that ends the VM says of the vCPU. */
         IOCTL(KVM_GET_REGS, VCPU),
@@ -144,6 +144,7 @@ const struct sandbox_rule sandbox_rules[] = {
          * open already. */
         WITH(socket, NET, 0, AF_INET),
         CALL(connect, NET),
+        CALL(getsockname, NET),
         WITH(getsockopt, NET, 2, SO_ERROR),
         WITH(setsockopt, NET, 2, SO_LINGER),
         WITH(setsockopt, NET, 2, TCP_NODELAY),

@@ -105,6 +105,7 @@ shipped_guest() {
 	vm_send 'nettest source 10.0.2.2:9000 100K'
 	usleep 500000
 	vm_send 'fetch http://10.0.2.2:9001/'
+	vm_send 'fetch http://10.9.0.1:9001/'
 	vm_send 'nslookup example.org'
 	vm_send 'ping 10.0.2.2 1'
 	vm_send poweroff
