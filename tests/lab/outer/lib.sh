@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Functions for the outer part of a case. Sourced by busybox sh in the outer machine.
-# LAB_VMM, LAB_VMMS, LAB_VERBOSE and LAB_ICOUNT come from /lab/settings.
+# LAB_VMM, LAB_VMMS and LAB_VERBOSE come from /lab/settings.
 
 VM_LOG=/run/vm.log       # what the VM wrote to its console
 VM_ERR=/run/vm.err       # what the VMM itself said
@@ -65,13 +65,12 @@ VM_WRAP=            # a command that runs the VMM: onpty
 VM_SERIAL=file=/run/vm.serial   # where vmm's ttyS0 goes when VM_HVC is set
 VM_CONSOLE=ttyS0
 
-# A tick that never stops wakes a guest whose interrupt came between STI and HLT, as it may in the
-# emulator (docs/lab.md). Figures are taken without: there it is all or nothing.
 vm_cmdline() {
-	set -- "console=$VM_CONSOLE"
-	[ "$LAB_VERBOSE" ] || set -- "$@" quiet
-	[ "$LAB_ICOUNT" ] || set -- "$@" nohz=off
-	echo "$* panic=-1 $VM_APPEND"
+	if [ "$LAB_VERBOSE" ]; then
+		echo "console=$VM_CONSOLE panic=-1 $VM_APPEND"
+	else
+		echo "console=$VM_CONSOLE quiet panic=-1 $VM_APPEND"
+	fi
 }
 
 # The command of each VMM, in words: vmm_words_X is run by vm_exec.
