@@ -108,6 +108,12 @@ __attribute__((no_stack_protector)) void desc_init(struct percpu *p, unsigned in
  */
 void arch_idle(void)
 {
+	/* What is pending is taken first: then there is no need of a halt. */
+	const struct cpu *cpu = arch_local();
+	uint64_t before = cpu->interrupts;
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	if (cpu->interrupts != before)
+		return;
 	__asm__ volatile("sti\n"
 	                 ".globl gk_idle_hlt\n"
 	                 "gk_idle_hlt:\n\t"
