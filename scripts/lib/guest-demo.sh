@@ -23,15 +23,16 @@ guest_interactive() {
 	echo "==> vmm run --disk disk.img"
 	echo "    help lists the guest's commands; poweroff ends it, Ctrl-A x at once. Its page can be"
 	echo "    read from another terminal, at the address below."
-	"$1" run --disk "$2/disk.img" || return
+	"$1" run --disk "$2/disk.img"
 }
 
 # Without one: what it has, its page, and off. The guest's input is a pipe: it takes commands as from
 # a terminal.
 guest_shown() {
-	local vmm=$1 work=$2 status=0 seen=yes pid url
+	local vmm=$1 work=$2 status=0 seen=yes pid url=''
 	echo "==> vmm run --disk disk.img"
 	mkfifo "$work/input"
+	: >"$work/page"
 	timeout -k 5 60 "$vmm" run --disk "$work/disk.img" --stats <"$work/input" \
 		>"$work/console" 2>"$work/log" &
 	pid=$!

@@ -200,33 +200,37 @@ has_verdict() {
 	grep -aq "^LAB-VERDICT $1" "$2"
 }
 
+# What a log tells of a known defect of the emulator's, or nothing: the case says so itself, or it
+# failed and a guest's timer, which is KVM's, stood still, as where its interrupt came between STI
+# and HLT.
+emulator_defect() {
+	sed -n 's/^LAB-VERDICT AGAIN //p' "$1"
+	! has_verdict FAIL "$1" || ! grep -aq "kthread timer wakeup didn't happen" "$1" ||
+		echo "a guest's timer stood still"
+}
+
 # The case's first run, and another with the next seed where one tells nothing of the VMM: the outer
 # machine froze (once), or the case saw a defect of the emulator's (three times, as whether it shows
-# is a matter of the seed): it says so itself, or a guest's timer, which is KVM's, stood still, as
-# where its interrupt came between STI and HLT. Sets result, retried and the seed of the last.
+# is a matter of the seed). Sets result, retried and the seed of the last.
 first_run() {
-	local again=0 frozen=0
+	local again=0 frozen=0 defect
 	while :; do
-		result=0
+		result=0 defect=''
 		outer_run "$image" "$log" "$CASE_TIMEOUT" "$seed" || result=$?
 		# Under load the emulator's timer comes too late for a check of the outer kernel's.
 		if [ "$result" -eq 1 ] && grep -aq "timer doesn't work through" "$log"; then
 			result=2
 		fi
+		[ "$result" -ne 0 ] || defect=$(emulator_defect "$log")
 		if [ "$result" -eq 2 ] && [ "$frozen" -lt 1 ]; then
 			frozen=1
 			mv "$log" "$log.frozen"
 			echo "$name" >>"$LAB_RUN/freezes"
 			retried+=', outer machine froze once'
-		elif [ "$result" -eq 0 ] && has_verdict AGAIN "$log" && [ "$again" -lt 3 ]; then
+		elif [ "$defect" ] && [ "$again" -lt 3 ]; then
 			again=$((again + 1))
 			mv "$log" "$log.again"
-			retried+=", once again: $(sed -n 's/^LAB-VERDICT AGAIN //p' "$log.again")"
-		elif [ "$result" -eq 0 ] && has_verdict FAIL "$log" && [ "$again" -lt 3 ] &&
-			grep -aq "kthread timer wakeup didn't happen" "$log"; then
-			again=$((again + 1))
-			mv "$log" "$log.again"
-			retried+=", once again: a guest's timer stood still"
+			retried+=", once again: $defect"
 		else
 			return
 		fi
