@@ -8,12 +8,12 @@ guest_page() {
 		cat <&3' "$1" 2>/dev/null
 }
 
-# wait_for FILE TEXT: until TEXT is in it; false after 20 s.
+# wait_for PID FILE TEXT: until TEXT is in it; false after 20 s, or once the process has ended.
 wait_for() {
 	local tries=200
-	until grep -q -- "$2" "$1"; do
+	until grep -q -- "$3" "$2"; do
 		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || return 1
+		[ "$tries" -gt 0 ] && kill -0 "$1" 2>/dev/null || return 1
 		sleep 0.1
 	done
 }
@@ -37,19 +37,20 @@ guest_shown() {
 		>"$work/console" 2>"$work/log" &
 	pid=$!
 	exec 4>"$work/input"
-	if wait_for "$work/console" '^guest-kernel ready' && wait_for "$work/console" 'by DHCP'; then
+	if wait_for "$pid" "$work/console" '^guest-kernel ready' &&
+		wait_for "$pid" "$work/console" 'by DHCP'; then
 		url=$(sed -n "s/.*the guest's page: //p" "$work/log")
 		guest_page "$(sed 's,.*:,,; s,/$,,' <<<"$url")" >"$work/page" || seen=no
 		printf '%s\n' 'boot' 'disk 0 read 0 32' 'rng' 'ping 10.0.2.2 2' 'poweroff' >&4
 	else
 		seen=no
-		kill "$pid"
+		kill "$pid" 2>/dev/null || : # it has ended
 	fi
 	exec 4>&-
 	wait "$pid" || status=$?
 	sed 's/^/    /' "$work/console"
 	echo
-	echo "==> its page, $url: $(head -n 1 "$work/page" | tr -d '\r')," \
+	[ ! "$url" ] || echo "==> its page, $url: $(head -n 1 "$work/page" | tr -d '\r')," \
 		"$(sed -n 's,.*<title>\(.*\)</title>.*,\1,p' "$work/page")," \
 		"$(wc -c <"$work/page") bytes"
 	cat "$work/log"
