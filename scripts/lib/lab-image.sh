@@ -88,8 +88,9 @@ image_build() {
 	install -m 755 "$LAB_SRC/outer/init" "$work/outer/init"
 	cp "$LAB_SRC/outer/lib.sh" "$work/outer/lab/"
 	cp "$case_file" "$work/outer/lab/case.sh"
-	printf 'LAB_VMM=%q\nLAB_VMMS=%q\nLAB_VERBOSE=%q\nLAB_DEMO=%q\n' \
-		"$LAB_VMM" "$LAB_VMMS" "${LAB_VERBOSE-}" "${LAB_DEMO-}" >"$work/outer/lab/settings"
+	printf 'LAB_VMM=%q\nLAB_VMMS=%q\nLAB_VERBOSE=%q\nLAB_DEMO=%q\nLAB_ICOUNT=%q\n' \
+		"$LAB_VMM" "$LAB_VMMS" "${LAB_VERBOSE-}" "${LAB_DEMO-}" "${CASE_ICOUNT-}" \
+		>"$work/outer/lab/settings"
 	for need in $CASE_NEEDS; do
 		case $need in
 		bzimage) cp "$LAB_BZIMAGE" "$work/outer/lab/bzimage" ;;

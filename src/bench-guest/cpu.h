@@ -87,12 +87,6 @@ static inline void irq_off(void)
 	__asm__ volatile("cli" : : : "memory");
 }
 
-/* Interrupts are on during the wait only: none slips in between the look and the HLT. */
-static inline void halt(void)
-{
-	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
-}
-
 static inline void invlpg(uint64_t addr)
 {
 	__asm__ volatile("invlpg (%0)" : : "r"(addr) : "memory");

@@ -42,6 +42,7 @@ extern struct seen reply_seen; /* the second CPU's answer */
 extern volatile bool ap_halts; /* the second CPU waits with HLT, not PAUSE */
 
 void irq_init(void);
+void halt(void); /* until an interrupt, which is served; interrupts are off before and after */
 uint32_t lapic_read(uint32_t reg);
 void lapic_write(uint32_t reg, uint32_t value);
 void ioapic_route(unsigned gsi, unsigned vector);
