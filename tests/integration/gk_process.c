@@ -7,9 +7,12 @@
  * TEXT]
  *
  * RULE is one of the user-mode network's (net/user/user.h). The console is standard input and
- * output. Ends with the status that hosted_run tells; 2: what it was told is wrong.
+ * output; SIGTERM is the power button. Ends with the status that hosted_run tells; 2: what it was
+ * told is wrong.
  */
 #include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -23,7 +26,6 @@
 #define WINDOW_BASE  0xd0000000ull
 #define WINDOW_BYTES 0x1000u
 #define GSI_FIRST    5u
-#define GSI_CONSOLE  63u /* hosted_opts.input */
 #define STATUS_USAGE 2
 
 struct process {
@@ -34,6 +36,7 @@ struct process {
 		unsigned index;
 	} windows[GK_DEVICES_MAX];
 	struct hosted *machine; /* atomic; NULL until the kernel runs */
+	pthread_t button;
 };
 
 static uint32_t window_read(void *ctx, uint32_t offset, unsigned size)
@@ -62,13 +65,38 @@ static void on_interrupt(void *ctx, unsigned index)
 
 static void on_typed(void *ctx)
 {
-	raise_line(ctx, GSI_CONSOLE);
+	raise_line(ctx, HOSTED_GSI_CONSOLE);
+}
+
+/* SIGTERM is blocked in every thread. */
+static void block_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGTERM);
+	(void)pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+static void *press_buttons(void *ctx)
+{
+	sigset_t set;
+	int signal, old;
+	block_signals(&set);
+	for (;;) {
+		if (sigwait(&set, &signal) != 0)
+			return NULL;
+		(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+		raise_line(ctx, HOSTED_GSI_BUTTON);
+		(void)pthread_setcancelstate(old, &old);
+	}
 }
 
 /* Nobody raises a line of a machine that is gone. */
 static void on_stopped(void *ctx)
 {
-	gk_devices_stop(((struct process *)ctx)->devices);
+	struct process *p = ctx;
+	(void)pthread_cancel(p->button);
+	(void)pthread_join(p->button, NULL);
+	gk_devices_stop(p->devices);
 }
 
 static size_t from_stdin(void *ctx, char *out, size_t max)
@@ -186,10 +214,16 @@ int main(int argc, char **argv)
 	        .typed = on_typed,
 	        .ctx = &process,
 	};
+	sigset_t set;
 	read_options(argc, argv, &process.opts, &devices);
+	block_signals(&set);
 	process.devices = gk_devices_open(&devices);
 	if (!process.devices)
 		return STATUS_USAGE;
+	if (pthread_create(&process.button, NULL, press_buttons, &process) != 0) {
+		gk_devices_close(process.devices);
+		return STATUS_USAGE;
+	}
 	quiet_terminal();
 	int status = run(&process);
 	gk_devices_close(process.devices);

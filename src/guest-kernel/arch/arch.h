@@ -208,6 +208,12 @@ size_t arch_console_read(char *out, size_t max);
 /* FN is called in interrupt context when input has come. False: there will be none. */
 bool arch_console_on_input(arch_irq_fn fn, void *ctx);
 
+/*
+ * FN is called in interrupt context when the machine's power button is pressed. False: it has none.
+ * Once.
+ */
+bool arch_on_power_button(arch_irq_fn fn, void *ctx);
+
 /* Random bits of the CPU; false if it has none to give. */
 bool arch_random(uint64_t *out);
 

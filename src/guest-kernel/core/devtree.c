@@ -142,6 +142,11 @@ static void read_power(const struct reading *r, int node)
 {
 	read_switch(r, node, "poweroff", &r->out->poweroff);
 	read_switch(r, node, "reset", &r->out->reset);
+	const fdt32_t *irq = cells(r, node, "interrupts", 2);
+	if (!irq || fdt32_ld(irq) == 0 || fdt32_ld(irq) > 255)
+		complain(r, "the device tree's power node has no good interrupt: no power button");
+	else
+		r->out->button_gsi = fdt32_ld(irq);
 }
 
 static void read_pvpanic(const struct reading *r, int node)

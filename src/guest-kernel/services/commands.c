@@ -338,10 +338,7 @@ static bool cmd_poweroff(struct shell *sh, unsigned argc, char **argv)
 	(void)argc;
 	if (!sec_system(SYSTEM_HALT))
 		return denied(sh, argv[0]);
-	for (unsigned i = 0; i < sh->sys->devices.disk_count; i++) {
-		if (!disk_flush(sh->sys->disks[i]))
-			shell_print(sh, "disk%u: not everything could be written\n", i);
-	}
+	(void)system_flush(sh->sys);
 	arch_power_off();
 }
 
@@ -350,8 +347,7 @@ static bool cmd_reboot(struct shell *sh, unsigned argc, char **argv)
 	(void)argc;
 	if (!sec_system(SYSTEM_REBOOT))
 		return denied(sh, argv[0]);
-	for (unsigned i = 0; i < sh->sys->devices.disk_count; i++)
-		(void)disk_flush(sh->sys->disks[i]);
+	(void)system_flush(sh->sys);
 	arch_reset();
 }
 

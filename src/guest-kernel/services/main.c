@@ -111,6 +111,7 @@ void system_start(struct system *s, struct kernel *k)
 		s->devices.console->input = typed;
 	}
 	entropy_reseed(&s->devices.entropy);
+	system_start_button(s);
 }
 
 static unsigned http_port(const struct kernel *k)

@@ -25,6 +25,9 @@ struct system {
 	char input[INPUT_BYTES];
 	unsigned input_from, input_count;
 	uint64_t input_lost;
+	struct spinlock button_lock;
+	struct waitq button_wait;
+	bool button_pressed;
 };
 
 /*
@@ -38,6 +41,10 @@ void system_start(struct system *s, struct kernel *k);
 /* Starts the network and its services; addresses come in the background. What does not start
  * is named on the console. */
 void system_start_net(struct system *s, struct httpd *h);
+/* From here on the power button flushes the disks and switches the machine off. */
+void system_start_button(struct system *s);
+/* Writes what the disks' caches hold; false, and a message, where not everything could be. */
+bool system_flush(struct system *s);
 /* Waits until something has been typed. */
 size_t system_read(struct system *s, char *out, size_t max);
 

@@ -60,6 +60,7 @@ START_TEST(it_reads_what_the_vmm_writes)
 	ck_assert_uint_eq(t.poweroff.port, MACHINE_PORT_ACPI + MACHINE_ACPI_SLEEP_CONTROL);
 	ck_assert_uint_eq(t.poweroff.value, 0x34);
 	ck_assert_uint_eq(t.reset.port, MACHINE_PORT_ACPI + MACHINE_ACPI_RESET);
+	ck_assert_uint_eq(t.button_gsi, MACHINE_GSI_POWER_BUTTON);
 	ck_assert_uint_eq(t.pvpanic_port, MACHINE_PORT_PVPANIC);
 	ck_assert_uint_eq(t.debug_exit_port, MACHINE_PORT_DEBUG_EXIT);
 }
@@ -99,6 +100,12 @@ START_TEST(bad_nodes_are_left_out)
 	ck_assert_uint_eq(t.reset.port, 0);
 	ck_assert_uint_ne(t.poweroff.port, 0);
 	ck_assert_ptr_nonnull(strstr(t.complaint, "power"));
+	len = write_tree("x");
+	set_cells("/isa/power@i600", "interrupts", (const uint32_t[]){256, 0}, 2);
+	ck_assert(devtree_read(blob, len, &t));
+	ck_assert_uint_eq(t.button_gsi, 0);
+	ck_assert_uint_ne(t.reset.port, 0);
+	ck_assert_ptr_nonnull(strstr(t.complaint, "power button"));
 	len = write_tree("x");
 	set_cells("/isa/pvpanic@i505", "reg", (const uint32_t[]){0, 0x505, 1}, 3);
 	ck_assert(devtree_read(blob, len, &t));

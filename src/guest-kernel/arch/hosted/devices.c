@@ -122,10 +122,14 @@ size_t arch_console_read(char *out, size_t max)
 	return o->input ? o->input(o->console_ctx, out, max) : 0;
 }
 
-/* Line 63 is the console's: hosted_raise(m, 63) says that there is input. */
 bool arch_console_on_input(arch_irq_fn fn, void *ctx)
 {
-	return arch_irq_attach(HOSTED_GSIS - 1, false, fn, ctx);
+	return arch_irq_attach(HOSTED_GSI_CONSOLE, false, fn, ctx);
+}
+
+bool arch_on_power_button(arch_irq_fn fn, void *ctx)
+{
+	return arch_irq_attach(HOSTED_GSI_BUTTON, false, fn, ctx);
 }
 
 bool arch_random(uint64_t *out)

@@ -56,6 +56,10 @@ struct hosted;
  */
 int hosted_run(const struct hosted_opts *opts, task_fn main_fn, void *arg);
 
+/* Lines with a meaning: there is input on the console; the power button is pressed. */
+#define HOSTED_GSI_CONSOLE 63u
+#define HOSTED_GSI_BUTTON  62u
+
 /* The machine that runs the caller. */
 struct hosted *hosted_self(void);
 /* Raises interrupt line GSI. Any thread of the host. */

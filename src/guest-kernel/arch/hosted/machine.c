@@ -238,7 +238,7 @@ bool arch_irq_attach(uint32_t gsi, bool level, arch_irq_fn fn, void *ctx)
 bool arch_msi_attach(arch_irq_fn fn, void *ctx, uint64_t *address, uint32_t *data)
 {
 	uint32_t line = HOSTED_MSI_FIRST + hosted_me()->machine->message_count;
-	if (line >= HOSTED_GSIS - 1 || !arch_irq_attach(line, false, fn, ctx))
+	if (line >= HOSTED_GSI_BUTTON || !arch_irq_attach(line, false, fn, ctx))
 		return false;
 	hosted_me()->machine->message_count++;
 	*address = HOSTED_MSI_ADDRESS;

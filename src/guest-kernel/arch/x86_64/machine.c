@@ -69,6 +69,7 @@ static void take_ports(const struct devtree *t)
 	x86_ports.poweroff_value = t->poweroff.value;
 	x86_ports.reset = t->reset.port;
 	x86_ports.reset_value = t->reset.value;
+	x86_ports.button_gsi = t->button_gsi;
 	x86_ports.panic = t->pvpanic_port;
 	x86_ports.debug_exit = t->debug_exit_port;
 	if (t->serial_port == 0)

@@ -6,6 +6,8 @@
 #define I8042_RESET   0xfeu
 #define PANICKED      0x01u
 
+#define EVENT_POWER_DOWN 2u /* of QEMU's generic event device (its generic_event_device.h) */
+
 struct x86_ports x86_ports = {.serial = 0x3f8, .serial_gsi = 4};
 
 static void write_byte(uint16_t port, uint64_t mmio, uint8_t value)
@@ -26,6 +28,32 @@ static _Noreturn void triple_fault(void)
 	__asm__ volatile("lidt %0; ud2" : : "m"(none));
 	for (;;)
 		x86_hlt();
+}
+
+static struct {
+	arch_irq_fn fn;
+	void *ctx;
+	volatile void *events; /* NULL: the interrupt has no other cause */
+} button;
+
+static void on_button(void *ctx)
+{
+	(void)ctx;
+	if (!button.events || arch_mmio_read32(button.events, 0) & EVENT_POWER_DOWN)
+		button.fn(button.ctx);
+}
+
+bool arch_on_power_button(arch_irq_fn fn, void *ctx)
+{
+	if (x86_ports.button_gsi == 0)
+		return false;
+	button.fn = fn;
+	button.ctx = ctx;
+	if (x86_ports.events_mmio)
+		button.events = arch_mmio_map(x86_ports.events_mmio, 4);
+	if (x86_ports.events_mmio && !button.events)
+		return false;
+	return arch_irq_attach(x86_ports.button_gsi, false, on_button, NULL);
 }
 
 _Noreturn void arch_power_off(void)

@@ -18,6 +18,8 @@
 #define IOAPIC_PINS     24u
 #define GSI_FIRST       5u /* with one IOAPIC: eight devices at most */
 
+#define GED_EVENTS      0xfea00000ull /* 32 bits, cleared when read (hw/acpi/generic_event_device.c) */
+#define GED_GSI         9u
 #define GED_REGS        0xfea00200ull /* sleep control, sleep status, reset */
 #define GED_SLEEP_TO_S5 0x34u
 #define GED_RESET       0x02u
@@ -67,6 +69,8 @@ void qemu_describe(void)
 	x86_ports.poweroff_value = GED_SLEEP_TO_S5;
 	x86_ports.reset_mmio = GED_REGS + GED_RESET;
 	x86_ports.reset_value = GED_RESET_VALUE;
+	x86_ports.button_gsi = GED_GSI;
+	x86_ports.events_mmio = GED_EVENTS;
 	if (x86_boot.virtio_count > 0)
 		return;
 	x86_boot.found_by = "fw_cfg";

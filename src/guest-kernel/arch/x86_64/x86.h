@@ -196,6 +196,8 @@ struct x86_ports {
 	uint16_t poweroff, reset, panic, debug_exit; /* 0: none */
 	uint8_t poweroff_value, reset_value;
 	uint64_t poweroff_mmio, reset_mmio; /* 0: none; written one byte */
+	uint32_t button_gsi;                /* the power button; 0: none */
+	uint64_t events_mmio;               /* 0: none; what the button's interrupt is for */
 };
 extern struct x86_ports x86_ports;
 void serial_init(void);
