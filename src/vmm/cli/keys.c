@@ -1,98 +1,24 @@
-/* The devices' keys, a table each. See keys.h. */
+/* The devices' keys, a table each; those of network cards are in keys_net.c. See keys.h. */
 #include "keys.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "keys_value.h"
 #include "parse.h"
 
-static bool number(const char *value, uint64_t max, const char *unit, uint64_t *out,
-                   struct problem *p)
-{
-	return parse_number(value, max, out) ||
-	       problem_set(p, NULL, "'%s': must be %s of at most %llu", value, unit,
-	                   (unsigned long long)max);
-}
-
-static bool size(const char *value, uint64_t *out, struct problem *p)
-{
-	return parse_size(value, out) ||
-	       problem_set(p, NULL, "'%s': must be a size, as in 64M or 2G", value);
-}
-
-static bool is_on(const char *value)
-{
-	return strcmp(value, "on") == 0;
-}
-
-static void set_flag(uint32_t *flags, uint32_t bit, bool on)
-{
-	*flags = on ? *flags | bit : *flags & ~bit;
-}
-
-/* Limits of rate: bytes a second as a size, frames or requests as a number. */
-
-static bool rate_bytes(const char *value, uint64_t *out, struct problem *p)
-{
-	return size(value, out, p) &&
-	       (*out > 0 || problem_set(p, NULL, "'%s': must be more than 0", value));
-}
-
-static bool rate_ops(const char *value, uint64_t *out, struct problem *p)
-{
-	return parse_number(value, VMM_RATE_MAX, out) && *out > 0
-	               ? true
-	               : problem_set(p, NULL, "'%s': must be a number, 1 or more", value);
-}
-
-static vmm_rate_t *rate_begin(vmm_rate_t *rate, const vmm_rate_t **in_use)
-{
-	if (!*in_use) {
-		*rate = (vmm_rate_t)VMM_RATE_INIT;
-		*in_use = rate;
-	}
-	return rate;
-}
+/* Disks. */
 
 static vmm_rate_t *disk_rate(struct run_config *c, void *item)
 {
 	vmm_disk_opts_t *d = item;
-	return rate_begin(&c->disk_rate[d - c->disk], &d->rate);
+	return key_rate_begin(&c->disk_rate[d - c->disk], &d->rate);
 }
 
-static vmm_rate_t *net_rx_rate(struct run_config *c, void *item)
-{
-	vmm_net_opts_t *n = item;
-	return rate_begin(&c->net_rx_rate[n - c->net], &n->rx_rate);
-}
-
-static vmm_rate_t *net_tx_rate(struct run_config *c, void *item)
-{
-	vmm_net_opts_t *n = item;
-	return rate_begin(&c->net_tx_rate[n - c->net], &n->tx_rate);
-}
-
-/* A key that sets FIELD of the limit that OF finds. */
-#define RATE_KEY(name, of, field, parse)                                                         \
-	static bool name(struct run_config *c, void *item, const char *value, struct problem *p) \
-	{                                                                                        \
-		return parse(value, &of(c, item)->field, p);                                     \
-	}
-
-RATE_KEY(disk_bandwidth, disk_rate, bytes_per_second, rate_bytes)
-RATE_KEY(disk_bandwidth_burst, disk_rate, bytes_burst, rate_bytes)
-RATE_KEY(disk_iops, disk_rate, ops_per_second, rate_ops)
-RATE_KEY(disk_iops_burst, disk_rate, ops_burst, rate_ops)
-RATE_KEY(net_rx_bandwidth, net_rx_rate, bytes_per_second, rate_bytes)
-RATE_KEY(net_rx_bandwidth_burst, net_rx_rate, bytes_burst, rate_bytes)
-RATE_KEY(net_rx_pps, net_rx_rate, ops_per_second, rate_ops)
-RATE_KEY(net_rx_pps_burst, net_rx_rate, ops_burst, rate_ops)
-RATE_KEY(net_tx_bandwidth, net_tx_rate, bytes_per_second, rate_bytes)
-RATE_KEY(net_tx_bandwidth_burst, net_tx_rate, bytes_burst, rate_bytes)
-RATE_KEY(net_tx_pps, net_tx_rate, ops_per_second, rate_ops)
-RATE_KEY(net_tx_pps_burst, net_tx_rate, ops_burst, rate_ops)
-
-/* Disks. */
+RATE_KEY(disk_bandwidth, disk_rate, bytes_per_second, key_rate_bytes)
+RATE_KEY(disk_bandwidth_burst, disk_rate, bytes_burst, key_rate_bytes)
+RATE_KEY(disk_iops, disk_rate, ops_per_second, key_rate_ops)
+RATE_KEY(disk_iops_burst, disk_rate, ops_burst, key_rate_ops)
 
 void *disk_begin(struct run_config *c, struct problem *p)
 {
@@ -123,7 +49,7 @@ static bool disk_fd(struct run_config *c, void *item, const char *value, struct 
 {
 	(void)c;
 	uint64_t n = 0;
-	if (!number(value, INT32_MAX, "a descriptor's number", &n, p))
+	if (!key_number(value, INT32_MAX, "a descriptor's number", &n, p))
 		return false;
 	((vmm_disk_opts_t *)item)->fd = (int)n;
 	return true;
@@ -132,21 +58,21 @@ static bool disk_fd(struct run_config *c, void *item, const char *value, struct 
 static bool disk_readonly(struct run_config *c, void *item, const char *value, struct problem *p)
 {
 	(void)c, (void)p;
-	set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_READ_ONLY, is_on(value));
+	key_set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_READ_ONLY, key_is_on(value));
 	return true;
 }
 
 static bool disk_direct(struct run_config *c, void *item, const char *value, struct problem *p)
 {
 	(void)c, (void)p;
-	set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_DIRECT, is_on(value));
+	key_set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_DIRECT, key_is_on(value));
 	return true;
 }
 
 static bool disk_lock(struct run_config *c, void *item, const char *value, struct problem *p)
 {
 	(void)c, (void)p;
-	set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_NO_LOCK, !is_on(value));
+	key_set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_NO_LOCK, !key_is_on(value));
 	return true;
 }
 
@@ -156,7 +82,7 @@ static bool disk_engine(struct run_config *c, void *item, const char *value, str
 	bool threads = strcmp(value, "threads") == 0;
 	if (!threads && strcmp(value, "uring") != 0)
 		return problem_set(p, NULL, "'%s': must be uring or threads", value);
-	set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_NO_URING, threads);
+	key_set_flag(&((vmm_disk_opts_t *)item)->flags, VMM_DISK_NO_URING, threads);
 	return true;
 }
 
@@ -171,7 +97,7 @@ static bool disk_queue_size(struct run_config *c, void *item, const char *value,
 {
 	(void)c;
 	uint64_t n = 0;
-	if (!number(value, 1024, "a power of two", &n, p))
+	if (!key_number(value, 1024, "a power of two", &n, p))
 		return false;
 	((vmm_disk_opts_t *)item)->queue_size = (uint32_t)n;
 	return true;
@@ -190,207 +116,6 @@ const struct key_row disk_keys[] = {
         {"bandwidth-burst", KEY_VALUE, disk_bandwidth_burst},
         {"iops", KEY_VALUE, disk_iops},
         {"iops-burst", KEY_VALUE, disk_iops_burst},
-        {.name = NULL},
-};
-
-/* Network cards. */
-
-void *net_begin(struct run_config *c, struct problem *p)
-{
-	if (c->net_count == VMM_NETS_MAX) {
-		(void)problem_set(p, NULL, "more than %u network cards", VMM_NETS_MAX);
-		return NULL;
-	}
-	c->net_given = true;
-	vmm_net_opts_t *n = &c->net[c->net_count++];
-	*n = (vmm_net_opts_t)VMM_NET_OPTS_INIT;
-	return n;
-}
-
-/* `none` drops the entry again. */
-static bool net_none(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)value, (void)p;
-	if (item != &c->net[c->net_count]) /* unless it says so twice */
-		c->net_count--;
-	return true;
-}
-
-bool net_end(struct run_config *c, void *item, struct problem *p)
-{
-	const vmm_net_opts_t *n = item;
-	if (n == &c->net[c->net_count])
-		return true; /* none: the entry is gone again */
-	if (n->tap && n->tap_fd_count)
-		return problem_set(p, NULL, "tap and fd are given; give one of the two");
-	if (n->flags & VMM_NET_USER && (n->tap || n->tap_fd_count))
-		return problem_set(p, NULL, "user and %s are given; give one of the two",
-		                   n->tap ? "tap" : "fd");
-	if (!(n->flags & VMM_NET_USER) &&
-	    (n->user_net || n->user_dns || n->hostfwd_count || n->flags & VMM_NET_LOOPBACK))
-		return problem_set(p, NULL, "%s is a key of the user-mode network: give user too",
-		                   n->user_net        ? "net"
-		                   : n->user_dns      ? "dns"
-		                   : n->hostfwd_count ? "hostfwd"
-		                                      : "loopback");
-	return n->flags & VMM_NET_USER || n->tap || n->tap_fd_count ||
-	       problem_set(p, NULL, "needs user, tap=NAME, fd=N, or none");
-}
-
-static bool net_user(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)c, (void)value, (void)p;
-	((vmm_net_opts_t *)item)->flags |= VMM_NET_USER;
-	return true;
-}
-
-static bool net_net(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)p;
-	((vmm_net_opts_t *)item)->user_net = config_text(c, value);
-	return true;
-}
-
-static bool net_dns(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)p;
-	((vmm_net_opts_t *)item)->user_dns = config_text(c, value);
-	return true;
-}
-
-/* May be given several times. */
-static bool net_hostfwd(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	vmm_net_opts_t *n = item;
-	const char **rules = c->net_forward[n - c->net];
-	if (n->hostfwd_count == VMM_NET_FORWARDS_MAX)
-		return problem_set(p, NULL, "more than %u forwarded ports", VMM_NET_FORWARDS_MAX);
-	rules[n->hostfwd_count++] = config_text(c, value);
-	n->hostfwd = rules;
-	return true;
-}
-
-static bool net_loopback(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)c, (void)p;
-	set_flag(&((vmm_net_opts_t *)item)->flags, VMM_NET_LOOPBACK, is_on(value));
-	return true;
-}
-
-static bool net_pcap(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)p;
-	((vmm_net_opts_t *)item)->pcap = config_text(c, value);
-	return true;
-}
-
-static bool net_tap(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)p;
-	((vmm_net_opts_t *)item)->tap = config_text(c, value);
-	return true;
-}
-
-/* fd=3:4:5 gives the queues of one card. */
-static bool net_fd(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	vmm_net_opts_t *n = item;
-	int *fds = c->net_fd[n - c->net];
-	char *list = config_text(c, value);
-	char *state = NULL;
-	for (char *one = strtok_r(list, ":", &state); one; one = strtok_r(NULL, ":", &state)) {
-		uint64_t fd = 0;
-		if (n->tap_fd_count == VMM_NET_QUEUE_PAIRS_MAX)
-			return problem_set(p, NULL, "more than %u descriptors",
-			                   VMM_NET_QUEUE_PAIRS_MAX);
-		if (!number(one, INT32_MAX, "a descriptor's number", &fd, p))
-			return false;
-		fds[n->tap_fd_count++] = (int)fd;
-	}
-	n->tap_fds = fds;
-	return true;
-}
-
-static bool net_mac(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)c;
-	vmm_net_opts_t *n = item;
-	n->flags |= VMM_NET_MAC;
-	return parse_mac(value, n->mac) ||
-	       problem_set(p, NULL, "'%s': must be like 02:00:5e:10:00:01", value);
-}
-
-static bool net_mtu(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)c;
-	uint64_t n = 0;
-	if (!number(value, 65535, "a number of bytes", &n, p))
-		return false;
-	((vmm_net_opts_t *)item)->mtu = (uint16_t)n;
-	return true;
-}
-
-static bool net_queues(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)c;
-	uint64_t n = 0;
-	if (!number(value, VMM_NET_QUEUE_PAIRS_MAX, "a number", &n, p))
-		return false;
-	((vmm_net_opts_t *)item)->queue_pairs = (uint32_t)n;
-	return n > 0 || problem_set(p, NULL, "must be 1 or more");
-}
-
-static bool net_queue_size(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)c;
-	uint64_t n = 0;
-	if (!number(value, 1024, "a power of two", &n, p))
-		return false;
-	((vmm_net_opts_t *)item)->queue_size = (uint32_t)n;
-	return true;
-}
-
-static bool net_offload(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)c, (void)p;
-	set_flag(&((vmm_net_opts_t *)item)->flags, VMM_NET_NO_OFFLOAD, !is_on(value));
-	return true;
-}
-
-static bool net_link(struct run_config *c, void *item, const char *value, struct problem *p)
-{
-	(void)c;
-	bool up = strcmp(value, "up") == 0;
-	if (!up && strcmp(value, "down") != 0)
-		return problem_set(p, NULL, "'%s': must be up or down", value);
-	set_flag(&((vmm_net_opts_t *)item)->flags, VMM_NET_LINK_DOWN, !up);
-	return true;
-}
-
-const struct key_row net_keys[] = {
-        {"none", KEY_FLAG, net_none},
-        {"user", KEY_FLAG, net_user},
-        {"net", KEY_VALUE, net_net},
-        {"dns", KEY_VALUE, net_dns},
-        {"hostfwd", KEY_VALUES, net_hostfwd},
-        {"loopback", KEY_SWITCH, net_loopback},
-        {"tap", KEY_VALUE, net_tap},
-        {"fd", KEY_VALUE, net_fd},
-        {"mac", KEY_VALUE, net_mac},
-        {"mtu", KEY_VALUE, net_mtu},
-        {"queues", KEY_VALUE, net_queues},
-        {"queue-size", KEY_VALUE, net_queue_size},
-        {"offload", KEY_SWITCH, net_offload},
-        {"link", KEY_VALUE, net_link},
-        {"pcap", KEY_PATH, net_pcap},
-        {"rx-bandwidth", KEY_VALUE, net_rx_bandwidth},
-        {"rx-bandwidth-burst", KEY_VALUE, net_rx_bandwidth_burst},
-        {"rx-pps", KEY_VALUE, net_rx_pps},
-        {"rx-pps-burst", KEY_VALUE, net_rx_pps_burst},
-        {"tx-bandwidth", KEY_VALUE, net_tx_bandwidth},
-        {"tx-bandwidth-burst", KEY_VALUE, net_tx_bandwidth_burst},
-        {"tx-pps", KEY_VALUE, net_tx_pps},
-        {"tx-pps-burst", KEY_VALUE, net_tx_pps_burst},
         {.name = NULL},
 };
 
@@ -493,7 +218,7 @@ static bool port_fd(struct run_config *c, void *item, const char *value, struct 
 	(void)c;
 	struct port_config *port = item;
 	uint64_t n = 0;
-	if (!number(value, INT32_MAX, "a descriptor's number", &n, p))
+	if (!key_number(value, INT32_MAX, "a descriptor's number", &n, p))
 		return false;
 	port->opts.chardev.in_fd = port->opts.chardev.out_fd = (int)n;
 	return port_kind(port, VMM_CHARDEV_FD, NULL, p);
@@ -509,7 +234,7 @@ static bool port_name(struct run_config *c, void *item, const char *value, struc
 static bool port_console(struct run_config *c, void *item, const char *value, struct problem *p)
 {
 	(void)c, (void)p;
-	((struct port_config *)item)->opts.is_console = is_on(value);
+	((struct port_config *)item)->opts.is_console = key_is_on(value);
 	return true;
 }
 
@@ -563,7 +288,7 @@ static bool rng_rate(struct run_config *c, void *item, const char *value, struct
 {
 	(void)c;
 	vmm_rng_opts_t *r = item;
-	return size(value, &r->bytes_per_second, p) &&
+	return key_size(value, &r->bytes_per_second, p) &&
 	       (r->bytes_per_second > 0 || problem_set(p, NULL, "must be above zero"));
 }
 
@@ -571,7 +296,7 @@ static bool rng_burst(struct run_config *c, void *item, const char *value, struc
 {
 	(void)c;
 	vmm_rng_opts_t *r = item;
-	return size(value, &r->burst_bytes, p) &&
+	return key_size(value, &r->burst_bytes, p) &&
 	       (r->burst_bytes > 0 || problem_set(p, NULL, "must be above zero"));
 }
 
@@ -616,13 +341,14 @@ static bool balloon_off(struct run_config *c, void *item, const char *value, str
 static bool balloon_size(struct run_config *c, void *item, const char *value, struct problem *p)
 {
 	(void)c;
-	return size(value, &((vmm_balloon_opts_t *)item)->target_bytes, p);
+	return key_size(value, &((vmm_balloon_opts_t *)item)->target_bytes, p);
 }
 
 static bool balloon_oom(struct run_config *c, void *item, const char *value, struct problem *p)
 {
 	(void)c, (void)p;
-	set_flag(&((vmm_balloon_opts_t *)item)->flags, VMM_BALLOON_DEFLATE_ON_OOM, is_on(value));
+	key_set_flag(&((vmm_balloon_opts_t *)item)->flags, VMM_BALLOON_DEFLATE_ON_OOM,
+	             key_is_on(value));
 	return true;
 }
 
@@ -630,7 +356,7 @@ static bool balloon_reporting(struct run_config *c, void *item, const char *valu
                               struct problem *p)
 {
 	(void)c, (void)p;
-	set_flag(&((vmm_balloon_opts_t *)item)->flags, VMM_BALLOON_REPORTING, is_on(value));
+	key_set_flag(&((vmm_balloon_opts_t *)item)->flags, VMM_BALLOON_REPORTING, key_is_on(value));
 	return true;
 }
 
@@ -686,7 +412,7 @@ static bool sandbox_strict(struct run_config *c, void *item, const char *value, 
 static bool sandbox_id(vmm_sandbox_opts_t *s, const char *value, uint32_t *id, struct problem *p)
 {
 	uint64_t n = 0;
-	if (!number(value, UINT32_MAX - 1, "a number", &n, p))
+	if (!key_number(value, UINT32_MAX - 1, "a number", &n, p))
 		return false;
 	*id = (uint32_t)n;
 	s->layers |= VMM_SANDBOX_USER;
