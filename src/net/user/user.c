@@ -260,6 +260,9 @@ static void *thread_main(void *arg)
 		loop_run_once(un->loop, -1);
 		turn(un);
 	}
+	/* Here, as it resets connections, which no other thread's filter allows. */
+	user_tcp_stop(un);
+	user_dgram_stop(un);
 	return NULL;
 }
 
@@ -308,8 +311,6 @@ static void destroy(struct net_backend *b)
 	struct user_net *un = (struct user_net *)b;
 	stop_thread(un);
 	if (un->st) {
-		user_tcp_stop(un);
-		user_dgram_stop(un);
 		while (un->queue) {
 			struct pkt *p = un->queue;
 			un->queue = p->next;
