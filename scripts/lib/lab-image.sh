@@ -124,6 +124,7 @@ image_build() {
 				"$work/outer/scripts/lib/guest-demo.sh"
 			image_program "$work/outer" /bin/bash
 			;;
+		soak) cp "$LAB_GUESTS/soak" "$work/outer/bin/" ;;
 		trace) cp "$LAB_GUESTS/sandbox_trace" "$work/outer/bin/" ;;
 		escape)
 			cp "$LAB_GUESTS/it_escape" "$work/outer/bin/"
