@@ -84,7 +84,8 @@ static void ask_dhcp(struct port *p)
 {
 	set_state(p, PORT_ASKING);
 	if (net_dhcp_start(p->nif, "guest-kernel", on_dhcp, p) < 0) {
-		log_warning("%s: no memory to ask DHCP", p->name);
+		log_warning("%s: cannot ask DHCP: no memory, or the policy denies the port",
+		            p->name);
 		set_state(p, PORT_UNSET);
 	}
 }

@@ -120,10 +120,16 @@ static bool wants_builtin(const struct kernel *k)
 	       strcmp(value, "builtin") == 0;
 }
 
+/* A ramdisk is good for a policy, and for nothing else: that of a VMM which has no other way. */
+static const struct arch_range *machine_gave(const struct arch_boot *b)
+{
+	return b->policy.len_bytes > 0 ? &b->policy : &b->ramdisk;
+}
+
 /* The machine's, if it gave one and it is to be had. */
 static policy_status_t load_machine(struct security *s, struct policy_error *err)
 {
-	const struct arch_range *r = &s->kernel->boot->policy;
+	const struct arch_range *r = machine_gave(s->kernel->boot);
 	policy_status_t status =
 	        policy_load(s->policy, arch_ram(r->base), (size_t)r->len_bytes, err);
 	if (!status)
@@ -133,7 +139,7 @@ static policy_status_t load_machine(struct security *s, struct policy_error *err
 
 static bool has_machine(const struct kernel *k)
 {
-	return k->boot->policy.len_bytes > 0 && !wants_builtin(k);
+	return machine_gave(k->boot)->len_bytes > 0 && !wants_builtin(k);
 }
 
 static bool load_first(struct security *s)
@@ -142,7 +148,10 @@ static bool load_first(struct security *s)
 	if (has_machine(s->kernel)) {
 		if (!load_machine(s, &err))
 			return true;
-		log_error("the policy that the machine gave is not used, but the built-in one: %s",
+		log_error("the %s is not used, but the built-in policy: %s",
+		          s->kernel->boot->policy.len_bytes > 0
+		                  ? "policy that the machine gave"
+		                  : "ramdisk, which only a policy would be read from,",
 		          err.text);
 	}
 	if (!load_builtin(s, &err))

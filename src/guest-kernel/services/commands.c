@@ -153,6 +153,14 @@ static bool disk_say(struct shell *sh, struct disk *d, uint64_t offset, const ch
 	return good;
 }
 
+/* Into the cache only: it reaches the device with the next flush, or when the cache needs room. */
+static bool disk_dirty(struct shell *sh, struct disk *d, uint64_t offset, const char *text)
+{
+	bool good = disk_write(d, offset, text, strlen(text));
+	shell_print(sh, good ? "written to the cache\n" : "cannot write there\n");
+	return good;
+}
+
 /* The sum of LEN bytes from OFFSET, so that a test can compare with the image. */
 static bool disk_sum(struct shell *sh, struct disk *d, uint64_t offset, uint64_t len)
 {
@@ -211,6 +219,8 @@ static bool cmd_disk(struct shell *sh, unsigned argc, char **argv)
 		return disk_dump(sh, d, offset);
 	if (strcmp(argv[2], "write") == 0 && argc == 5)
 		return disk_say(sh, d, offset, argv[4]);
+	if (strcmp(argv[2], "dirty") == 0 && argc == 5)
+		return disk_dirty(sh, d, offset, argv[4]);
 	if (argc != 5 || !number(argv[4], &len))
 		return false;
 	if (strcmp(argv[2], "sum") == 0)
@@ -223,8 +233,9 @@ static bool cmd_dev(struct shell *sh, unsigned argc, char **argv)
 	(void)argc;
 	(void)argv;
 	const struct devices *d = &sh->sys->devices;
-	shell_print(sh, "%u virtio devices, %u without use; entropy from the %s%s%s\n", d->found,
-	            d->refused, d->entropy.device ? "device" : "", d->entropy.cpu ? " CPU" : "",
+	shell_print(sh, "%u virtio devices, %u without use; entropy from the %s%s%s%s\n", d->found,
+	            d->refused, d->entropy.device ? "device" : "",
+	            d->entropy.device && d->entropy.cpu ? " " : "", d->entropy.cpu ? "CPU" : "",
 	            d->entropy.device || d->entropy.cpu ? "" : "clock alone");
 	if (d->balloon)
 		shell_print(sh, "balloon: %u pages of %u wished\n", d->balloon->actual_pages,
@@ -375,7 +386,7 @@ const struct command shell_commands[] = {
         {"dmesg", "", "the log", cmd_dmesg, false},
         {"boot", "", "the machine, and how long each stage of boot took", cmd_boot, false},
         {"dev", "", "devices", cmd_dev, false},
-        {"disk", "[N read|write|sum|fill AT [TEXT|LEN]]", "disks, or one's contents", cmd_disk,
+        {"disk", "[N read|write|dirty|sum|fill AT [TEXT|LEN]]", "disks, or one's contents", cmd_disk,
          false},
         {"net", "", "network cards and their addresses", cmd_net, true},
         {"netstat", "", "sockets, connections and counters", cmd_netstat, true},

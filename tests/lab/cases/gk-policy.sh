@@ -59,7 +59,7 @@ outer() {
 
 	dd if=/lab/multilevel.policy of=/run/cut.policy bs=1000 count=3 2>/dev/null
 	image /run/cut.policy 'sestatus'
-	said 'the policy that the machine gave is not used, but the built-in one'
+	said 'the policy that the machine gave is not used, but the built-in policy'
 	said 'policy source: built in'
 	pass
 }

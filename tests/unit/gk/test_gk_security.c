@@ -352,16 +352,52 @@ END_TEST
 
 /* -- which policy -- */
 
-static void with_boot(const void *policy, size_t len, const char *cmdline)
+static void with_ranges(struct arch_range policy, struct arch_range ramdisk, const char *cmdline)
 {
 	static struct arch_boot boot;
 	struct kernel *k = kernel_of_cpu();
 	boot = *k->boot;
-	boot.policy = (struct arch_range){policy ? arch_phys(policy) : 0, len};
+	boot.policy = policy;
+	boot.ramdisk = ramdisk;
 	(void)snprintf(boot.cmdline, sizeof(boot.cmdline), "%s", cmdline);
 	k->boot = &boot;
 	begin();
 }
+
+static void with_boot(const void *policy, size_t len, const char *cmdline)
+{
+	with_ranges((struct arch_range){policy ? arch_phys(policy) : 0, len},
+	            (struct arch_range){0}, cmdline);
+}
+
+/* A ramdisk is a policy where there is no other; if not, that is said. */
+static void ramdisk_body(void *arg)
+{
+	struct kernel *k = kernel_of_cpu();
+	const struct arch_range none = {0};
+	size_t len;
+	(void)arg;
+	unsigned char *data = read_file(MULTILEVEL_POLICY, &len);
+	struct arch_range whole = {arch_phys(data), len};
+	with_ranges(none, whole, "");
+	ck_assert_str_eq(security_source(k), "from the machine");
+	end();
+	with_ranges(none, (struct arch_range){whole.base + 1, len - 1}, "");
+	ck_assert_str_eq(security_source(k), "built in");
+	ck_assert_ptr_nonnull(strstr(last_record(), "the ramdisk, which only a policy"));
+	end();
+	with_ranges((struct arch_range){whole.base, len / 2}, whole, "");
+	ck_assert_str_eq(security_source(k), "built in");
+	ck_assert_ptr_nonnull(strstr(last_record(), "the policy that the machine gave"));
+	end();
+	mem_free(data);
+}
+
+START_TEST(a_ramdisk_is_a_policy_or_named)
+{
+	rig_run(ramdisk_body, NULL);
+}
+END_TEST
 
 static void machine_body(void *arg)
 {
@@ -494,6 +530,7 @@ int main(void)
 	tcase_add_test(tc, a_guarded_mailbox_needs_a_capability);
 	tcase_add_test(tc, nothing_is_read_up_or_written_down);
 	tcase_add_test(tc, a_broken_policy_leaves_the_built_in_one);
+	tcase_add_test(tc, a_ramdisk_is_a_policy_or_named);
 	tcase_add_test(tc, modes_and_booleans_of_the_command_line);
 	tcase_add_test(tc, the_policy_is_replaced_under_way);
 	return suite_run("security", tc);
