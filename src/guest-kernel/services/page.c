@@ -379,7 +379,7 @@ size_t page_status(struct system *sys, char *out, size_t cap)
 	add(&p, "%s<h1>guest-kernel</h1><p>version " GK_VERSION " on ", head);
 	add_escaped(&p, sys->kernel->boot->machine);
 	add(&p, ", ");
-	add_escaped(&p, cpu);
+	add_escaped(&p, cpu[0] ? cpu : "a CPU without a name");
 	add(&p, " <span id=\"live\"></span></p>\n");
 	add_cards(&p, sys, &f);
 	add_network(&p, sys);
