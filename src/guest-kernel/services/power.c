@@ -16,41 +16,23 @@ bool system_flush(struct system *s)
 	return all;
 }
 
-static void on_press(void *ctx)
+static void power_off(struct work *w)
 {
-	struct system *s = ctx;
-	spin_lock(&s->button_lock);
-	s->button_pressed = true;
-	waitq_wake_all(&s->button_wait);
-	spin_unlock(&s->button_lock);
-}
-
-static bool is_pressed(void *ctx)
-{
-	const struct system *s = ctx;
-	return s->button_pressed;
-}
-
-static void wait_for_press(void *ctx)
-{
-	struct system *s = ctx;
-	(void)waitq_wait(&s->button_wait, &s->button_lock, is_pressed, s, FOREVER);
+	struct system *s = LIST_OF(w, struct system, button);
 	log_warning("the power button was pressed: off");
 	(void)system_flush(s);
 	arch_power_off();
 }
 
+static void on_press(void *ctx)
+{
+	struct system *s = ctx;
+	(void)workq_add(&s->kernel->workq, &s->button);
+}
+
 void system_start_button(struct system *s)
 {
-	spin_init_named(&s->button_lock, "button");
-	waitq_init(&s->button_wait);
-	/* More urgent than any service: a busy guest hears it as well. */
-	struct task *t = task_start("power", PRIO_DRIVER, wait_for_press, s);
-	if (!t) {
-		log_warning("no memory for the power button's task: it is not heard");
-		return;
-	}
-	task_detach(t);
+	work_init(&s->button, power_off);
 	if (!arch_on_power_button(on_press, s))
 		log_debug("the machine has no power button");
 }

@@ -25,9 +25,7 @@ struct system {
 	char input[INPUT_BYTES];
 	unsigned input_from, input_count;
 	uint64_t input_lost;
-	struct spinlock button_lock;
-	struct waitq button_wait;
-	bool button_pressed;
+	struct work button; /* the power button was pressed */
 };
 
 /*
