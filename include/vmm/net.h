@@ -80,7 +80,10 @@ typedef struct vmm_net_opts {
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_net_add(vmm_vm_t *vm, const vmm_net_opts_t *opts,
                                               vmm_net_t **net);
 
-/* Plug or unplug the cable (VIRTIO_NET_F_STATUS). Any thread, from build to destroy. */
+/*
+ * Plug or unplug the cable (VIRTIO_NET_F_STATUS). Any thread, from build to destroy. The cable of a
+ * card whose TAP has gone away is unplugged for good.
+ */
 VMM_API void vmm_net_set_link(vmm_net_t *net, bool up);
 
 /*

@@ -529,10 +529,12 @@ START_TEST(link_goes_down_and_up)
 }
 END_TEST
 
-/* The far end is gone for good: said once, and no busy loop. */
+/* The far end is gone for good: said once, and no busy loop. To the guest the cable is unplugged. */
 START_TEST(reports_a_dead_backend_once)
 {
-	rig_start(&rig, MRG);
+	uint16_t head;
+	uint32_t len;
+	rig_start(&rig, MRG | F(STATUS));
 	add_buffers(0, 4, BUF);
 	rig_kick(&rig, 0);
 	(void)close(rig.be->peer[0]);
@@ -541,6 +543,16 @@ START_TEST(reports_a_dead_backend_once)
 	rig_run(&rig);
 	ck_assert_uint_eq(rig.lines, 1);
 	ck_assert(!rig.net->work.queued);
+	ck_assert_uint_eq(vdev_config_read(rig.vd, 6, 2), 0);
+	ck_assert_uint_eq(rig.config_signals, 1);
+	/* Nobody can plug it in again, and the driver gets its frames back. */
+	vmm_net_set_link(rig.net, true);
+	ck_assert_uint_eq(vdev_config_read(rig.vd, 6, 2), 0);
+	struct seg s = {RIG_DATA + 0x10000, RIG_HDR + 60, false};
+	(void)rig_add(&rig, 1, &s, 1);
+	rig_kick(&rig, 1);
+	ck_assert(rig_used(&rig, 1, &head, &len));
+	ck_assert_uint_eq(rig.lines, 1);
 }
 END_TEST
 

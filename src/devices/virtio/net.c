@@ -69,6 +69,10 @@ void net_backend_failed(struct vmm_net *net, const char *what, int errnum)
 	if (net->backend_failed)
 		return;
 	net->backend_failed = true;
+	/* To the guest, the cable is unplugged; for good. */
+	net->link_up = false;
+	net->config.status = 0;
+	vdev_config_changed(&net->vd);
 	char text[96];
 	log_say(net->vd.log, VMM_LOG_ERROR, "%s: cannot %s through '%s': %s", net->vd.id, what,
 	        net->backend->name, strerror_r(errnum, text, sizeof(text)));
@@ -404,7 +408,7 @@ static void link_returned(struct vmm_net *net)
 void vmm_net_set_link(vmm_net_t *net, bool up)
 {
 	(void)pthread_mutex_lock(&net->vd.lock);
-	if (up != net->link_up) {
+	if (up != net->link_up && !net->backend_failed) {
 		net->link_up = up;
 		net->config.status = htole16(up ? VIRTIO_NET_S_LINK_UP : 0);
 		if (up)
