@@ -6,10 +6,11 @@
  *
  * Each of J threads runs one VM after another in this process (libvmm), and J more start `vmm run`:
  * the shipped guest, which fills and reads a disk while its page is fetched. They are paused,
- * reset, unplugged, throttled, switched off, stopped, destroyed while they run, and killed. After
- * each round all have ended, and what the process holds is printed; the last round must hold no
- * more than the second. Disks are made in DIRECTORY. Ports 18000 and up of 127.0.0.1 are used: give
- * it a network namespace (scripts/soak does).
+ * reset, unplugged, throttled, switched off, stopped, destroyed while they run, and killed. Signals
+ * interrupt what any thread of this process does, all the time. After each round all have ended,
+ * and what the process holds is printed; the last round must hold no more than the second. Disks
+ * are made in DIRECTORY. Ports 18000 and up of 127.0.0.1 are used: give it a network namespace
+ * (scripts/soak does).
  *
  * Status: 0; 1: something was wrong, which is said; 2: usage; 77: no /dev/kvm.
  */
@@ -27,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,7 +63,7 @@
 /* What has been done, over all rounds. */
 static struct {
 	atomic_uint vms, processes, pages, pauses, resets, unplugs, limits;
-	atomic_uint ended, stopped, destroyed, killed, failures;
+	atomic_uint ended, stopped, destroyed, killed, failures, signals;
 } done;
 
 static struct {
@@ -133,8 +135,7 @@ static bool send_all(int fd, const char *text, size_t len)
 	return true;
 }
 
-/* Whether the whole page came from the guest within two seconds. */
-static bool fetch(const struct worker *w)
+static bool fetch_page(const struct worker *w)
 {
 	static const char request[] = "GET / HTTP/1.0\r\nHost: guest\r\n\r\n";
 	const struct timeval limit = {.tv_sec = 2};
@@ -160,6 +161,19 @@ static bool fetch(const struct worker *w)
 		return false;
 	atomic_fetch_add(&done.pages, 1);
 	return true;
+}
+
+/* Whether the whole page came from the guest within two seconds. Not interrupted: it is no test of
+ * this. */
+static bool fetch(const struct worker *w)
+{
+	sigset_t set, old;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR2);
+	(void)pthread_sigmask(SIG_BLOCK, &set, &old);
+	bool good = fetch_page(w);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return good;
 }
 
 /* The guest serves its page: it has come up, again. */
@@ -317,31 +331,45 @@ static bool live(struct worker *w, const struct life *l)
 	}
 }
 
+static bool create(struct worker *w, struct life *l)
+{
+	vmm_vm_opts_t vm_opts = VMM_VM_OPTS_INIT;
+	vmm_err_info_t ei = {0};
+	vm_opts.memory_bytes = 32ull << 20;
+	vm_opts.cpus = 1 + rnd(w, 2);
+	vm_opts.transport = rnd(w, 2) ? VMM_TRANSPORT_PCI : VMM_TRANSPORT_MMIO;
+	vm_opts.flags = rnd(w, 2) ? VMM_VM_PROFILE : 0;
+	if (vmm_vm_create(&vm_opts, &l->vm, &ei) != VMM_OK)
+		return failed(w, "no VM: %s: %s", ei.field, ei.message);
+	atomic_fetch_add(&done.vms, 1);
+	return true;
+}
+
+/* A job that has forked and not executed vmm yet holds this one's last port and lock as well. */
+static bool vm_life(struct worker *w)
+{
+	for (unsigned tries = 0; tries < 100; tries++) {
+		struct life l = {0};
+		if (!create(w, &l))
+			return false;
+		vmm_err_t err = begin(w, &l);
+		if (err != VMM_OK && err != VMM_E_BUSY)
+			(void)failed(w, "%s: %s", vmm_vm_error(l.vm)->field,
+			             vmm_vm_error(l.vm)->message);
+		bool good = err == VMM_OK && live(w, &l);
+		vmm_vm_destroy(l.vm);
+		if (err != VMM_E_BUSY)
+			return good;
+		sleep_ms(10);
+	}
+	return failed(w, "its port or disk stays in use");
+}
+
 static void *vm_main(void *arg)
 {
 	struct worker *w = arg;
-	while (now_ms() < deadline_ms) {
-		vmm_vm_opts_t vm_opts = VMM_VM_OPTS_INIT;
-		vmm_err_info_t ei = {0};
-		struct life l = {0};
-		vm_opts.memory_bytes = 32ull << 20;
-		vm_opts.cpus = 1 + rnd(w, 2);
-		vm_opts.transport = rnd(w, 2) ? VMM_TRANSPORT_PCI : VMM_TRANSPORT_MMIO;
-		vm_opts.flags = rnd(w, 2) ? VMM_VM_PROFILE : 0;
-		if (vmm_vm_create(&vm_opts, &l.vm, &ei) != VMM_OK) {
-			(void)failed(w, "no VM: %s: %s", ei.field, ei.message);
-			return NULL;
-		}
-		atomic_fetch_add(&done.vms, 1);
-		bool good = begin(w, &l) == VMM_OK;
-		if (!good)
-			(void)failed(w, "%s: %s", vmm_vm_error(l.vm)->field,
-			             vmm_vm_error(l.vm)->message);
-		good = good && live(w, &l);
-		vmm_vm_destroy(l.vm);
-		if (!good)
-			return NULL;
-	}
+	while (now_ms() < deadline_ms && vm_life(w))
+		;
 	return NULL;
 }
 
@@ -425,6 +453,39 @@ static void *process_main(void *arg)
 	return NULL;
 }
 
+/* ---- signals ---- */
+
+static atomic_bool storm_over;
+
+static void do_nothing(int number)
+{
+	(void)number;
+}
+
+/* System calls of every thread of this process are interrupted, KVM_RUN among them. */
+static void interrupt_all(void)
+{
+	struct dirent *e;
+	DIR *d = opendir("/proc/self/task");
+	while (d && (e = readdir(d))) {
+		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
+		if (tid > 0 && tid != gettid() && syscall(SYS_tgkill, getpid(), tid, SIGUSR2) == 0)
+			atomic_fetch_add(&done.signals, 1);
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+static void *storm_main(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&storm_over)) {
+		interrupt_all();
+		sleep_ms(2);
+	}
+	return NULL;
+}
+
 /* ---- rounds ---- */
 
 struct held {
@@ -460,6 +521,10 @@ static struct held look(void)
 static bool run_round(struct worker *workers)
 {
 	unsigned count = 2 * opts.jobs, started = 0;
+	pthread_t storm;
+	atomic_store(&storm_over, false);
+	if (pthread_create(&storm, NULL, storm_main, NULL) != 0)
+		return failed(&workers[0], "no thread");
 	deadline_ms = now_ms() + (int64_t)opts.seconds * 1000;
 	for (; started < count; started++) {
 		struct worker *w = &workers[started];
@@ -469,6 +534,8 @@ static bool run_round(struct worker *workers)
 	}
 	for (unsigned i = 0; i < started; i++)
 		(void)pthread_join(workers[i].thread, NULL);
+	atomic_store(&storm_over, true);
+	(void)pthread_join(storm, NULL);
 	/* Children of children have become ours. */
 	if (waitpid(-1, NULL, WNOHANG) >= 0)
 		return failed(&workers[0], "a process is left");
@@ -479,11 +546,11 @@ static void print_round(unsigned round, const struct held *h)
 {
 	(void)printf(
 	        "round %u: %u VMs, %u processes, %u pages; %u pauses, %u resets, %u unplugged, "
-	        "%u limits; %u switched off, %u stopped, %u destroyed, %u killed; "
+	        "%u limits, %u signals; %u switched off, %u stopped, %u destroyed, %u killed; "
 	        "%u descriptors, %u threads, %lu KiB\n",
 	        round, done.vms, done.processes, done.pages, done.pauses, done.resets, done.unplugs,
-	        done.limits, done.ended, done.stopped, done.destroyed, done.killed, h->fds,
-	        h->threads, h->rss_kib);
+	        done.limits, done.signals, done.ended, done.stopped, done.destroyed, done.killed,
+	        h->fds, h->threads, h->rss_kib);
 	(void)fflush(stdout);
 }
 
@@ -588,6 +655,9 @@ int main(int argc, char **argv)
 		(void)printf("SKIP soak: /dev/kvm is missing or not permitted\n");
 		return STATUS_SKIP;
 	}
+	/* Not restarted: what is interrupted fails with EINTR. */
+	const struct sigaction nothing = {.sa_handler = do_nothing};
+	(void)sigaction(SIGUSR2, &nothing, NULL);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	(void)mallopt(M_ARENA_MAX, 1); /* what each thread's heap keeps would hide what grows */
 	return soak();
