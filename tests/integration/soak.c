@@ -2,7 +2,8 @@
  * Many lives of VMs with load, some of them ended badly; then nothing may be left: no descriptor,
  * no thread, no child, no memory.
  *
- *   soak [--rounds N] [--seconds S] [--jobs J] [--seed N] --vmm VMM --guest-kernel FILE DIRECTORY
+ *   soak [--rounds N] [--seconds S] [--jobs J] [--seed N] [--slack KIB] [--sandbox on|off]
+ *        --vmm VMM --guest-kernel FILE DIRECTORY
  *
  * Each of J threads runs one VM after another in this process (libvmm), and J more start `vmm run`:
  * the shipped guest, which fills and reads a disk while its page is fetched. They are paused,
@@ -16,6 +17,7 @@
  */
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
@@ -48,18 +50,6 @@
 #define STATUS_USAGE 2
 #define STATUS_SKIP  77
 
-/*
- * KiB that the allocator may keep more. A sanitizer's keeps all, and finds leaks itself; and its
- * run-time makes calls of its own, which the filters of system calls do not allow.
- */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RSS_SLACK (1u << 20)
-#define SANDBOX   "off"
-#else
-#define RSS_SLACK 512u
-#define SANDBOX   "on"
-#endif
-
 /* What has been done, over all rounds. */
 static struct {
 	atomic_uint vms, processes, pages, pauses, resets, unplugs, limits;
@@ -68,9 +58,10 @@ static struct {
 
 static struct {
 	unsigned rounds, seconds, jobs;
+	unsigned slack_kib; /* that the allocator may keep more in the end */
 	uint64_t seed;
-	const char *vmm, *kernel, *directory;
-} opts = {.rounds = 4, .seconds = 10, .jobs = 2};
+	const char *vmm, *kernel, *directory, *sandbox;
+} opts = {.rounds = 4, .seconds = 10, .jobs = 2, .slack_kib = 512, .sandbox = "on"};
 
 static int64_t deadline_ms; /* of the round */
 
@@ -390,6 +381,8 @@ static pid_t start_process(struct worker *w)
 	                            forward,
 	                            "--time-limit",
 	                            "60",
+	                            "--sandbox",
+	                            opts.sandbox,
 	                            "--serial",
 	                            "null",
 	                            "--cmdline",
@@ -416,7 +409,8 @@ static bool wait_end(pid_t pid, int *status)
 		sleep_ms(5);
 	}
 	(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, status, 0);
+	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+		;
 	return false;
 }
 
@@ -592,7 +586,7 @@ static int soak(void)
 		if (i == 1)
 			second = h;
 	}
-	if (opts.rounds > 2 && h.rss_kib > second.rss_kib + RSS_SLACK) {
+	if (opts.rounds > 2 && h.rss_kib > second.rss_kib + opts.slack_kib) {
 		(void)failed(&workers[0], "memory grew from %lu KiB after the second round",
 		             second.rss_kib);
 		return 1;
@@ -608,6 +602,8 @@ static bool read_options(int argc, char **argv)
 	        {"seconds", required_argument, NULL, 's'},
 	        {"jobs", required_argument, NULL, 'j'},
 	        {"seed", required_argument, NULL, 'x'},
+	        {"slack", required_argument, NULL, 'l'},
+	        {"sandbox", required_argument, NULL, 'b'},
 	        {"vmm", required_argument, NULL, 'v'},
 	        {"guest-kernel", required_argument, NULL, 'k'},
 	        {0},
@@ -626,6 +622,12 @@ static bool read_options(int argc, char **argv)
 			break;
 		case 'x':
 			opts.seed = strtoull(optarg, NULL, 10);
+			break;
+		case 'l':
+			opts.slack_kib = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'b':
+			opts.sandbox = optarg;
 			break;
 		case 'v':
 			opts.vmm = optarg;
@@ -647,7 +649,8 @@ int main(int argc, char **argv)
 	if (!read_options(argc, argv)) {
 		(void)fprintf(stderr,
 		              "usage: soak [--rounds N] [--seconds S] [--jobs 1-%u] "
-		              "[--seed N] --vmm VMM --guest-kernel FILE DIRECTORY\n",
+		              "[--seed N] [--slack KIB] [--sandbox on|off] --vmm VMM "
+		              "--guest-kernel FILE DIRECTORY\n",
 		              JOBS_MAX);
 		return STATUS_USAGE;
 	}

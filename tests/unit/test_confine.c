@@ -70,8 +70,9 @@ static void *offend(void *ctx)
 	return NULL;
 }
 
-/* The child: another thread's offence is told by the main one, as vmm run does. */
-static _Noreturn void commit(const struct offence *o)
+/* The child: another thread's offence is told by the main one, as vmm run does; or, where
+ * UNWATCHED, the main one only waits for the other, as while a VM is stopped. */
+static _Noreturn void commit(const struct offence *o, bool unwatched)
 {
 	static struct term term;
 	pthread_t thread;
@@ -81,15 +82,17 @@ static _Noreturn void commit(const struct offence *o)
 		_exit(100);
 	if (!o->name)
 		(void)offend((void *)(uintptr_t)o);
+	else if (unwatched && !confine_unwatched() &&
+	         pthread_create(&thread, NULL, offend, (void *)(uintptr_t)o) == 0)
+		(void)pthread_join(thread, NULL);
 	else if (pthread_create(&thread, NULL, offend, (void *)(uintptr_t)o) == 0 &&
 	         read(wake, &woken, sizeof(woken)) == sizeof(woken))
 		(void)write(STDERR_FILENO, confine_violation(), strlen(confine_violation()));
-	_exit(o->name ? CLI_SANDBOX : 101);
+	_exit(o->name && !unwatched ? CLI_SANDBOX : 101);
 }
 
-START_TEST(a_violation_names_thread_feature_call_and_request)
+static void check_report(const struct offence *o, bool unwatched)
 {
-	const struct offence *o = &offences[_i];
 	char text[512] = "";
 	int ends[2];
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
@@ -97,7 +100,7 @@ START_TEST(a_violation_names_thread_feature_call_and_request)
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
 		(void)dup2(ends[1], STDERR_FILENO);
-		commit(o);
+		commit(o, unwatched);
 	}
 	(void)close(ends[1]);
 	size_t len = 0;
@@ -112,12 +115,25 @@ START_TEST(a_violation_names_thread_feature_call_and_request)
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_msg(strstr(text, o->says[i]), "'%s' does not say '%s'", text, o->says[i]);
 }
+
+START_TEST(a_violation_names_thread_feature_call_and_request)
+{
+	check_report(&offences[_i], false);
+}
+END_TEST
+
+START_TEST(a_violation_ends_a_process_that_waits_for_the_thread)
+{
+	check_report(&offences[_i], true);
+}
 END_TEST
 
 int main(void)
 {
 	TCase *tc = tcase_create("confine");
 	tcase_add_loop_test(tc, a_violation_names_thread_feature_call_and_request, 0,
+	                    sizeof(offences) / sizeof(offences[0]));
+	tcase_add_loop_test(tc, a_violation_ends_a_process_that_waits_for_the_thread, 0,
 	                    sizeof(offences) / sizeof(offences[0]));
 	return suite_run("confine", tc);
 }

@@ -32,6 +32,7 @@
 static struct {
 	volatile sig_atomic_t taken;
 	volatile sig_atomic_t ready;
+	volatile sig_atomic_t unwatched;
 	uint32_t never; /* a futex that nobody wakes */
 	pid_t main;
 	int wake_fd;
@@ -238,7 +239,7 @@ static size_t put_request(char *out, size_t at, size_t room, int call, const gre
 	return call == SYS_ioctl ? put(out, at, room, feature_of_ioctl(request)) : at;
 }
 
-/* The thread that would end the process is the one that offended. Not by _exit: before what does
+/* Where nobody else would end the process. Not by _exit: before what does
  * not return, AddressSanitizer makes a system call that no filter allows. */
 static void end_here(void)
 {
@@ -275,8 +276,9 @@ static void on_violation(int signo, siginfo_t *info, void *context)
 		(void)put(text, at, room,
 		          ", which its filter does not allow; please report it "
 		          "(--sandbox off goes without)");
-		violation.ready = 1;
-		if (gettid() == violation.main)
+		__atomic_store_n(&violation.ready, 1, __ATOMIC_SEQ_CST);
+		if (gettid() == violation.main ||
+		    __atomic_load_n(&violation.unwatched, __ATOMIC_SEQ_CST))
 			end_here();
 		const uint64_t one = 1;
 		ssize_t n = write(violation.wake_fd, &one, sizeof(one));
@@ -294,6 +296,12 @@ bool confine_report(int wake_fd, struct term *term)
 	violation.wake_fd = wake_fd;
 	violation.term = term;
 	return sigaction(SIGSYS, &action, NULL) == 0;
+}
+
+bool confine_unwatched(void)
+{
+	__atomic_store_n(&violation.unwatched, 1, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&violation.ready, __ATOMIC_SEQ_CST);
 }
 
 const char *confine_violation(void)

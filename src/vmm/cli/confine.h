@@ -24,6 +24,11 @@ bool confine_leave_janitor(const struct run_config *c);
  * one WAKE_FD, an eventfd, is written to, and confine_violation tells. False: errno.
  */
 bool confine_report(int wake_fd, struct term *term);
+/*
+ * Nobody looks at WAKE_FD from here on, and TERM is restored: a thread that offends ends the process
+ * itself. True: one has offended already.
+ */
+bool confine_unwatched(void);
 /* What to say of a violation, or NULL: none. */
 const char *confine_violation(void);
 

@@ -365,6 +365,9 @@ static int run_vm(struct run *r)
 	if (r->config.profile && r->config.profile_every_s)
 		r->profile_ns = now_ns() + r->config.profile_every_s * NS_PER_S;
 	wait_for_end(r);
+	term_close(&r->term);
+	if (confine_unwatched())
+		end_on_violation(r);
 	vmm_vm_stop(vm);
 	if (r->config.profile)
 		show_profile(r);

@@ -188,5 +188,6 @@ const struct sandbox_rule sandbox_rules[] = {
         PRCTL(PR_GET_NAME, ALL, SELDOM(VIOLATION)),
         CALL(exit, VCPU | LOOP | DISK | NET),
         CALL(exit_group, MAIN),
+        CALL(exit_group, VCPU | LOOP | DISK | NET, SELDOM(VIOLATION)),
 };
 const size_t sandbox_rule_count = sizeof(sandbox_rules) / sizeof(sandbox_rules[0]);
