@@ -22,6 +22,7 @@ struct block {
 	bool dirty;
 	bool ahead; /* read before anyone asked */
 	bool failed;
+	bool lost; /* the device may write into it for good: nobody may have it */
 };
 
 struct disk {
@@ -80,7 +81,7 @@ static struct block *recycle(struct disk *d, uint64_t number)
 {
 	for (struct list *e = d->lru.next; e != &d->lru; e = e->next) {
 		struct block *b = LIST_OF(e, struct block, lru);
-		if (b->users > 0 || b->busy || b->dirty)
+		if (b->users > 0 || b->busy || b->dirty || b->lost)
 			continue;
 		list_remove(&b->hash);
 		b->number = number;
@@ -100,6 +101,7 @@ static void on_io(struct io *io)
 	unsigned long flags = spin_lock_irqsave(&d->lock);
 	b->busy = false;
 	b->failed = io->failed;
+	b->lost = io->lost;
 	if (io->write && io->failed)
 		d->write_failed = true;
 	else if (!io->write)
@@ -151,6 +153,7 @@ static void writer(void *arg)
 	while (!__atomic_load_n(&d->stopping, __ATOMIC_ACQUIRE)) {
 		(void)task_park(arch_now_ns() + DISK_WRITE_BACK_NS);
 		(void)write_dirty(d, d->count);
+		blk_watch(d->blk);
 	}
 }
 
@@ -177,8 +180,10 @@ static bool try_get(void *ctx)
 		b = recycle(d, w->number);
 	if (!b) {
 		w->waits = true;
-		return false;
+		return blk_is_broken(d->blk); /* then there may never be one */
 	}
+	if (b->lost)
+		return true;
 	if (!b->valid && !b->busy && !w->whole && !b->failed) {
 		d->misses++;
 		start_io(d, b, false);
@@ -214,6 +219,7 @@ static struct block *get(struct disk *d, uint64_t number, bool whole, bool write
 			(void)write_dirty(d, d->count);
 		if (waitq_wait(&d->changed, &d->lock, try_get, &w, arch_now_ns() + NS_PER_S))
 			return w.got;
+		blk_watch(d->blk);
 	}
 }
 
@@ -371,12 +377,16 @@ static bool flush_device(struct disk *d)
 	b->request.op = REQUEST_FLUSH;
 	b->request.done = on_flushed;
 	b->request.ctx = b;
-	while (!blk_submit(d->blk, &b->request))
+	while (!blk_submit(d->blk, &b->request)) {
 		task_sleep(NS_PER_MS);
+		blk_watch(d->blk);
+	}
 	blk_kick(d->blk);
-	(void)waitq_wait(&d->changed, &d->lock, is_flushed, b, FOREVER);
+	while (!waitq_wait(&d->changed, &d->lock, is_flushed, b, arch_now_ns() + NS_PER_S))
+		blk_watch(d->blk);
 	bool good = b->request.status == REQUEST_DONE;
-	mem_free(b);
+	if (b->request.status != REQUEST_LOST)
+		mem_free(b);
 	return good;
 }
 
@@ -384,9 +394,10 @@ bool disk_flush(struct disk *d)
 {
 	if (d->blk->read_only)
 		return true;
-	do
+	do {
 		(void)write_dirty(d, d->count);
-	while (!waitq_wait(&d->changed, &d->lock, is_clean, d, arch_now_ns() + NS_PER_MS));
+		blk_watch(d->blk);
+	} while (!waitq_wait(&d->changed, &d->lock, is_clean, d, arch_now_ns() + NS_PER_MS));
 	bool good = flush_device(d);
 	unsigned long flags = spin_lock_irqsave(&d->lock);
 	good = good && !d->write_failed;
@@ -453,6 +464,8 @@ void disk_destroy(struct disk *d)
 	task_wake(d->writer);
 	task_join(d->writer);
 	d->blk->room = NULL;
+	if (blk_has_memory(d->blk))
+		return; /* nobody may ever have it */
 	mem_free(d->sched.batches);
 	mem_free(d->blocks);
 	mem_pages_free(d->data);

@@ -43,7 +43,7 @@ void iosched_add(struct iosched *q, struct io *io)
 {
 	unsigned long flags = spin_lock_irqsave(&q->lock);
 	struct list *head = &q->sorted[io->write], *at = head;
-	io->failed = false;
+	io->failed = io->lost = false;
 	io->deadline_ns = arch_now_ns() + (io->write ? IOSCHED_WRITE_NS : IOSCHED_READ_NS);
 	/* From the end: what comes in order is in its place at once. */
 	while (at->prev != head && sorted_io(at->prev)->sector > io->sector)
@@ -126,6 +126,7 @@ static void on_done(struct request *r)
 	struct iosched *q = b->q;
 	for (unsigned i = 0; i < b->count; i++) {
 		b->ios[i]->failed = r->status != REQUEST_DONE;
+		b->ios[i]->lost = r->status == REQUEST_LOST;
 		b->ios[i]->done(b->ios[i]);
 	}
 	unsigned long flags = spin_lock_irqsave(&q->lock);

@@ -24,6 +24,7 @@ struct io {
 	void *data;
 	uint64_t deadline_ns;
 	bool failed;
+	bool lost; /* failed, and the device has DATA for good */
 	/* In interrupt context, no lock held. */
 	void (*done)(struct io *io);
 };

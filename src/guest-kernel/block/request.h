@@ -12,7 +12,13 @@
 #define REQUEST_SEGS_MAX 14u
 
 enum request_op { REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH };
-enum request_status { REQUEST_PENDING, REQUEST_DONE, REQUEST_FAILED, REQUEST_UNSUPPORTED };
+enum request_status {
+	REQUEST_PENDING,
+	REQUEST_DONE,
+	REQUEST_FAILED,
+	REQUEST_UNSUPPORTED,
+	REQUEST_LOST, /* it failed, and the device still has its memory, for good */
+};
 
 struct request {
 	struct list link;
@@ -27,9 +33,9 @@ struct request {
 	/* In interrupt context, or on the submitter's stack when it fails at once. */
 	void (*done)(struct request *r);
 	void *ctx;
-	uint64_t deadline_ns; /* the scheduler's */
-	uint64_t began_ns;
-	/* The driver's: what the device reads and writes besides the data. */
+	/* The driver's: when it was first seen unanswered (0: not yet), and what the device reads
+	 * and writes besides the data. */
+	uint64_t seen_ns;
 	struct {
 		uint32_t type, reserved;
 		uint64_t sector;

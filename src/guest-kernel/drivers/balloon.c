@@ -65,6 +65,7 @@ static void on_queue(struct virtio_dev *dev, struct virtq *q)
 	wake(b);
 }
 
+/* The wish has changed; or nothing will be answered any more. */
 static void on_config(struct virtio_dev *dev)
 {
 	wake(dev->driver);
@@ -84,6 +85,7 @@ static bool tell(struct balloon *b, unsigned queue, unsigned count)
 	while (added && !__atomic_load_n(&b->answered, __ATOMIC_ACQUIRE)) {
 		if (arch_now_ns() >= end || b->dev.broken) {
 			virtio_fail(&b->dev, "does not answer");
+			virtio_settle(&b->dev);
 			return false;
 		}
 		(void)task_park(end);
@@ -153,6 +155,7 @@ bool balloon_attach(struct balloon *b, const struct virtio_dev *dev)
 	b->dev.driver = b;
 	b->dev.on_queue = on_queue;
 	b->dev.on_config = on_config;
+	b->dev.on_broken = on_config;
 	list_init(&b->held);
 	b->batch = mem_alloc(BALLOON_BATCH * sizeof(*b->batch));
 	if (!b->batch) {
@@ -164,9 +167,9 @@ bool balloon_attach(struct balloon *b, const struct virtio_dev *dev)
 		return false;
 	}
 	struct task *t = task_start("balloon", PRIO_BACKGROUND, balloon_task, b);
+	__atomic_store_n(&b->task, t, __ATOMIC_RELEASE);
 	if (!t)
 		virtio_fail(&b->dev, "gets no task: memory is out");
-	else
-		__atomic_store_n(&b->task, t, __ATOMIC_RELEASE);
+	virtio_settle(&b->dev);
 	return true;
 }

@@ -92,4 +92,5 @@ void console_write(struct console *c, const char *text, size_t len)
 	}
 	virtq_kick(q);
 	spin_unlock_irqrestore(&q->lock, flags);
+	virtio_settle(&c->dev); /* which says something, and so comes here again */
 }

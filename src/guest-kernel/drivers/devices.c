@@ -1,17 +1,11 @@
 /* Finding devices. See devices.h. */
 #include "guest-kernel/drivers/devices.h"
 
-static const char *name_of(uint32_t id)
-{
-	static const char *const names[] = {"", "net", "blk", "console", "rng", "balloon"};
-	return id < sizeof(names) / sizeof(names[0]) ? names[id] : "device without a driver";
-}
-
 static bool refuse(struct devices *d, const struct virtio_dev *dev, const char *why)
 {
 	d->refused++;
-	log_warning("virtio-%s in %s %u: %s; it is left out", name_of(dev->id), virtio_place(dev),
-	            dev->slot, why ? why : "is one too many");
+	log_warning("virtio-%s in %s %u: %s; it is left out", virtio_name(dev->id),
+	            virtio_place(dev), dev->slot, why ? why : "is one too many");
 	return false;
 }
 
@@ -100,7 +94,7 @@ static void found(struct devices *d, const struct virtio_dev *dev)
 {
 	d->found++;
 	if (add(d, dev))
-		log_info("virtio-%s in %s %u", name_of(dev->id), virtio_place(dev), dev->slot);
+		log_info("virtio-%s in %s %u", virtio_name(dev->id), virtio_place(dev), dev->slot);
 }
 
 /* Functions beside number 0 are looked for where that says there are some. */

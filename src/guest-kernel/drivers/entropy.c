@@ -108,11 +108,21 @@ static void on_queue(struct virtio_dev *dev, struct virtq *q)
 	spin_unlock(&q->lock);
 }
 
+static void on_broken(struct virtio_dev *dev)
+{
+	struct entropy *e = dev->driver;
+	spin_lock(&e->queue.lock);
+	if (e->waiter)
+		task_wake(e->waiter);
+	spin_unlock(&e->queue.lock);
+}
+
 bool entropy_attach(struct entropy *e, const struct virtio_dev *dev)
 {
 	e->dev = *dev;
 	e->dev.driver = e;
 	e->dev.on_queue = on_queue;
+	e->dev.on_broken = on_broken;
 	if (!e->buffer)
 		e->buffer = mem_alloc(ENTROPY_SEED_BYTES);
 	if (!e->buffer || !virtio_agree(&e->dev, 0) || !virtio_go(&e->dev, &e->queue, 1, 4))
@@ -121,11 +131,18 @@ bool entropy_attach(struct entropy *e, const struct virtio_dev *dev)
 	return true;
 }
 
+static void set_waiter(struct entropy *e, struct task *t)
+{
+	unsigned long flags = spin_lock_irqsave(&e->queue.lock);
+	e->waiter = t;
+	spin_unlock_irqrestore(&e->queue.lock, flags);
+}
+
 static bool ask_device(struct entropy *e)
 {
 	struct virtq_seg seg = {e->buffer, ENTROPY_SEED_BYTES, true};
 	uint64_t end = arch_now_ns() + NS_PER_S;
-	e->waiter = task_current();
+	set_waiter(e, task_current());
 	__atomic_store_n(&e->ready, false, __ATOMIC_RELAXED);
 	unsigned long flags = spin_lock_irqsave(&e->queue.lock);
 	bool asked = virtq_add(&e->queue, &seg, 1, e);
@@ -134,10 +151,11 @@ static bool ask_device(struct entropy *e)
 		virtq_kick(&e->queue);
 	spin_unlock_irqrestore(&e->queue.lock, flags);
 	while (asked && !__atomic_load_n(&e->ready, __ATOMIC_ACQUIRE)) {
-		if (!task_park(end) && arch_now_ns() >= end)
+		if (__atomic_load_n(&e->dev.broken, __ATOMIC_RELAXED) ||
+		    (!task_park(end) && arch_now_ns() >= end))
 			asked = false;
 	}
-	e->waiter = NULL;
+	set_waiter(e, NULL);
 	return asked;
 }
 

@@ -36,6 +36,14 @@ static void read_link(struct virtio_dev *dev)
 	wake(n);
 }
 
+/* A card that is not used any more is one without a link. */
+static void on_broken(struct virtio_dev *dev)
+{
+	struct nic *n = dev->driver;
+	__atomic_store_n(&n->link, false, __ATOMIC_RELAXED);
+	wake(n);
+}
+
 static bool get_slots(struct nic *n)
 {
 	n->slots = mem_alloc(NIC_SLOTS * sizeof(*n->slots));
@@ -76,6 +84,7 @@ bool nic_attach(struct nic *n, const struct virtio_dev *dev)
 	n->dev.driver = n;
 	n->dev.on_queue = on_queue;
 	n->dev.on_config = read_link;
+	n->dev.on_broken = on_broken;
 	for (unsigned i = 0; i < 6; i++)
 		n->mac[i] = virtio_has(&n->dev, F_MAC) ? virtio_config8(&n->dev, i)
 		            : i == 0                   ? 2
@@ -117,6 +126,7 @@ void *nic_receive(struct nic *n, uint32_t *len_bytes)
 	unsigned long flags = spin_lock_irqsave(&q->lock);
 	void *cookie = virtq_take(q, len_bytes);
 	spin_unlock_irqrestore(&q->lock, flags);
+	virtio_settle(&n->dev);
 	return cookie;
 }
 
@@ -191,6 +201,7 @@ void *nic_sent(struct nic *n)
 		n->idle = s;
 	}
 	spin_unlock_irqrestore(&q->lock, flags);
+	virtio_settle(&n->dev);
 	return cookie;
 }
 

@@ -75,19 +75,24 @@ static bool setup_queue(struct virtio_dev *dev, unsigned i, unsigned size)
 	return dev->transport->queue_start(dev, q);
 }
 
+static void tell_driver(struct virtio_dev *dev, uint32_t why)
+{
+	if (why & VIRTIO_INTERRUPT_CONFIG && dev->on_config)
+		dev->on_config(dev);
+	for (unsigned i = 0; why & VIRTIO_INTERRUPT_QUEUE && i < dev->queue_count; i++)
+		dev->on_queue(dev, &dev->queues[i]);
+}
+
 void virtio_interrupt(struct virtio_dev *dev, uint32_t why)
 {
 	counter_up(&dev->interrupts);
 	if (__atomic_load_n(&dev->broken, __ATOMIC_RELAXED))
 		return;
-	if (why & VIRTIO_INTERRUPT_CONFIG && status(dev) & STATUS_NEEDS_RESET) {
+	if (why & VIRTIO_INTERRUPT_CONFIG && status(dev) & STATUS_NEEDS_RESET)
 		virtio_fail(dev, "asks to be reset");
-		return;
-	}
-	if (why & VIRTIO_INTERRUPT_CONFIG && dev->on_config)
-		dev->on_config(dev);
-	for (unsigned i = 0; why & VIRTIO_INTERRUPT_QUEUE && i < dev->queue_count; i++)
-		dev->on_queue(dev, &dev->queues[i]);
+	else
+		tell_driver(dev, why);
+	virtio_settle(dev);
 }
 
 bool virtio_go(struct virtio_dev *dev, struct virtq *queues, unsigned count, unsigned size)
@@ -121,17 +126,40 @@ bool virtio_go(struct virtio_dev *dev, struct virtq *queues, unsigned count, uns
 
 void virtio_fail(struct virtio_dev *dev, const char *why)
 {
-	if (__atomic_exchange_n(&dev->broken, true, __ATOMIC_RELAXED))
+	const char *nothing = NULL;
+	/* Pairs with the acquire in virtio_settle: who sees that it is broken sees why. */
+	if (__atomic_compare_exchange_n(&dev->why, &nothing, why, false, __ATOMIC_RELAXED,
+	                                __ATOMIC_RELAXED))
+		__atomic_store_n(&dev->broken, true, __ATOMIC_RELEASE);
+}
+
+/*
+ * What the device was given is its to read and write until it is reset: only then is no queue live
+ * (virtio 1.2, 3.3.1), and only a status that reads as 0 says so (2.4.2). So the reset comes before
+ * the driver takes its memory back; FAILED afterwards leaves word for the host (2.1.1).
+ */
+void virtio_settle(struct virtio_dev *dev)
+{
+	if (!__atomic_load_n(&dev->broken, __ATOMIC_ACQUIRE) ||
+	    __atomic_exchange_n(&dev->settled, true, __ATOMIC_ACQ_REL))
 		return;
-	dev->why = why;
+	dev->stopped = reset(dev);
 	set_status(dev, STATUS_FAILED);
-	log_error("virtio device %u (id %u): %s; it is not used any more", dev->slot, dev->id, why);
+	log_error("virtio-%s in %s %u: %s; it is not used any more%s", virtio_name(dev->id),
+	          virtio_place(dev), dev->slot, dev->why,
+	          dev->stopped ? "" : ", nor is the memory that it has: it does not reset");
+	unsigned long flags = arch_irq_save();
+	if (dev->on_broken)
+		dev->on_broken(dev);
+	arch_irq_restore(flags);
+	task_preempt_point();
 }
 
 void virtio_stop(struct virtio_dev *dev)
 {
-	__atomic_store_n(&dev->broken, true, __ATOMIC_RELAXED);
-	(void)reset(dev);
+	__atomic_store_n(&dev->settled, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&dev->broken, true, __ATOMIC_RELEASE);
+	dev->stopped = reset(dev);
 }
 
 uint8_t virtio_config8(const struct virtio_dev *dev, uint32_t offset)
@@ -160,6 +188,12 @@ uint64_t virtio_config64(const struct virtio_dev *dev, uint32_t offset)
 void virtio_config_set32(struct virtio_dev *dev, uint32_t offset, uint32_t value)
 {
 	dev->transport->set_config(dev, offset, value);
+}
+
+const char *virtio_name(uint32_t id)
+{
+	static const char *const names[] = {"", "net", "blk", "console", "rng", "balloon"};
+	return id < sizeof(names) / sizeof(names[0]) ? names[id] : "device without a driver";
 }
 
 const char *virtio_place(const struct virtio_dev *dev)

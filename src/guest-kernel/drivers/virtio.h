@@ -46,13 +46,18 @@ struct virtio_dev {
 	uint32_t gsi, id;
 	bool level;
 	uint64_t features; /* agreed */
-	bool broken;
-	const char *why; /* what it did wrong */
+	bool broken;       /* it is not used any more */
+	bool settled;      /* and the driver has been told */
+	bool stopped;      /* and it has been reset: what it was given is not its any more */
+	const char *why;   /* what it did wrong */
 	unsigned queue_count;
 	struct virtq *queues;
 	/* Buffers of QUEUE may have been used. */
 	void (*on_queue)(struct virtio_dev *dev, struct virtq *queue);
 	void (*on_config)(struct virtio_dev *dev); /* or NULL */
+	/* The device has failed: nothing that waits for it will be answered. Interrupts are off, no
+	 * lock of the queues is held. Once; or NULL, where nobody waits. */
+	void (*on_broken)(struct virtio_dev *dev);
 	void *driver;
 	uint64_t interrupts;
 };
@@ -87,6 +92,8 @@ struct virtq {
 bool virtio_probe(const struct arch_boot *boot, unsigned slot, struct virtio_dev *dev);
 /* The same for function DEVFN of the PCI bus. */
 bool virtio_pci_probe(const struct arch_boot *boot, unsigned devfn, struct virtio_dev *dev);
+/* "net", "blk", ... */
+const char *virtio_name(uint32_t id);
 /* "slot", "PCI slot": what dev->slot counts. */
 const char *virtio_place(const struct virtio_dev *dev);
 /* Agrees to those of WANTED that are offered, and VERSION_1, event index, indirect descriptors. */
@@ -96,8 +103,17 @@ bool virtio_agree(struct virtio_dev *dev, uint64_t wanted);
  * False: dev->why says what is missing; the device is reset.
  */
 bool virtio_go(struct virtio_dev *dev, struct virtq *queues, unsigned count, unsigned size);
-/* The device is at fault: it is stopped, and this is said once. Any context. */
+/*
+ * The device is at fault: from here on it is given nothing more, and nothing is taken from it. Any
+ * context, under any lock; whoever may have caused this calls virtio_settle when it holds no lock
+ * of the device's queues.
+ */
 void virtio_fail(struct virtio_dev *dev, const char *why);
+/*
+ * If the device has failed, and this is the first to find it: resets it, says so on the console,
+ * and tells the driver (on_broken). Any context; no lock of the device's is held.
+ */
+void virtio_settle(struct virtio_dev *dev);
 /* Resets the device; it is not used any more. Task context. */
 void virtio_stop(struct virtio_dev *dev);
 uint32_t virtio_config32(const struct virtio_dev *dev, uint32_t offset);
@@ -121,7 +137,8 @@ void virtq_kick(struct virtq *q);
  * has written, at most what it could. NULL: none.
  */
 void *virtq_take(struct virtq *q, uint32_t *written);
-/* After virtio_stop, without the lock: the cookie of a request that was never answered, or NULL. */
+/* Of a device that is not used any more: the cookie of a request that was never answered, or NULL.
+ */
 void *virtq_recall(struct virtq *q);
 /* No interrupt until virtq_listen. */
 void virtq_quiet(struct virtq *q);

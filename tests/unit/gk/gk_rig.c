@@ -1,6 +1,13 @@
 /* See gk_rig.h. */
 #include "gk_rig.h"
 
+#include <string.h>
+
+#define SAID_BYTES 65536u
+
+static char said[SAID_BYTES];
+static size_t said_len;
+
 struct rig {
 	task_fn body;
 	void *arg;
@@ -42,10 +49,23 @@ static void checked_body(void *arg)
 	ck_assert_uint_eq(k->lockcheck.faults, 0);
 }
 
-static void console(void *ctx, const char *text, size_t len)
+void rig_console(void *ctx, const char *text, size_t len)
 {
 	(void)ctx;
 	(void)fwrite(text, 1, len, stderr);
+	size_t room = sizeof(said) - 1 - said_len;
+	size_t n = len < room ? len : room;
+	memcpy(said + said_len, text, n);
+	said_len += n;
+	said[said_len] = 0;
+}
+
+unsigned rig_said(const char *text)
+{
+	unsigned n = 0;
+	for (const char *at = said; (at = strstr(at, text)); at += strlen(text))
+		n++;
+	return n;
 }
 
 static int run(struct rig *r)
@@ -53,7 +73,7 @@ static int run(struct rig *r)
 	struct hosted_opts opts = {
 	        .cpus = r->cpus,
 	        .virtual_clock = r->cpus == 1,
-	        .console = console,
+	        .console = rig_console,
 	};
 	return hosted_run(&opts, checked_body, r);
 }

@@ -15,6 +15,11 @@ void rig_run_smp(unsigned cpus, task_fn body, void *arg);
 /* The body is expected to end the machine with STATUS. */
 void rig_run_to(int status, task_fn body, void *arg);
 
+/* For hosted_opts.console: to standard error, and kept. */
+void rig_console(void *ctx, const char *text, size_t len);
+/* How often TEXT has come on the console so far, of the first 64 KiB of this process's kernels. */
+unsigned rig_said(const char *text);
+
 /* A small generator for random tests; the same sequence for the same seed. */
 static inline uint64_t rig_random(uint64_t *state)
 {

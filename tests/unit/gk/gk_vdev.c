@@ -158,7 +158,7 @@ static uint32_t read_reg(void *ctx, uint32_t offset, unsigned size)
 	case REG_INTERRUPT_STATUS:
 		return v->interrupt;
 	case REG_STATUS:
-		return v->status;
+		return v->status | (v->no_reset ? STATUS_DRIVER_OK : 0);
 	default:
 		return 0;
 	}
@@ -262,12 +262,6 @@ struct hosted_device vdev_window(struct vdev *v, unsigned index)
 	};
 }
 
-static void console(void *ctx, const char *text, size_t len)
-{
-	(void)ctx;
-	(void)fwrite(text, 1, len, stderr);
-}
-
 void vdev_run(struct vdev *const *devs, unsigned count, task_fn body, void *arg)
 {
 	struct hosted_device windows[8];
@@ -278,7 +272,7 @@ void vdev_run(struct vdev *const *devs, unsigned count, task_fn body, void *arg)
 	        .virtual_clock = true,
 	        .devices = windows,
 	        .device_count = count,
-	        .console = console,
+	        .console = rig_console,
 	};
 	ck_assert_int_eq(hosted_run(&opts, body, arg), HOSTED_POWER_OFF);
 }

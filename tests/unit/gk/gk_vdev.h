@@ -37,6 +37,7 @@ struct vdev {
 	uint8_t config[64];
 	uint16_t queue_max;
 	enum vdev_lie lie;
+	bool no_reset; /* its status is never 0 again */
 	/* Answers one request; how many bytes it wrote. UINT32_MAX: it keeps the buffers. */
 	uint32_t (*answer)(struct vdev *v, unsigned queue, struct vdev_seg *segs, unsigned count);
 	void *ctx;

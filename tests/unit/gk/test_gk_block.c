@@ -43,7 +43,6 @@ static uint32_t blk_answer(struct vdev *v, unsigned queue, struct vdev_seg *segs
 {
 	uint32_t type, moved = 0;
 	uint64_t sector;
-	(void)v;
 	ck_assert_uint_eq(queue, 0);
 	ck_assert_uint_ge(count, 2);
 	ck_assert_uint_eq(segs[0].len, 16);
@@ -51,6 +50,11 @@ static uint32_t blk_answer(struct vdev *v, unsigned queue, struct vdev_seg *segs
 	memcpy(&type, segs[0].data, 4);
 	memcpy(&sector, segs[0].data + 8, 8);
 	uint8_t *status = segs[count - 1].data;
+	if (v->lie == VDEV_SILENT || v->lie == VDEV_NEEDS_RESET) {
+		if (v->ctx && type == 0)
+			*(struct vdev_seg *)v->ctx = segs[1];
+		return 0;
+	}
 	*status = 0;
 	if (medium.fail_next > 0) {
 		medium.fail_next--;
@@ -312,6 +316,186 @@ START_TEST(a_lying_disk_is_given_up)
 }
 END_TEST
 
+/* ---- a disk that gives no answer ---- */
+
+#define SILENCE "has not answered a request for 30 s; it is not used any more"
+
+static struct disk *quiet_disk;
+static unsigned told; /* tasks that have got their error */
+
+static void ask_and_fail(void *arg)
+{
+	uint8_t out[16];
+	if (arg)
+		ck_assert(!disk_flush(quiet_disk));
+	else
+		ck_assert(!disk_read(quiet_disk, 1 << 20, out, sizeof(out)));
+	told++;
+}
+
+/* Readers and flushers that wait while the disk fails are all told, within LIMIT_NS. */
+static void wait_in_vain(uint64_t limit_ns)
+{
+	struct task *t[4];
+	uint64_t end = arch_now_ns() + limit_ns;
+	for (uintptr_t i = 0; i < 4; i++) {
+		t[i] = task_start("asks", PRIO_DEFAULT, ask_and_fail, (void *)(i & 1));
+		ck_assert_ptr_nonnull(t[i]);
+	}
+	while (told < 4 && arch_now_ns() < end)
+		task_sleep(100 * NS_PER_MS);
+	ck_assert_uint_eq(told, 4);
+	for (unsigned i = 0; i < 4; i++)
+		task_join(t[i]);
+}
+
+/* Then the kernel goes on: everything fails at once, and the end is not held up. */
+static void given_up(struct disk *d, const char *why)
+{
+	uint64_t start = arch_now_ns();
+	ck_assert_uint_eq(rig_said(why), 1);
+	ck_assert_uint_eq(rig_said("it is not used any more"), 1);
+	for (unsigned i = 0; i < 2 * DISK_CACHE_MIN; i++)
+		ck_assert(!disk_read(d, (uint64_t)(300 + i) * 4096, buffer, 10));
+	/* As power_off does. */
+	ck_assert(disk_write(d, 1 << 19, buffer, 4096));
+	ck_assert(!disk_flush(d));
+	disk_destroy(d);
+	ck_assert_uint_lt(arch_now_ns() - start, NS_PER_S);
+}
+
+static void silent_body(void *arg)
+{
+	struct vdev *v = arg;
+	quiet_disk = open_disk(&devices, DISK_CACHE_MIN);
+	ck_assert(disk_write(quiet_disk, 5 * 4096, buffer, 4096)); /* for the flushers */
+	v->lie = VDEV_SILENT;
+	wait_in_vain(BLK_ANSWER_NS + 2 * BLK_LOOK_NS);
+	ck_assert_uint_ge(arch_now_ns(), BLK_ANSWER_NS);
+	ck_assert_uint_eq(v->status, 128); /* it has been reset, and knows that it is given up */
+	ck_assert_uint_eq(v->queue[0].ready, 0);
+	given_up(quiet_disk, SILENCE "\n");
+}
+
+START_TEST(a_silent_disk_is_given_up)
+{
+	struct vdev v = make_device(F_FLUSH | VIRTIO_F_INDIRECT_DESC);
+	vdev_run((struct vdev *[]){&v}, 1, silent_body, &v);
+}
+END_TEST
+
+static void needs_reset_body(void *arg)
+{
+	struct vdev *v = arg;
+	quiet_disk = open_disk(&devices, DISK_CACHE_MIN);
+	ck_assert(disk_write(quiet_disk, 5 * 4096, buffer, 4096));
+	v->lie = VDEV_NEEDS_RESET;
+	wait_in_vain(200 * NS_PER_MS);
+	given_up(quiet_disk, "virtio-blk in slot 0: asks to be reset; it is not used any more\n");
+}
+
+START_TEST(a_disk_that_asks_to_be_reset_is_given_up)
+{
+	struct vdev v = make_device(F_FLUSH);
+	vdev_run((struct vdev *[]){&v}, 1, needs_reset_body, &v);
+}
+END_TEST
+
+/* Where the reset does not come about either, the device's hand is still on what it was given. */
+static void stuck_body(void *arg)
+{
+	struct vdev *v = arg;
+	struct vdev_seg given;
+	quiet_disk = open_disk(&devices, DISK_CACHE_MIN);
+	v->lie = VDEV_SILENT;
+	v->no_reset = true;
+	v->ctx = &given;
+	wait_in_vain(BLK_ANSWER_NS + 2 * BLK_LOOK_NS);
+	memset(buffer, 0x11, 4096);
+	for (unsigned i = 0; i < 2 * DISK_CACHE_MIN; i++) {
+		uint8_t back[16];
+		ck_assert(disk_write(quiet_disk, i * 4096, buffer, 4096));
+		memset(given.data, 0x77, given.len);
+		ck_assert(disk_read(quiet_disk, i * 4096, back, sizeof(back)));
+		ck_assert_mem_eq(back, buffer, sizeof(back));
+	}
+	given_up(quiet_disk, SILENCE ", nor is the memory that it has: it does not reset\n");
+	/* All that there is, and what the device has is not among it. */
+	static uint8_t *pages[8192];
+	unsigned count = 0;
+	for (; count < 8192 && (pages[count] = mem_pages(1)); count++)
+		ck_assert(given.data + given.len <= pages[count] ||
+		          pages[count] + ARCH_PAGE_SIZE <= given.data);
+	ck_assert_uint_gt(count, 1000);
+	ck_assert_uint_lt(count, 8192);
+	memset(given.data, 0x77, given.len);
+	while (count > 0)
+		mem_pages_free(pages[--count]);
+}
+
+START_TEST(a_disk_that_does_not_reset_keeps_its_memory)
+{
+	struct vdev v = make_device(F_FLUSH);
+	vdev_run((struct vdev *[]){&v}, 1, stuck_body, &v);
+}
+END_TEST
+
+/* Where that is all that the cache has, nobody waits for a block. */
+static void robbed_body(void *arg)
+{
+	struct vdev *v = arg;
+	uint64_t start;
+	quiet_disk = open_disk(&devices, DISK_CACHE_MIN);
+	v->lie = VDEV_SILENT;
+	v->no_reset = true;
+	for (unsigned i = 0; i < DISK_CACHE_MIN; i++)
+		ck_assert(disk_write(quiet_disk, i * 4096, buffer, 4096));
+	ck_assert(!disk_flush(quiet_disk));
+	start = arch_now_ns();
+	ck_assert(!disk_read(quiet_disk, 1 << 20, buffer, 1));
+	ck_assert(!disk_read(quiet_disk, 0, buffer, 1));
+	ck_assert(!disk_write(quiet_disk, 1 << 20, buffer, 4096));
+	ck_assert(!disk_write(quiet_disk, 0, buffer, 4096));
+	ck_assert(!disk_flush(quiet_disk));
+	disk_destroy(quiet_disk);
+	ck_assert_uint_lt(arch_now_ns() - start, NS_PER_S);
+}
+
+START_TEST(a_disk_may_take_the_whole_cache_along)
+{
+	struct vdev v = make_device(F_FLUSH | VIRTIO_F_INDIRECT_DESC);
+	vdev_run((struct vdev *[]){&v}, 1, robbed_body, &v);
+}
+END_TEST
+
+/* A machine that stood still for an hour has no broken disk; nor one whose disk is slow. */
+static void standstill_body(void *arg)
+{
+	struct vdev *v = arg;
+	struct blk *b;
+	quiet_disk = open_disk(&devices, DISK_CACHE_MIN);
+	b = devices.disks[0];
+	task_sleep(3601 * NS_PER_S);
+	v->lie = VDEV_SILENT;
+	struct task *t = task_start("asks", PRIO_DEFAULT, ask_and_fail, NULL);
+	ck_assert_ptr_nonnull(t);
+	task_sleep(3 * NS_PER_S);
+	b->looked_ns -= 3600 * NS_PER_S;
+	blk_watch(b);
+	task_sleep(BLK_ANSWER_NS - 2 * BLK_LOOK_NS);
+	ck_assert(!b->dev.broken);
+	task_join(t);
+	ck_assert(b->dev.broken);
+	disk_destroy(quiet_disk);
+}
+
+START_TEST(time_that_nobody_saw_does_not_count)
+{
+	struct vdev v = make_device(F_FLUSH);
+	vdev_run((struct vdev *[]){&v}, 1, standstill_body, &v);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("block");
@@ -322,5 +506,10 @@ int main(void)
 	tcase_add_test(tc, limits_and_failures_are_told);
 	tcase_add_test(tc, a_read_only_disk_is_not_written);
 	tcase_add_test(tc, a_lying_disk_is_given_up);
+	tcase_add_test(tc, a_silent_disk_is_given_up);
+	tcase_add_test(tc, a_disk_that_asks_to_be_reset_is_given_up);
+	tcase_add_test(tc, a_disk_that_does_not_reset_keeps_its_memory);
+	tcase_add_test(tc, a_disk_may_take_the_whole_cache_along);
+	tcase_add_test(tc, time_that_nobody_saw_does_not_count);
 	return suite_run("gk_block", tc);
 }
