@@ -141,8 +141,10 @@ static void follow(struct balloon *b)
 static void balloon_task(void *arg)
 {
 	struct balloon *b = arg;
-	while (!b->dev.broken) {
+	for (;;) {
 		follow(b);
+		if (__atomic_load_n(&b->dev.broken, __ATOMIC_ACQUIRE))
+			return;
 		/* A change of the wish before there was a task to wake is seen by the look above.
 		 */
 		(void)task_park(arch_now_ns() + LOOK_NS);

@@ -51,6 +51,12 @@ static void push_used(struct vdev *v, unsigned q, uint32_t id, uint32_t len)
 	__atomic_store_n(&used->idx, v->queue[q].used_idx, __ATOMIC_RELEASE);
 }
 
+void vdev_ask_reset(struct vdev *v)
+{
+	v->status |= STATUS_NEEDS_RESET;
+	interrupt(v, 2);
+}
+
 static void lie(struct vdev *v, unsigned q, uint16_t head, uint32_t len)
 {
 	uint32_t size = v->queue[q].size;
@@ -73,10 +79,10 @@ static void lie(struct vdev *v, unsigned q, uint16_t head, uint32_t len)
 		push_used(v, q, head, len);
 		break;
 	case VDEV_NEEDS_RESET:
-		v->status |= STATUS_NEEDS_RESET;
-		interrupt(v, 2);
+		vdev_ask_reset(v);
 		break;
 	case VDEV_SILENT:
+	case VDEV_LATE_RESET:
 		break;
 	default:
 		push_used(v, q, head, len);
@@ -102,7 +108,7 @@ static void work_off(struct vdev *v, unsigned q)
 		lie(v, q, head, len);
 		any = true;
 	}
-	if (any && v->lie != VDEV_SILENT)
+	if (any && v->lie != VDEV_SILENT && v->lie != VDEV_LATE_RESET)
 		interrupt(v, 1);
 	/* Tell me of the next one (virtio 1.2, 2.7.10). */
 	struct vring_used *used = ram(v->queue[q].used, 4 + 8 * size + 2);

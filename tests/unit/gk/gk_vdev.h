@@ -22,6 +22,7 @@ enum vdev_lie {
 	VDEV_NO_QUEUE,    /* queues of size 0 */
 	VDEV_NEEDS_RESET, /* DEVICE_NEEDS_RESET instead of an answer */
 	VDEV_SILENT,      /* never answers */
+	VDEV_LATE_RESET,  /* nor this one: vdev_ask_reset comes instead */
 	VDEV_LIES,
 };
 
@@ -61,6 +62,8 @@ struct hosted_device vdev_window(struct vdev *v, unsigned index);
  * none. */
 bool vdev_push(struct vdev *v, unsigned queue, const void *data, uint32_t len);
 void vdev_config_changed(struct vdev *v);
+/* Sets DEVICE_NEEDS_RESET, and says so. */
+void vdev_ask_reset(struct vdev *v);
 
 /* Runs BODY in a kernel with these devices. */
 void vdev_run(struct vdev *const *devs, unsigned count, task_fn body, void *arg);

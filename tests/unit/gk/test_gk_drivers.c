@@ -1,4 +1,4 @@
-/* Drivers on devices that keep to the rules, and on devices that do not. */
+/* Drivers on devices that keep to the rules; test_gk_lies.c has those that do not. */
 #include <string.h>
 
 #include "gk_vdev.h"
@@ -66,34 +66,6 @@ START_TEST(chacha20_is_as_published)
 	memcpy(nonce, nonce_bytes, 12);
 	chacha20_block(key, 1, nonce, out);
 	ck_assert_mem_eq(out, expected, 64);
-}
-END_TEST
-
-/* ---- every lie, on every driver's way to use a queue ---- */
-
-static void lying_body(void *arg)
-{
-	struct vdev *v = arg;
-	find_devices();
-	if (v->lie == VDEV_NO_FEATURES || v->lie == VDEV_NO_QUEUE) {
-		ck_assert(!found->entropy.device);
-		ck_assert_uint_eq(found->refused, 1);
-		return;
-	}
-	entropy_reseed(&found->entropy);
-	entropy_reseed(&found->entropy);
-	/* Silence is no lie; and a second answer may come before or after the second question. */
-	if (v->lie != VDEV_SILENT)
-		ck_assert(found->entropy.dev.broken);
-	ck_assert_uint_le(v->requests, 2);
-	uint8_t out[16];
-	entropy_get(&found->entropy, out, sizeof(out));
-}
-
-START_TEST(a_lying_device_is_stopped)
-{
-	struct vdev v = {.id = VIRTIO_ID_RNG, .answer = give_random, .lie = (enum vdev_lie)_i};
-	vdev_run((struct vdev *[]){&v}, 1, lying_body, &v);
 }
 END_TEST
 
@@ -386,7 +358,6 @@ int main(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, the_entropy_device_is_asked);
 	tcase_add_test(tc, chacha20_is_as_published);
-	tcase_add_loop_test(tc, a_lying_device_is_stopped, VDEV_WRONG_ID, VDEV_LIES);
 	tcase_add_test(tc, frames_go_in_and_out);
 	tcase_add_test(tc, the_console_writes_and_is_typed_at);
 	tcase_add_test(tc, the_balloon_follows_the_wish);
