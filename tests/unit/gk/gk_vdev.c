@@ -115,6 +115,11 @@ static void work_off(struct vdev *v, unsigned q)
 	*(uint16_t *)(void *)&used->ring[size] = v->queue[q].seen;
 }
 
+void vdev_resume(struct vdev *v, unsigned queue)
+{
+	work_off(v, queue);
+}
+
 bool vdev_push(struct vdev *v, unsigned q, const void *data, uint32_t len)
 {
 	uint32_t size = v->queue[q].size;

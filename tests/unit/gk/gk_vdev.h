@@ -62,6 +62,8 @@ struct hosted_device vdev_window(struct vdev *v, unsigned index);
  * none. */
 bool vdev_push(struct vdev *v, unsigned queue, const void *data, uint32_t len);
 void vdev_config_changed(struct vdev *v);
+/* Works off what was kept (answer gave UINT32_MAX). */
+void vdev_resume(struct vdev *v, unsigned queue);
 /* Sets DEVICE_NEEDS_RESET, and says so. */
 void vdev_ask_reset(struct vdev *v);
 

@@ -15,8 +15,6 @@
 static struct medium {
 	uint8_t data[BYTES_ALL];
 	unsigned reads, writes, flushes;
-	uint64_t last_end[2];
-	unsigned sequential;
 	unsigned fail_next;
 	uint8_t lie_status; /* instead of the status */
 	bool short_read;
