@@ -14,9 +14,25 @@ struct rig {
 	unsigned cpus;
 };
 
+/* What there may be at the end of a run. */
+static uint32_t tasks_kept;
+static uint64_t blocks_kept;
+
 static uint64_t in_use(void)
 {
 	return memory_in_use(&kernel_of_cpu()->memory);
+}
+
+void rig_keep(void)
+{
+	tasks_kept = __atomic_load_n(&kernel_of_cpu()->sched.task_count, __ATOMIC_RELAXED);
+	blocks_kept = in_use();
+}
+
+void rig_lost(unsigned tasks, unsigned blocks)
+{
+	tasks_kept -= tasks;
+	blocks_kept += blocks;
 }
 
 /* A task that has ended is gone only when its CPU has switched away from it. */
@@ -41,11 +57,11 @@ static void checked_body(void *arg)
 	struct kernel *k = kernel_of_cpu();
 	if (r->cpus > 1)
 		ck_assert_uint_eq(kernel_start_cpus(k, r->cpus), r->cpus);
-	uint32_t tasks = __atomic_load_n(&k->sched.task_count, __ATOMIC_RELAXED);
-	uint64_t before = in_use();
+	rig_keep();
 	r->body(r->arg);
-	ck_assert(alone(&k->sched, tasks));
-	check_memory(before);
+	ck_assert_msg(alone(&k->sched, tasks_kept), "%u tasks, not %u", k->sched.task_count,
+	              tasks_kept);
+	check_memory(blocks_kept);
 	ck_assert_uint_eq(k->lockcheck.faults, 0);
 }
 
@@ -94,4 +110,10 @@ void rig_run_to(int status, task_fn body, void *arg)
 {
 	struct rig r = {body, arg, 1};
 	ck_assert_int_eq(run(&r), status);
+}
+
+void rig_run_on(const struct hosted_opts *opts, task_fn body, void *arg)
+{
+	struct rig r = {body, arg, 1};
+	ck_assert_int_eq(hosted_run(opts, checked_body, &r), HOSTED_POWER_OFF);
 }

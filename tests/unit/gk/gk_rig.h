@@ -15,6 +15,14 @@ void rig_run_smp(unsigned cpus, task_fn body, void *arg);
 /* The body is expected to end the machine with STATUS. */
 void rig_run_to(int status, task_fn body, void *arg);
 
+/* The same on a machine of the caller's, with one CPU. */
+void rig_run_on(const struct hosted_opts *opts, task_fn body, void *arg);
+
+/* What there is now stays: devices are for good. A run asserts that no more is left at its end. */
+void rig_keep(void);
+/* Of what is kept TASKS will have ended at the end, and BLOCKS of memory are lost on purpose. */
+void rig_lost(unsigned tasks, unsigned blocks);
+
 /* For hosted_opts.console: to standard error, and kept. */
 void rig_console(void *ctx, const char *text, size_t len);
 /* How often TEXT has come on the console so far, of the first 64 KiB of this process's kernels. */

@@ -110,6 +110,7 @@ static struct disk *open_disk(struct devices *d, unsigned blocks)
 {
 	*d = (struct devices){0};
 	devices_find(d, kernel_of_cpu()->boot);
+	rig_keep();
 	ck_assert_uint_eq(d->disk_count, 1);
 	struct disk *disk = disk_create(d->disks[0], blocks);
 	ck_assert_ptr_nonnull(disk);
@@ -474,6 +475,8 @@ START_TEST(a_disk_that_asks_to_be_reset_is_given_up)
 }
 END_TEST
 
+#define DISK_PARTS 4u /* struct disk, its blocks, their data, the scheduler's batches */
+
 /* Where the reset does not come about either, the device's hand is still on what it was given. */
 static void stuck_body(void *arg)
 {
@@ -504,6 +507,7 @@ static void stuck_body(void *arg)
 	memset(given.data, 0x77, given.len);
 	while (count > 0)
 		mem_pages_free(pages[--count]);
+	rig_lost(0, DISK_PARTS + 2); /* and the flushers' requests */
 }
 
 START_TEST(a_disk_that_does_not_reset_keeps_its_memory)
@@ -532,6 +536,7 @@ static void robbed_body(void *arg)
 	ck_assert(!disk_flush(quiet_disk));
 	disk_destroy(quiet_disk);
 	ck_assert_uint_lt(arch_now_ns() - start, NS_PER_S);
+	rig_lost(0, DISK_PARTS);
 }
 
 START_TEST(a_disk_may_take_the_whole_cache_along)

@@ -11,6 +11,7 @@ static void find_devices(void)
 	found = mem_alloc(sizeof(*found));
 	ck_assert_ptr_nonnull(found);
 	devices_find(found, kernel_of_cpu()->boot);
+	rig_keep();
 }
 
 /* ---- entropy ---- */
@@ -192,6 +193,8 @@ static void net_body(void *arg)
 	ck_assert(n->dev.broken);
 	ck_assert(!nic_send(n, &(struct nic_hdr){0}, &(struct virtq_seg){frame, 100, false}, 1, n));
 	stop_and_recall(n, buffers);
+	mem_pages_free(buffers);
+	mem_free(frame);
 }
 
 START_TEST(frames_go_in_and_out)
@@ -320,6 +323,7 @@ static void balloon_body(void *arg)
 	wish(v, 5);
 	task_sleep(6 * NS_PER_S);
 	ck_assert(b->dev.broken);
+	rig_lost(1, 0); /* its task has ended */
 }
 
 START_TEST(the_balloon_follows_the_wish)

@@ -58,6 +58,7 @@ static void on_done(struct io *io)
 static void start(void)
 {
 	devices_find(&devices, kernel_of_cpu()->boot);
+	rig_keep();
 	ck_assert_uint_eq(devices.disk_count, 1);
 	ck_assert(iosched_init(&sched, devices.disks[0]));
 	data = mem_pages(1);

@@ -217,6 +217,7 @@ static void balloon_waits(void)
 {
 	task_sleep(the_lie == VDEV_SILENT ? 6 * NS_PER_S : 200 * NS_PER_MS);
 	ck_assert_uint_eq(task_count(), tasks - 1);
+	rig_lost(1, 0);
 }
 
 static void inflate(struct vdev *v)
@@ -313,6 +314,7 @@ static void lie_body(void *arg)
 	found = mem_alloc(sizeof(*found));
 	ck_assert_ptr_nonnull(found);
 	devices_find(found, kernel_of_cpu()->boot);
+	rig_keep();
 	ck_assert_uint_eq(found->found, 1);
 	ck_assert_uint_eq(found->refused, refused);
 	tasks = task_count();

@@ -9,6 +9,7 @@ static struct devices *find_devices(void)
 	struct devices *d = mem_alloc(sizeof(*d));
 	ck_assert_ptr_nonnull(d);
 	devices_find(d, kernel_of_cpu()->boot);
+	rig_keep();
 	return d;
 }
 
