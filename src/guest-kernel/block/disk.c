@@ -484,7 +484,9 @@ void disk_stats(const struct disk *d, struct disk_stats *out)
 	        .reads = d->blk->reads,
 	        .writes = d->blk->writes,
 	        .flushes = d->blk->flush_count,
-	        .merged = d->sched.merged,
 	        .errors = d->blk->errors,
+	        .scheduled = d->sched.submitted,
+	        .merged = d->sched.merged,
+	        .overdue = d->sched.expired,
 	};
 }

@@ -40,7 +40,9 @@ bool disk_flush(struct disk *d);
 
 struct disk_stats {
 	unsigned long blocks, dirty, hits, misses, read_ahead, read_ahead_used;
-	unsigned long reads, writes, flushes, merged, errors;
+	unsigned long reads, writes, flushes, errors; /* of the device's requests */
+	/* The scheduler's: requests, pieces that became part of another's, and the overdue. */
+	unsigned long scheduled, merged, overdue;
 };
 void disk_stats(const struct disk *d, struct disk_stats *out);
 

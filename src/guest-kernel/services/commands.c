@@ -124,8 +124,10 @@ static void show_disk(struct shell *sh, unsigned i, const struct disk *d)
 	        sh,
 	        "  cache: %lu blocks, %lu dirty, %lu hits, %lu misses, %lu read ahead (%lu used)\n",
 	        st.blocks, st.dirty, st.hits, st.misses, st.read_ahead, st.read_ahead_used);
-	shell_print(sh, "  device: %lu reads, %lu writes, %lu flushes, %lu merged, %lu errors\n",
-	            st.reads, st.writes, st.flushes, st.merged, st.errors);
+	shell_print(sh, "  scheduler: %lu requests, %lu merged into others, %lu overdue\n",
+	            st.scheduled, st.merged, st.overdue);
+	shell_print(sh, "  device: %lu reads, %lu writes, %lu flushes, %lu errors\n", st.reads,
+	            st.writes, st.flushes, st.errors);
 }
 
 static bool number(const char *text, uint64_t *out)
@@ -228,6 +230,33 @@ static bool cmd_disk(struct shell *sh, unsigned argc, char **argv)
 	return strcmp(argv[2], "fill") == 0 && disk_fill(sh, d, offset, len);
 }
 
+static void show_device(struct shell *sh, const struct virtio_dev *dev)
+{
+	uint64_t requests = 0, kicks = 0;
+	for (unsigned i = 0; i < dev->queue_count; i++) {
+		requests += dev->queues[i].requests;
+		kicks += dev->queues[i].kicks;
+	}
+	shell_print(sh, "%s in %s %u: %lu requests, %lu notifications, %lu interrupts%s%s\n",
+	            virtio_name(dev->id), virtio_place(dev), dev->slot, (unsigned long)requests,
+	            (unsigned long)kicks, (unsigned long)counter_read(&dev->interrupts),
+	            dev->settled ? ", BROKEN: " : "", dev->settled ? dev->why : "");
+}
+
+static void show_devices(struct shell *sh, const struct devices *d)
+{
+	for (unsigned i = 0; i < d->disk_count; i++)
+		show_device(sh, &d->disks[i]->dev);
+	for (unsigned i = 0; i < d->nic_count; i++)
+		show_device(sh, &d->nics[i]->dev);
+	if (d->entropy.device)
+		show_device(sh, &d->entropy.dev);
+	if (d->console)
+		show_device(sh, &d->console->dev);
+	if (d->balloon)
+		show_device(sh, &d->balloon->dev);
+}
+
 static bool cmd_dev(struct shell *sh, unsigned argc, char **argv)
 {
 	(void)argc;
@@ -237,12 +266,16 @@ static bool cmd_dev(struct shell *sh, unsigned argc, char **argv)
 	            d->refused, d->entropy.device ? "device" : "",
 	            d->entropy.device && d->entropy.cpu ? " " : "", d->entropy.cpu ? "CPU" : "",
 	            d->entropy.device || d->entropy.cpu ? "" : "clock alone");
+	shell_print(sh, "entropy: seeded %lu times, %lu blocks given out\n",
+	            (unsigned long)d->entropy.seeds, (unsigned long)d->entropy.requests);
+	shell_print(sh, "typed and lost: %lu characters\n", (unsigned long)sh->sys->input_lost);
 	if (d->balloon)
 		shell_print(sh, "balloon: %u pages of %u wished\n", d->balloon->actual_pages,
 		            d->balloon->wanted_pages);
 	if (d->console)
 		shell_print(sh, "virtio-console: %lu bytes written, %lu dropped\n",
 		            (unsigned long)d->console->written, (unsigned long)d->console->dropped);
+	show_devices(sh, d);
 	return true;
 }
 

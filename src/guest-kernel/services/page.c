@@ -148,6 +148,11 @@ static void disk_metrics(struct page *p, struct system *sys)
 	        {"cache_hits", "Blocks found in the cache.", offsetof(struct disk_stats, hits)},
 	        {"cache_misses", "Blocks not found there.", offsetof(struct disk_stats, misses)},
 	        {"errors", "Requests that failed.", offsetof(struct disk_stats, errors)},
+	        {"scheduled", "Requests of the scheduler.", offsetof(struct disk_stats, scheduled)},
+	        {"merged", "Blocks that became part of another's request.",
+	         offsetof(struct disk_stats, merged)},
+	        {"overdue", "Requests that went first because they were overdue.",
+	         offsetof(struct disk_stats, overdue)},
 	};
 	unsigned count = sys->devices.disk_count;
 	struct disk_stats st;
@@ -162,6 +167,28 @@ static void disk_metrics(struct page *p, struct system *sys)
 	}
 }
 
+static void device_metrics(struct page *p, const struct system *sys)
+{
+	const struct devices *d = &sys->devices;
+	metric(p, "random_seeds_total", "counter", "Times that fresh entropy was mixed in.",
+	       d->entropy.seeds);
+	metric(p, "random_blocks_total", "counter", "Blocks of random bytes given out.",
+	       d->entropy.requests);
+	metric(p, "input_lost_total", "counter", "Characters typed and lost.", sys->input_lost);
+	if (d->console) {
+		metric(p, "console_written_bytes_total", "counter",
+		       "Bytes written to the virtio console.", d->console->written);
+		metric(p, "console_dropped_bytes_total", "counter", "Bytes that it did not take.",
+		       d->console->dropped);
+	}
+	if (d->balloon) {
+		metric(p, "balloon_pages", "gauge", "Pages in the balloon.",
+		       d->balloon->actual_pages);
+		metric(p, "balloon_wished_pages", "gauge", "Pages that the host wishes for.",
+		       d->balloon->wanted_pages);
+	}
+}
+
 size_t page_metrics(struct system *sys, char *out, size_t cap)
 {
 	struct page p = {out, cap, 0};
@@ -171,6 +198,7 @@ size_t page_metrics(struct system *sys, char *out, size_t cap)
 	card_metrics(&p, &sys->net);
 	stack_metrics(&p, &f.net);
 	disk_metrics(&p, sys);
+	device_metrics(&p, sys);
 	if (sys->httpd) {
 		metric(&p, "http_requests_total", "counter", "Requests to the HTTP server.",
 		       sys->httpd->requests);

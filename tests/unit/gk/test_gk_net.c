@@ -369,7 +369,9 @@ static void metrics_body(void *arg)
 	size_t n = page_metrics(&e->sys[0], page, sizeof(page));
 	ck_assert_uint_lt(n, sizeof(page) - 1);
 	page[n] = '\0';
-	ck_assert_uint_ge(check_metrics(page), 25);
+	ck_assert_uint_ge(check_metrics(page), 28);
+	ck_assert_ptr_nonnull(strstr(page, "\ngk_random_blocks_total "));
+	ck_assert_ptr_nonnull(strstr(page, "\ngk_input_lost_total 0\n"));
 	end(e);
 }
 
