@@ -15,6 +15,9 @@
 
 #define HEADER_BYTES 16u
 
+#define TEXT_OF(x)   #x
+#define TEXT(x)      TEXT_OF(x)
+
 /* STATUS is the device's word; or S_NONE or S_LOST, where there is none. */
 static void finish(struct blk *b, struct request *r, uint8_t status)
 {
@@ -88,8 +91,6 @@ static void on_broken(struct virtio_dev *dev)
 		b->room(b->room_ctx);
 }
 
-_Static_assert(BLK_ANSWER_NS == 30 * NS_PER_S, "as blk_watch says");
-
 /* The lock is held. */
 static bool is_late(struct blk *b, struct request *r)
 {
@@ -110,7 +111,7 @@ void blk_watch(struct blk *b)
 			late |= is_late(b, b->queue.slot[i].cookie);
 	spin_unlock_irqrestore(&b->queue.lock, flags);
 	if (late)
-		virtio_fail(&b->dev, "has not answered a request for 30 s");
+		virtio_fail(&b->dev, "has not answered a request for " TEXT(BLK_ANSWER_S) " s");
 	virtio_settle(&b->dev);
 }
 

@@ -9,7 +9,8 @@
  * A request that is not answered for so long, as far as blk_watch has seen time pass: the disk is
  * given up. Linux gives a SCSI disk as long.
  */
-#define BLK_ANSWER_NS (30 * NS_PER_S)
+#define BLK_ANSWER_S  30
+#define BLK_ANSWER_NS (BLK_ANSWER_S * NS_PER_S)
 /* Between two looks no more time than this counts: a machine that stood still is no slow disk. */
 #define BLK_LOOK_NS (10 * NS_PER_S)
 

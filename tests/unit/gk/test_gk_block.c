@@ -481,12 +481,13 @@ END_TEST
 static void stuck_body(void *arg)
 {
 	struct vdev *v = arg;
-	struct vdev_seg given;
+	struct vdev_seg given = {0};
 	quiet_disk = open_disk(&devices, DISK_CACHE_MIN);
 	v->lie = VDEV_SILENT;
 	v->no_reset = true;
 	v->ctx = &given;
 	wait_in_vain(BLK_ANSWER_NS + 2 * BLK_LOOK_NS);
+	ck_assert_ptr_nonnull(given.data);
 	memset(buffer, 0x11, 4096);
 	for (unsigned i = 0; i < 2 * DISK_CACHE_MIN; i++) {
 		uint8_t back[16];
