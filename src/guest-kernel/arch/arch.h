@@ -138,6 +138,12 @@ void *arch_stack_map(unsigned slot, const uint64_t *frames, const struct arch_fr
 /* The lowest byte of the stack of a slot that has been mapped. */
 void *arch_stack_at(unsigned slot);
 
+/*
+ * Whether nothing is mapped below the calling task's stack and below those that the machine's
+ * layer made for itself: the first CPU's, and those for exceptions. By the page tables.
+ */
+bool arch_stacks_guarded(void);
+
 /* Device registers at a physical address; NULL when they cannot be mapped. */
 volatile void *arch_mmio_map(uint64_t phys, size_t len_bytes);
 uint32_t arch_mmio_read32(const volatile void *base, uint32_t offset);

@@ -243,12 +243,21 @@ static const char *test_interrupts(struct system *s)
 	               : "the entropy source has answered without one";
 }
 
+/* ---- stacks ---- */
+
+static const char *test_stacks(struct system *s)
+{
+	(void)s;
+	return arch_stacks_guarded() ? NULL : "there is memory below a stack";
+}
+
 static const struct {
 	const char *name;
 	const char *(*run)(struct system *s);
 } tests[] = {
         {"frames", test_frames}, {"heap", test_heap},         {"timers", test_timers},
         {"cpus", test_cpus},     {"messages", test_messages}, {"interrupts", test_interrupts},
+        {"stacks", test_stacks},
 };
 
 unsigned selftest_run(struct system *s, void (*say)(void *ctx, const char *name, const char *wrong),

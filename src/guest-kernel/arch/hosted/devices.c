@@ -46,6 +46,12 @@ void *arch_stack_at(unsigned slot)
 	return (uint8_t *)hosted_me()->machine->stacks[slot] + ARCH_PAGE_SIZE;
 }
 
+/* Those of the CPUs are the host's, and no exception has one. */
+bool arch_stacks_guarded(void)
+{
+	return true;
+}
+
 volatile void *arch_mmio_map(uint64_t phys, size_t len_bytes)
 {
 	(void)len_bytes;

@@ -17,7 +17,10 @@ struct arch_boot x86_boot = {.machine = "x86", .found_by = "nothing", .cpus = 1}
 
 static uint64_t early_next, early_end;
 static struct percpu boot_percpu;
-static uint8_t boot_ist[DESC_IST_STACKS][ARCH_PAGE_SIZE] __attribute__((aligned(16)));
+static struct {
+	uint8_t hole[ARCH_PAGE_SIZE];
+	uint8_t stack[ARCH_PAGE_SIZE];
+} boot_ist[DESC_IST_STACKS] __attribute__((aligned(ARCH_PAGE_SIZE)));
 static struct arch_range ram[ARCH_RANGES_MAX];
 static unsigned ram_count;
 
@@ -185,6 +188,14 @@ static void read_cmdline(uint64_t paddr)
 	x86_boot.cmdline[n] = '\0';
 }
 
+/* What overflows one of CPU 0's stacks faults, instead of writing to what lies below. */
+static void guard_stacks(void)
+{
+	paging_make_hole(gk_boot_stack_hole);
+	for (unsigned i = 0; i < DESC_IST_STACKS; i++)
+		paging_make_hole(boot_ist[i].hole);
+}
+
 static void silence_8259(void)
 {
 	x86_outb(0x21, 0xff);
@@ -204,6 +215,7 @@ static void __attribute__((noinline)) boot(const struct pvh_start_info *info)
 	take_early_pages();
 	if (!paging_init(ram, ram_count))
 		give_up("there is no memory for page tables");
+	guard_stacks();
 	x86_boot.direct_map = DIRECT_MAP;
 	x86_boot.image_bytes = (uint64_t)(gk_image_end - gk_image);
 	read_cmdline(copy.cmdline_paddr);
@@ -222,7 +234,8 @@ static void __attribute__((noinline)) boot(const struct pvh_start_info *info)
 
 __attribute__((no_stack_protector)) void gk_boot(uint64_t start_info, uint64_t cycles)
 {
-	uint8_t *const ist[DESC_IST_STACKS] = {boot_ist[0], boot_ist[1], boot_ist[2]};
+	uint8_t *const ist[DESC_IST_STACKS] = {boot_ist[0].stack, boot_ist[1].stack,
+	                                       boot_ist[2].stack};
 	x86_percpu[0] = &boot_percpu;
 	desc_init(&boot_percpu, 0, ist);
 	x86_boot.entry_cycles = cycles;

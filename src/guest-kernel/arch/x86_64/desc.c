@@ -3,6 +3,7 @@
  * machine check have stacks of their own: a task that ran out of its stack is still reported.
  */
 #include "guest-kernel/core/kernel.h"
+#include "guest-kernel/core/task.h"
 #include "x86.h"
 
 struct gate {
@@ -71,6 +72,32 @@ static void fill_tss(struct percpu *p, uint8_t *const ist[DESC_IST_STACKS])
 	}
 	uint16_t no_io_map = sizeof(p->tss);
 	__builtin_memcpy(&p->tss[102], &no_io_map, sizeof(no_io_map));
+}
+
+static bool guarded(uintptr_t low)
+{
+	return paging_mapped(low) && !paging_mapped(low - 1);
+}
+
+static bool ist_guarded(const struct percpu *p)
+{
+	bool good = true;
+	for (unsigned i = 0; i < DESC_IST_STACKS; i++) {
+		uint64_t end;
+		__builtin_memcpy(&end, &p->tss[TSS_IST1 + 8 * i], sizeof(end));
+		good = good && guarded(end - ARCH_PAGE_SIZE);
+	}
+	return good;
+}
+
+bool arch_stacks_guarded(void)
+{
+	const struct task *t = arch_current();
+	bool good = guarded((uintptr_t)gk_boot_stack_hole + ARCH_PAGE_SIZE) &&
+	            guarded(t->context.stack_low);
+	for (unsigned i = 0; i < ARCH_CPUS_MAX; i++)
+		good = good && (!x86_percpu[i] || ist_guarded(x86_percpu[i]));
+	return good;
 }
 
 static __attribute__((no_stack_protector)) uint64_t first_canary(void)

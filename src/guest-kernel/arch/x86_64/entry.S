@@ -128,6 +128,9 @@ gk_way_up_gdt_pointer:
 
 	.section .bss
 	.balign 4096
+	.globl gk_boot_stack_hole
+gk_boot_stack_hole:
+	.skip 4096			/* taken out of the page tables by boot.c */
 	.skip 16384
 	.globl gk_boot_stack_top
 gk_boot_stack_top:

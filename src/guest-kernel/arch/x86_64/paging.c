@@ -143,6 +143,27 @@ bool paging_init(const struct arch_range *ram, unsigned count)
 	return good;
 }
 
+void paging_make_hole(const uint8_t hole[ARCH_PAGE_SIZE])
+{
+	image_pt[index_at((uintptr_t)hole, 0)] = 0;
+	x86_invlpg((uintptr_t)hole);
+}
+
+bool paging_mapped(uint64_t addr)
+{
+	const uint64_t *table = top;
+	if ((uint64_t)((int64_t)(addr << 16) >> 16) != addr)
+		return false;
+	for (unsigned level = 3;; level--) {
+		uint64_t entry = table[index_at(addr, level)];
+		if (!(entry & P))
+			return false;
+		if (level == 0 || entry & BIG)
+			return true;
+		table = arch_ram(entry & ADDR);
+	}
+}
+
 static bool map_page(uintptr_t at, uint64_t entry, uint64_t (*get)(void *), void *ctx)
 {
 	uint64_t *table = top;
@@ -169,6 +190,26 @@ void *arch_stack_map(unsigned slot, const uint64_t *frames, const struct arch_fr
 			return NULL;
 	}
 	return (void *)low;
+}
+
+uint8_t *paging_map_ist(unsigned cpu, unsigned index, uint64_t frame,
+                        const struct arch_frames *tables)
+{
+	uint64_t slot = (uint64_t)cpu * DESC_IST_STACKS + index;
+	uintptr_t low = IST_WINDOW + (slot + 1) * IST_SLOT - ARCH_PAGE_SIZE;
+	bool good = map_page(low, frame | P | W | G | NX, tables->get, tables->ctx);
+	return good ? (uint8_t *)low : NULL;
+}
+
+bool paging_below_stack(uint64_t addr)
+{
+	if (addr >= IST_WINDOW && addr < MMIO_WINDOW)
+		return addr % IST_SLOT < IST_SLOT - ARCH_PAGE_SIZE;
+	if (addr >= STACK_WINDOW && addr < IST_WINDOW)
+		return addr % STACK_SLOT < STACK_SLOT - ARCH_STACK_BYTES;
+	/* The image's only pages that are not mapped. */
+	return addr >= (uintptr_t)gk_image && addr < (uintptr_t)gk_image_end &&
+	       !paging_mapped(addr);
 }
 
 volatile void *arch_mmio_map(uint64_t phys, size_t len_bytes)

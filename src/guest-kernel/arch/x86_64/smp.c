@@ -55,6 +55,12 @@ static void *zeroed_page(const struct arch_frames *frames)
 	return words;
 }
 
+static uint8_t *exception_stack(unsigned cpu, unsigned index, const struct arch_frames *frames)
+{
+	uint64_t frame = frames->get(frames->ctx);
+	return frame ? paging_map_ist(cpu, index, frame, frames) : NULL;
+}
+
 _Static_assert(sizeof(struct percpu) <= ARCH_PAGE_SIZE, "one page");
 
 bool arch_cpu_start(unsigned cpu, void *stack, void (*entry)(void *), void *arg,
@@ -63,7 +69,7 @@ bool arch_cpu_start(unsigned cpu, void *stack, void (*entry)(void *), void *arg,
 	struct percpu *p = zeroed_page(frames);
 	bool good = p != NULL;
 	for (unsigned i = 0; i < DESC_IST_STACKS; i++) {
-		next.ist[i] = good ? zeroed_page(frames) : NULL;
+		next.ist[i] = good ? exception_stack(cpu, i, frames) : NULL;
 		good = good && next.ist[i];
 	}
 	if (!good)

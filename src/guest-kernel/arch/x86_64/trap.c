@@ -33,19 +33,21 @@ static const char *const names[] = {
         "SIMD exception",
 };
 
-static bool in_stack_hole(uint64_t addr)
-{
-	return addr >= STACK_WINDOW &&
-	       addr < STACK_WINDOW + (uint64_t)ARCH_STACKS_MAX * STACK_SLOT &&
-	       addr % STACK_SLOT < STACK_SLOT - ARCH_STACK_BYTES;
-}
+/* Intel SDM 3A, 4.7: a page fault's error code. */
+#define FAULT_PRESENT 0x01u
+#define FAULT_WRITE   0x02u
+#define FAULT_FETCH   0x10u
 
 static const char *what_happened(const struct trap_frame *f)
 {
-	if ((f->vector == 8 || f->vector == 14) && in_stack_hole(x86_cr2()))
+	if ((f->vector == 8 || f->vector == 14) && paging_below_stack(x86_cr2()))
 		return "stack overflow";
 	if (f->vector == 14 && x86_cr2() < ARCH_PAGE_SIZE)
 		return "null pointer";
+	if (f->vector == 14 && f->error & FAULT_PRESENT && f->error & FAULT_FETCH)
+		return "execution of data";
+	if (f->vector == 14 && f->error & FAULT_PRESENT && f->error & FAULT_WRITE)
+		return "write to read-only memory";
 	return f->vector < sizeof(names) / sizeof(names[0]) ? names[f->vector] : "exception";
 }
 
@@ -54,18 +56,32 @@ static bool readable_frame(uintptr_t rbp)
 	if (rbp % 8 != 0)
 		return false;
 	if (rbp >= STACK_WINDOW && rbp < MMIO_WINDOW)
-		return rbp % STACK_SLOT >= STACK_SLOT - ARCH_STACK_BYTES &&
-		       rbp % STACK_SLOT <= STACK_SLOT - 16;
+		return paging_mapped(rbp) && paging_mapped(rbp + 8);
 	if (rbp >= (uintptr_t)gk_image)
-		return rbp <= (uintptr_t)gk_image_end - 16;
+		return rbp <= (uintptr_t)gk_image_end - 16 && !paging_below_stack(rbp) &&
+		       !paging_below_stack(rbp + 8);
 	return rbp >= DIRECT_MAP && rbp < DIRECT_MAP + x86_boot.ram_bytes;
+}
+
+static bool in_text(uintptr_t pc)
+{
+	return pc >= (uintptr_t)gk_image && pc < (uintptr_t)gk_text_end;
+}
+
+/* A call to what is no code has left its return address, and made no frame; else 0. */
+static uintptr_t caller_of_nowhere(const struct trap_frame *f)
+{
+	if (in_text(f->rip) || !readable_frame(f->rsp))
+		return 0;
+	uintptr_t pc = *(const uintptr_t *)f->rsp;
+	return in_text(pc) ? pc : 0;
 }
 
 static size_t walk(uintptr_t rbp, uintptr_t *pcs, size_t n, size_t max)
 {
 	while (n < max && readable_frame(rbp)) {
 		const uintptr_t *frame = (const uintptr_t *)rbp;
-		if (frame[1] < (uintptr_t)gk_image || frame[1] >= (uintptr_t)gk_text_end)
+		if (!in_text(frame[1]))
 			break;
 		pcs[n++] = frame[1];
 		if (frame[0] <= rbp)
@@ -110,7 +126,8 @@ static void report(const struct trap_frame *f)
 	        .reg_count = 18,
 	};
 	c.pcs[0] = f->rip;
-	c.pc_count = walk(f->rbp, c.pcs, 1, CRASH_PCS_MAX);
+	c.pcs[1] = caller_of_nowhere(f);
+	c.pc_count = walk(f->rbp, c.pcs, c.pcs[1] ? 2 : 1, CRASH_PCS_MAX);
 	crash_report(&c);
 }
 

@@ -8,6 +8,8 @@
 #define DIRECT_MAP              0xffff800000000000ull /* virtual - physical, of RAM */
 #define STACK_WINDOW            0xffffc00000000000ull
 #define STACK_SLOT              0x8000u /* bytes: the upper half is the stack, the lower is not mapped */
+#define IST_WINDOW              (STACK_WINDOW + (uint64_t)ARCH_STACKS_MAX * STACK_SLOT)
+#define IST_SLOT                0x2000u /* bytes: the same, of the stacks for exceptions */
 #define MMIO_WINDOW             0xffffe00000000000ull
 
 #define MSR_APIC_BASE           0x1bu
@@ -149,6 +151,9 @@ extern const uint64_t gk_fixups[][2], gk_fixups_end[][2];
 /* The HLT of arch_idle, and what follows it. */
 extern const uint8_t gk_idle_hlt[], gk_idle_end[];
 
+/* entry.S: the page below CPU 0's first stack, on which its idle task stays */
+extern uint8_t gk_boot_stack_hole[ARCH_PAGE_SIZE];
+
 /* boot.c */
 extern struct arch_boot x86_boot;
 uint64_t early_page(void); /* a zeroed frame from before mm; 0 when memory is out */
@@ -156,9 +161,18 @@ uint64_t early_page(void); /* a zeroed frame from before mm; 0 when memory is ou
 /* paging.c */
 extern uint64_t gk_final_cr3;
 bool paging_init(const struct arch_range *ram, unsigned count);
+/* The page at HOLE, of the image's data, is not mapped any more. After paging_init. */
+void paging_make_hole(const uint8_t hole[ARCH_PAGE_SIZE]);
+/* Whether ADDR lies below a stack, where nothing is mapped so that an overflow faults. */
+bool paging_below_stack(uint64_t addr);
+/* Whether there is memory at ADDR, by the page tables. */
+bool paging_mapped(uint64_t addr);
+/* FRAME as stack number INDEX for exceptions of CPU; NULL: no memory for page tables. */
+uint8_t *paging_map_ist(unsigned cpu, unsigned index, uint64_t frame,
+                        const struct arch_frames *tables);
 
 /* desc.c */
-#define DESC_IST_STACKS 3u
+#define DESC_IST_STACKS 3u /* for each CPU, of a page */
 void desc_init(struct percpu *p, unsigned index, uint8_t *const ist[DESC_IST_STACKS]);
 
 /* trap.c */
