@@ -105,11 +105,3 @@ unsigned bench_run(struct system *s, struct bench_result *out, unsigned max)
 	}
 	return n;
 }
-
-void bench_exhaust_stack(void)
-{
-	/* One page after the other, as a recursion without end would. */
-	volatile uint8_t *here = __builtin_frame_address(0);
-	for (size_t at = 0; at <= ARCH_STACK_BYTES + ARCH_PAGE_SIZE; at += 256)
-		here[-(ptrdiff_t)at] = 0;
-}

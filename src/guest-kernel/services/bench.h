@@ -14,7 +14,4 @@ struct bench_result {
 /* How many results, at most MAX. Takes some tens of milliseconds. Task context. */
 unsigned bench_run(struct system *s, struct bench_result *out, unsigned max);
 
-/* Ends in the page below the stack. */
-void bench_exhaust_stack(void);
-
 #endif

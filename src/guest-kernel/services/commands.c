@@ -6,6 +6,7 @@
 #include "guest-kernel/core/msg.h"
 #include "guest-kernel/core/panic.h"
 #include "guest-kernel/services/bench.h"
+#include "guest-kernel/services/crash.h"
 #include "guest-kernel/services/selftest.h"
 #include "guest-kernel/services/netcmd.h"
 #include "guest-kernel/services/shell.h"
@@ -395,19 +396,11 @@ static bool cmd_reboot(struct shell *sh, unsigned argc, char **argv)
 	arch_reset();
 }
 
-/* Three ways to see a crash report. */
 static bool cmd_crash(struct shell *sh, unsigned argc, char **argv)
 {
-	const char *how = argc == 2 ? argv[1] : "";
 	if (!sec_system(SYSTEM_HALT))
 		return denied(sh, argv[0]);
-	if (strcmp(how, "panic") == 0)
-		panic("as the shell was told");
-	if (strcmp(how, "null") == 0)
-		*(volatile int *)(uintptr_t)(argc - 2) = 0; /* NOLINT */
-	if (strcmp(how, "stack") == 0)
-		bench_exhaust_stack();
-	return false;
+	return crash_by(argc == 2 ? argv[1] : "");
 }
 
 const struct command shell_commands[] = {
@@ -438,7 +431,7 @@ const struct command shell_commands[] = {
         {"bench", "", "what the kernel's own operations take", cmd_bench, false},
         {"selftest", "", "try memory, timers, CPUs, messages, interrupts", cmd_selftest, false},
         {"history", "", "what was typed", cmd_history, false},
-        {"crash", "panic|null|stack", "end with a crash report", cmd_crash, false},
+        {"crash", CRASH_KINDS, "end with a crash report", cmd_crash, false},
         {"policy", "[stats|reload|why SUBJECT OBJECT CLASS PERMISSION]",
          "what may be done, and why", cmd_policy, false},
         {"sestatus", "", "which policy is in force", cmd_sestatus, false},

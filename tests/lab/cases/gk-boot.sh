@@ -62,7 +62,10 @@ outer() {
 
 	crash panic 'panic: as the shell was told' 'cmd_crash + 0x'
 	crash null 'null pointer at address 0x0' 'cmd_crash + 0x'
-	crash stack 'stack overflow at address' 'bench_exhaust_stack + 0x'
+	crash stack 'stack overflow at address' 'crash_stack + 0x'
+	crash idle 'stack overflow at address 0xffffffff80' 'sched_timer + 0x'
+	crash text 'write to read-only memory at address 0xffffffff80' 'crash_text + 0x'
+	crash exec 'execution of data at address 0xffffffff80' 'crash_exec + 0x'
 
 	GK_OPTIONS='--memory 3M' GK_RUN='poweroff'
 	vm_start 30
