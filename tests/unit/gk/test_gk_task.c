@@ -249,76 +249,6 @@ START_TEST(stacks_and_tasks_are_used_again_smp)
 }
 END_TEST
 
-/* Random parking, waking, sleeping, yielding, priorities; every wake-up must be seen. */
-#define DANCERS 12u
-#define STEPS   300u
-
-static struct dancer {
-	struct task *task;
-	uint32_t given, taken;
-	uint64_t seed;
-} dancers[DANCERS];
-
-static void dance(void *arg)
-{
-	struct dancer *d = arg;
-	for (unsigned i = 0; i < STEPS; i++) {
-		struct dancer *other = &dancers[rig_random(&d->seed) % DANCERS];
-		switch (rig_random(&d->seed) % 5) {
-		case 0:
-			(void)__atomic_add_fetch(&other->given, 1, __ATOMIC_RELAXED);
-			if (__atomic_load_n(&other->task, __ATOMIC_ACQUIRE))
-				task_wake(other->task);
-			break;
-		case 1:
-			(void)task_park(arch_now_ns() + rig_random(&d->seed) % 50000);
-			d->taken++;
-			break;
-		case 2:
-			task_yield();
-			break;
-		case 3:
-			task_sleep(rig_random(&d->seed) % 20000);
-			break;
-		default:
-			task_set_prio(task_current(), (unsigned)(rig_random(&d->seed) % 8));
-			break;
-		}
-	}
-}
-
-static void dance_body(void *arg)
-{
-	(void)arg;
-	struct kernel *k = kernel_of_cpu();
-	struct task *t[DANCERS];
-	for (unsigned i = 0; i < DANCERS; i++) {
-		dancers[i].seed = 88172645463325252ull * (i + 1);
-		t[i] = start("dancer", i % 8, dance, &dancers[i]);
-		__atomic_store_n(&dancers[i].task, t[i], __ATOMIC_RELEASE);
-	}
-	for (unsigned i = 0; i < DANCERS; i++) {
-		struct dancer *d = &dancers[i];
-		/* Joined only when nobody can wake it any more: dancers hold no reference. */
-		while (__atomic_load_n(&k->sched.task_count, __ATOMIC_RELAXED) > 2)
-			task_sleep(NS_PER_MS);
-		task_join(t[i]);
-		ck_assert_uint_gt(d->taken, 0);
-	}
-}
-
-START_TEST(a_random_dance_ends)
-{
-	rig_run(dance_body, NULL);
-}
-END_TEST
-
-START_TEST(a_random_dance_ends_smp)
-{
-	rig_run_smp(4, dance_body, NULL);
-}
-END_TEST
-
 static void deadlock_body(void *arg)
 {
 	(void)arg;
@@ -355,8 +285,6 @@ int main(void)
 	tcase_add_test(tc, timers_fire_move_and_stop);
 	tcase_add_test(tc, stacks_and_tasks_are_used_again);
 	tcase_add_test(tc, stacks_and_tasks_are_used_again_smp);
-	tcase_add_test(tc, a_random_dance_ends);
-	tcase_add_test(tc, a_random_dance_ends_smp);
 	tcase_add_test(tc, a_deadlock_is_told);
 	tcase_add_test(tc, a_panic_ends_with_its_status);
 	return suite_run("gk_task", tc);
