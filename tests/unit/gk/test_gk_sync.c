@@ -1,8 +1,7 @@
-/* Mutexes, messages, work queues, the executor, the log, the order check of locks. */
+/* Mutexes, messages, the log, the order check of locks. */
 #include <string.h>
 
 #include "gk_rig.h"
-#include "guest-kernel/core/executor.h"
 #include "guest-kernel/core/msg.h"
 #include "guest-kernel/core/waitq.h"
 
@@ -227,95 +226,6 @@ START_TEST(messages_have_limits)
 }
 END_TEST
 
-/* ---- work queue ---- */
-
-static struct work works[50];
-static unsigned worked, again;
-
-static void do_work(struct work *w)
-{
-	ck_assert_ptr_eq(w, &works[worked % 50]);
-	worked++;
-	if (again > 0) {
-		again--;
-		ck_assert(workq_add(&kernel_of_cpu()->workq, w));
-	}
-}
-
-static void work_body(void *arg)
-{
-	(void)arg;
-	static struct workq q;
-	ck_assert(workq_start(&q, "test", 5));
-	for (unsigned i = 0; i < 50; i++) {
-		work_init(&works[i], do_work);
-		ck_assert(workq_add(&q, &works[i]));
-	}
-	ck_assert(!workq_add(&q, &works[49]));
-	workq_stop(&q);
-	ck_assert_uint_eq(worked, 50);
-	ck_assert_uint_eq(q.done, 50);
-}
-
-START_TEST(work_is_done_in_order)
-{
-	rig_run(work_body, NULL);
-}
-END_TEST
-
-/* ---- executor ---- */
-
-#define JOBS 300u
-
-static struct test_job {
-	struct job job;
-	unsigned steps;
-	bool running;
-} jobs[JOBS];
-static unsigned jobs_done;
-
-static enum poll_result step(struct job *j)
-{
-	struct test_job *t = LIST_OF(j, struct test_job, job);
-	ck_assert(!__atomic_exchange_n(&t->running, true, __ATOMIC_ACQ_REL));
-	unsigned n = t->steps++;
-	__atomic_store_n(&t->running, false, __ATOMIC_RELEASE);
-	if (n == 6) {
-		(void)__atomic_add_fetch(&jobs_done, 1, __ATOMIC_RELAXED);
-		return POLL_DONE;
-	}
-	if (n % 2)
-		job_wake_at(j, arch_now_ns() + 1000 * (n + 1));
-	else
-		job_wake(j); /* while it runs: it must run again */
-	return POLL_PENDING;
-}
-
-static void executor_body(void *arg)
-{
-	static struct executor ex;
-	ck_assert(executor_start(&ex, "exec", (unsigned)(uintptr_t)arg, 3));
-	for (unsigned i = 0; i < JOBS; i++)
-		executor_spawn(&ex, &jobs[i].job, step);
-	executor_stop(&ex);
-	ck_assert_uint_eq(jobs_done, JOBS);
-	ck_assert_uint_eq(ex.polls, JOBS * 7);
-	for (unsigned i = 0; i < JOBS; i++)
-		ck_assert_uint_eq(jobs[i].steps, 7);
-}
-
-START_TEST(jobs_run_to_their_end)
-{
-	rig_run(executor_body, (void *)1);
-}
-END_TEST
-
-START_TEST(jobs_run_to_their_end_smp)
-{
-	rig_run_smp(4, executor_body, (void *)4);
-}
-END_TEST
-
 /* ---- log ---- */
 
 static void log_body(void *arg)
@@ -401,9 +311,6 @@ int main(void)
 	tcase_add_test(tc, messages_are_received_from_one);
 	tcase_add_test(tc, messages_arrive_in_order_smp);
 	tcase_add_test(tc, messages_have_limits);
-	tcase_add_test(tc, work_is_done_in_order);
-	tcase_add_test(tc, jobs_run_to_their_end);
-	tcase_add_test(tc, jobs_run_to_their_end_smp);
 	tcase_add_test(tc, the_log_keeps_the_last_lines);
 	tcase_add_test(tc, a_wrong_order_of_locks_is_reported);
 	return suite_run("gk_sync", tc);
