@@ -1,8 +1,8 @@
 /*
  * The order of spin locks, checked in debug builds: whoever takes B while holding A has set the
  * order A before B for good; taking A while holding B is then reported, whether or not two CPUs
- * meet. The second lock of a class that is already held is reported as well. CMake picks
- * lockcheck.c or lockcheck_off.c through GK_LOCKCHECK.
+ * meet. The second lock of a class that is already held is reported as well. Targets that have
+ * lockcheck.c define GK_LOCKCHECK; elsewhere nothing is left of it.
  */
 #ifndef GK_CORE_LOCKCHECK_H
 #define GK_CORE_LOCKCHECK_H
