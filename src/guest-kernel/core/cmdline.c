@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#define SLOT_MIN 0x100u /* virtio 1.2, 4.2.2: the registers, and config space behind them */
+#define SLOT_MAX 0x10000u
+#define GSI_MAX  255u
+
 struct cmdline_iter cmdline_start(const char *cmdline, const char *key)
 {
 	return (struct cmdline_iter){cmdline, key};
@@ -113,4 +117,30 @@ size_t parse_size(const char *text, size_t len, uint64_t *out)
 		return 0;
 	*out <<= shift;
 	return n + 1;
+}
+
+/* A number after SIGN at *AT, which moves on behind it. */
+static bool number_after(const char *text, size_t len, size_t *at, char sign, uint64_t *out)
+{
+	if (*at >= len || text[*at] != sign)
+		return false;
+	size_t n = parse_number(text + *at + 1, len - *at - 1, out);
+	*at += 1 + n;
+	return n > 0;
+}
+
+bool parse_virtio_slot(const char *text, size_t len, struct arch_virtio_slot *out)
+{
+	uint64_t size, base, gsi, id;
+	size_t at = parse_size(text, len, &size);
+	if (at == 0 || !number_after(text, len, &at, '@', &base) ||
+	    !number_after(text, len, &at, ':', &gsi))
+		return false;
+	if (at < len && (!number_after(text, len, &at, ':', &id) || at < len))
+		return false;
+	if (size < SLOT_MIN || size > SLOT_MAX || base > (1ull << 32) - size || gsi == 0 ||
+	    gsi > GSI_MAX)
+		return false;
+	*out = (struct arch_virtio_slot){base, (uint32_t)size, (uint32_t)gsi, false};
+	return true;
 }

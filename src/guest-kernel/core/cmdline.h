@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guest-kernel/arch/arch.h"
+
 struct cmdline_iter {
 	const char *at;
 	const char *key;
@@ -24,5 +26,12 @@ bool cmdline_get(const char *cmdline, const char *key, char *out, size_t cap);
  */
 size_t parse_number(const char *text, size_t len, uint64_t *out);
 size_t parse_size(const char *text, size_t len, uint64_t *out);
+
+/*
+ * SIZE@BASE:GSI[:ID], as Linux has it (admin-guide/kernel-parameters, virtio_mmio.device): all LEN
+ * characters. False, and OUT is untouched: it is not that, there is no room for the registers, they
+ * are not below 4 GiB, or there is no such line.
+ */
+bool parse_virtio_slot(const char *text, size_t len, struct arch_virtio_slot *out);
 
 #endif

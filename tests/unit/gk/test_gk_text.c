@@ -1,4 +1,5 @@
 /* Formatting, beside the C library's, and the command line. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "../suite.h"
@@ -88,6 +89,88 @@ START_TEST(numbers_stop_where_they_end)
 }
 END_TEST
 
+static bool slot(const char *text, uint64_t base, uint32_t len_bytes, uint32_t gsi)
+{
+	struct arch_virtio_slot got = {.level = true};
+	return parse_virtio_slot(text, strlen(text), &got) && got.base == base &&
+	       got.len_bytes == len_bytes && got.gsi == gsi && !got.level;
+}
+
+START_TEST(virtio_slots_are_read)
+{
+	ck_assert(slot("512@0xfeb00000:5", 0xfeb00000, 512, 5));
+	ck_assert(slot("0x200@0xfeb00e00:12", 0xfeb00e00, 0x200, 12));
+	ck_assert(slot("4K@0xd0000000:5:0", 0xd0000000, 4096, 5));
+	ck_assert(slot("4k@3489660928:5:17", 0xd0000000, 4096, 5));
+	ck_assert(slot("0x100@0:1", 0, 0x100, 1));
+	ck_assert(slot("64K@0xffff0000:255", 0xffff0000, 0x10000, 255));
+	/* Only LEN characters belong to it. */
+	struct arch_virtio_slot got;
+	ck_assert(parse_virtio_slot("512@0x1000:57", 12, &got));
+	ck_assert_uint_eq(got.gsi, 5);
+}
+END_TEST
+
+START_TEST(bad_virtio_slots_are_refused)
+{
+	static const char *const bad[] = {
+	        "",
+	        "512",
+	        "512@",
+	        "512@0x1000",
+	        "512@0x1000:",
+	        "@0x1000:5",
+	        "512@:5",
+	        "512:5@0x1000",
+	        "-512@0x1000:5",
+	        "512@0x1000:-5",
+	        "512@0xfeb0000g:5",
+	        "512 @0x1000:5",
+	        "512@0x1000:5 ",
+	        "512@0x1000:5x",
+	        "512@0x1000:5:",
+	        "512@0x1000:5:x",
+	        "512@0x1000:5:1x",
+	        "512@0x1000:5:1:1",
+	        "512@0x1000:0",
+	        "512@0x1000:256",
+	        "512@0x1000:4294967301", /* 2^32 + 5 */
+	        "512@0x1000:18446744073709551621",
+	        "255@0x1000:5",
+	        "0@0x1000:5",
+	        "65537@0x1000:5",
+	        "1M@0x1000:5",
+	        "4294967808@0x1000:5", /* 2^32 + 512 */
+	        "17179869184G@0x1000:5",
+	        "512@0x100000000:5",
+	        "512@0xfffffe01:5", /* ends above 4 GiB */
+	        "512@0xffffffffffffffff:5",
+	        "512@0x10000000000001000:5",
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct arch_virtio_slot got = {1, 2, 3, true};
+		ck_assert_msg(!parse_virtio_slot(bad[i], strlen(bad[i]), &got), "'%s'", bad[i]);
+		ck_assert(got.base == 1 && got.len_bytes == 2 && got.gsi == 3 && got.level);
+	}
+}
+END_TEST
+
+/* Cut anywhere, in memory of exactly that size. */
+START_TEST(a_cut_virtio_slot_is_not_overread)
+{
+	static const char whole[] = "0x200@0xfeb00000:12:3";
+	for (size_t len = 0; len < sizeof(whole); len++) {
+		char *text = malloc(len ? len : 1);
+		ck_assert_ptr_nonnull(text);
+		memcpy(text, whole, len);
+		struct arch_virtio_slot got;
+		bool good = len == 18 || len == 19 || len == 21;
+		ck_assert_int_eq(parse_virtio_slot(text, len, &got), good);
+		free(text);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("text");
@@ -96,5 +179,8 @@ int main(void)
 	tcase_add_test(tc, bytes_are_readable);
 	tcase_add_test(tc, words_are_found_by_key);
 	tcase_add_test(tc, numbers_stop_where_they_end);
+	tcase_add_test(tc, virtio_slots_are_read);
+	tcase_add_test(tc, bad_virtio_slots_are_refused);
+	tcase_add_test(tc, a_cut_virtio_slot_is_not_overread);
 	return suite_run("gk_text", tc);
 }
