@@ -31,35 +31,22 @@ bool arch_random(uint64_t *out)
 	return false;
 }
 
-/* Intel SDM 2A, CPUID leaf 4; AMD has the same fields in leaf 0x8000001d. */
-static bool caches_of(uint32_t leaf, struct arch_cache *out)
+static void caches_of(uint32_t leaf, struct arch_cache *out)
 {
-	uint32_t best = 0;
-	for (uint32_t i = 0; i < 8; i++) {
-		struct cpuid c = x86_cpuid(leaf, i);
-		uint32_t type = c.eax & 31, level = c.eax >> 5 & 7;
-		if (type == 0)
-			break;
-		if (type == 2 || level <= best) /* instructions only */
-			continue;
-		best = level;
-		out->line_bytes = (c.ebx & 0xfff) + 1;
-		out->ways = (c.ebx >> 22) + 1;
-		out->sets = c.ecx + 1;
-		out->hashed = c.edx & 4; /* complex indexing */
-		out->size_bytes = (uint64_t)out->line_bytes * out->ways * out->sets *
-		                  ((c.ebx >> 12 & 0x3ff) + 1);
-	}
-	return best > 0;
+	struct cpuid leaves[LEAVES_CACHES];
+	for (uint32_t i = 0; i < LEAVES_CACHES; i++)
+		leaves[i] = x86_cpuid(leaf, i);
+	leaves_llc(leaves, out);
 }
 
 void arch_cache_llc(struct arch_cache *out)
 {
 	*out = (struct arch_cache){0};
 	if (x86_cpuid(0, 0).eax >= 4)
-		out->known = caches_of(4, out);
+		caches_of(4, out);
+	/* AMD's, where leaf 4 is empty. */
 	if (!out->known && x86_cpuid(0x80000000u, 0).eax >= 0x8000001du)
-		out->known = caches_of(0x8000001du, out);
+		caches_of(0x8000001du, out);
 }
 
 /* Count; then an offset into the image and one into the names for each, ascending; then the names.

@@ -3,6 +3,7 @@
 #define GK_ARCH_X86_H
 
 #include "guest-kernel/arch/arch.h"
+#include "leaves.h"
 
 #define KERNEL_OFFSET           0xffffffff80000000ull /* virtual - physical, of the image */
 #define DIRECT_MAP              0xffff800000000000ull /* virtual - physical, of RAM */
@@ -52,10 +53,6 @@ struct percpu {
 	uint8_t tss[104];
 };
 _Static_assert(offsetof(struct percpu, canary) == 0x28, "where the compiler looks");
-
-struct cpuid {
-	uint32_t eax, ebx, ecx, edx;
-};
 
 static inline struct cpuid x86_cpuid(uint32_t leaf, uint32_t sub)
 {
