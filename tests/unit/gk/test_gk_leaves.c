@@ -157,7 +157,7 @@ START_TEST(random_leaves)
 {
 	uint64_t seed = 88172645463325252ull;
 	unsigned known = 0;
-	for (unsigned n = 0; n < 200000; n++) {
+	for (unsigned n = 0; n < 20000; n++) {
 		struct cpuid leaves[LEAVES_CACHES];
 		for (unsigned i = 0; i < LEAVES_CACHES; i++)
 			leaves[i] =
@@ -173,7 +173,7 @@ START_TEST(random_leaves)
 		ck_assert_uint_eq(c.size_bytes % ((uint64_t)c.line_bytes * c.ways * c.sets), 0);
 		ck_assert_uint_le(c.size_bytes, 1ull << 40);
 	}
-	ck_assert_uint_gt(known, 1000);
+	ck_assert_uint_gt(known, 100);
 }
 END_TEST
 
