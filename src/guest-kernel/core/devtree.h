@@ -29,7 +29,7 @@ struct devtree {
 	uint16_t serial_port; /* 0: there is none */
 	uint32_t serial_gsi;
 	struct devtree_switch poweroff, reset;
-	uint32_t button_gsi; /* pressed; edge triggered; 0: there is none */
+	uint32_t button_gsi;                    /* pressed; edge triggered; 0: there is none */
 	uint16_t pvpanic_port, debug_exit_port; /* 0: there is none */
 	const char *complaint;                  /* what was left out, or what is wrong; or NULL */
 };

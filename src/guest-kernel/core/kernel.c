@@ -4,7 +4,7 @@
 #include "guest-kernel/core/cmdline.h"
 #include "guest-kernel/core/panic.h"
 
-#define CPU_PATIENCE_NS (200 * NS_PER_MS)
+#define CPU_PATIENCE_NS (2 * NS_PER_S)
 
 static const struct arch_handlers handlers = {
         .enter = sched_enter,
