@@ -529,7 +529,8 @@ START_TEST(link_goes_down_and_up)
 }
 END_TEST
 
-/* The far end is gone for good: said once, and no busy loop. To the guest the cable is unplugged. */
+/* The far end is gone for good: said once, and no busy loop. To the guest the cable is unplugged.
+ */
 START_TEST(reports_a_dead_backend_once)
 {
 	uint16_t head;

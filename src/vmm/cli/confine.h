@@ -25,8 +25,8 @@ bool confine_leave_janitor(const struct run_config *c);
  */
 bool confine_report(int wake_fd, struct term *term);
 /*
- * Nobody looks at WAKE_FD from here on, and TERM is restored: a thread that offends ends the process
- * itself. True: one has offended already.
+ * Nobody looks at WAKE_FD from here on, and TERM is restored: a thread that offends ends the
+ * process itself. True: one has offended already.
  */
 bool confine_unwatched(void);
 /* What to say of a violation, or NULL: none. */

@@ -2,9 +2,9 @@
  */
 #include "x86.h"
 
-#define I8042_COMMAND 0x64u
-#define I8042_RESET   0xfeu
-#define PANICKED      0x01u
+#define I8042_COMMAND    0x64u
+#define I8042_RESET      0xfeu
+#define PANICKED         0x01u
 
 #define EVENT_POWER_DOWN 2u /* of QEMU's generic event device (its generic_event_device.h) */
 
