@@ -121,7 +121,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)rig_add(&rig, 0, &s, 1);
 	rig_inject(&rig, 0, 100, 1);
 	rig_kick(&rig, 0);
-	if (!rig_used(&rig, 0, &head, &len) || len != RIG_HDR + 100)
+	/* An empty message is the backend's end: the cable stays unplugged then. */
+	bool works = rig_used(&rig, 0, &head, &len) && len == RIG_HDR + 100;
+	if (works == rig.net->backend_failed)
 		abort();
 	rig_close(&rig);
 	return 0;
