@@ -512,6 +512,17 @@ static struct held look(void)
 	return h;
 }
 
+/* A thread that has been joined, or one of an io_uring's, may be on its way out for a moment. */
+static struct held settled(const struct held *first)
+{
+	struct held h = look();
+	for (unsigned i = 0; i < 200 && (h.fds != first->fds || h.threads != first->threads); i++) {
+		sleep_ms(10);
+		h = look();
+	}
+	return h;
+}
+
 static bool run_round(struct worker *workers)
 {
 	unsigned count = 2 * opts.jobs, started = 0;
@@ -579,7 +590,7 @@ static int soak(void)
 	struct held first = look(), second = {0}, h = first;
 	for (unsigned i = 0; i < opts.rounds; i++) {
 		bool good = run_round(workers);
-		h = look();
+		h = settled(&first);
 		print_round(i + 1, &h);
 		if (!good)
 			return 1;
