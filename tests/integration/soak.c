@@ -587,6 +587,7 @@ static int soak(void)
 	atomic_store(&storm_over, true);
 	if (pthread_create(&none, NULL, storm_main, NULL) != 0 || pthread_join(none, NULL) != 0)
 		return 1;
+	sleep_ms(500); /* until the other one is gone */
 	struct held first = look(), second = {0}, h = first;
 	for (unsigned i = 0; i < opts.rounds; i++) {
 		bool good = run_round(workers);
