@@ -98,10 +98,9 @@ __attribute__((interrupt)) static void on_request(struct frame *f)
 
 __attribute__((interrupt)) static void on_flush(struct frame *f)
 {
-	(void)f;
 	invlpg(BENCH_WINDOW);
 	reply_seen.count++;
-	lapic_write(LAPIC_EOI, 0);
+	end_interrupt(f);
 }
 
 __attribute__((interrupt)) static void on_spurious(struct frame *f)

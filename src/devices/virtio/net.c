@@ -64,14 +64,20 @@ void net_post(struct vmm_net *net)
 	loop_post(net->vd.loop, &net->work);
 }
 
+/* What the driver is told; its queues are the caller's business. */
+static void set_link(struct vmm_net *net, bool up)
+{
+	net->link_up = up;
+	net->config.status = htole16(up ? VIRTIO_NET_S_LINK_UP : 0);
+}
+
 void net_backend_failed(struct vmm_net *net, const char *what, int errnum)
 {
 	if (net->backend_failed)
 		return;
 	net->backend_failed = true;
 	/* To the guest, the cable is unplugged; for good. */
-	net->link_up = false;
-	net->config.status = 0;
+	set_link(net, false);
 	vdev_config_changed(&net->vd);
 	char text[96];
 	log_say(net->vd.log, VMM_LOG_ERROR, "%s: cannot %s through '%s': %s", net->vd.id, what,
@@ -332,8 +338,7 @@ static void fill_config(struct vmm_net *net, const struct net_opts *o)
 {
 	memcpy(net->mac, o->mac, sizeof(net->mac));
 	memcpy(net->config.mac, o->mac, sizeof(net->config.mac));
-	net->link_up = o->link_up;
-	net->config.status = htole16(o->link_up ? VIRTIO_NET_S_LINK_UP : 0);
+	set_link(net, o->link_up);
 	net->config.max_virtqueue_pairs = htole16((uint16_t)net->pair_count);
 	net->config.mtu = htole16(o->mtu);
 }
@@ -409,8 +414,7 @@ void vmm_net_set_link(vmm_net_t *net, bool up)
 {
 	(void)pthread_mutex_lock(&net->vd.lock);
 	if (up != net->link_up && !net->backend_failed) {
-		net->link_up = up;
-		net->config.status = htole16(up ? VIRTIO_NET_S_LINK_UP : 0);
+		set_link(net, up);
 		if (up)
 			link_returned(net);
 		net->backend->ops->set_link(net->backend, up);

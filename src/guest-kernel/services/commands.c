@@ -149,18 +149,15 @@ static bool disk_dump(struct shell *sh, struct disk *d, uint64_t offset)
 	return true;
 }
 
-static bool disk_say(struct shell *sh, struct disk *d, uint64_t offset, const char *text)
+/* Without FLUSH it stays in the cache until the next one, or until the cache needs room. */
+static bool disk_say(struct shell *sh, struct disk *d, uint64_t offset, const char *text,
+                     bool flush)
 {
-	bool good = disk_write(d, offset, text, strlen(text)) && disk_flush(d);
-	shell_print(sh, good ? "written and flushed\n" : "cannot write there\n");
-	return good;
-}
-
-/* Into the cache only: it reaches the device with the next flush, or when the cache needs room. */
-static bool disk_dirty(struct shell *sh, struct disk *d, uint64_t offset, const char *text)
-{
-	bool good = disk_write(d, offset, text, strlen(text));
-	shell_print(sh, good ? "written to the cache\n" : "cannot write there\n");
+	bool good = disk_write(d, offset, text, strlen(text)) && (!flush || disk_flush(d));
+	shell_print(sh, "%s\n",
+	            !good   ? "cannot write there"
+	            : flush ? "written and flushed"
+	                    : "written to the cache");
 	return good;
 }
 
@@ -220,10 +217,9 @@ static bool cmd_disk(struct shell *sh, unsigned argc, char **argv)
 	struct disk *d = sh->sys->disks[which];
 	if (strcmp(argv[2], "read") == 0)
 		return disk_dump(sh, d, offset);
-	if (strcmp(argv[2], "write") == 0 && argc == 5)
-		return disk_say(sh, d, offset, argv[4]);
-	if (strcmp(argv[2], "dirty") == 0 && argc == 5)
-		return disk_dirty(sh, d, offset, argv[4]);
+	bool write = strcmp(argv[2], "write") == 0;
+	if (argc == 5 && (write || strcmp(argv[2], "dirty") == 0))
+		return disk_say(sh, d, offset, argv[4], write);
 	if (argc != 5 || !number(argv[4], &len))
 		return false;
 	if (strcmp(argv[2], "sum") == 0)

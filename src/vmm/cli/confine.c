@@ -239,8 +239,8 @@ static size_t put_request(char *out, size_t at, size_t room, int call, const gre
 	return call == SYS_ioctl ? put(out, at, room, feature_of_ioctl(request)) : at;
 }
 
-/* Where nobody else would end the process. Not by _exit: before what does
- * not return, AddressSanitizer makes a system call that no filter allows. */
+/* Where nobody else would end the process. Not by _exit: before what does not return,
+ * AddressSanitizer makes a system call that no filter allows. */
 static void end_here(void)
 {
 	term_close(violation.term);
