@@ -31,7 +31,7 @@ check_fill() {
 }
 
 crash() {
-	GK_OPTIONS='' GK_RUN="crash $1"
+	GK_OPTIONS='--net none' GK_RUN="crash $1"
 	vm_start 30
 	vm_expect "$2" 10
 	vm_expect_end 7
