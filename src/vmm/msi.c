@@ -162,10 +162,3 @@ bool msi_line_pending(const struct msi_line *line)
 	struct pollfd p = {.fd = line->fd, .events = POLLIN};
 	return line->fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 }
-
-void msi_line_clear(const struct msi_line *line)
-{
-	uint64_t count;
-	ssize_t n = read(line->fd, &count, sizeof(count));
-	(void)n;
-}

@@ -57,7 +57,5 @@ void msi_line_disconnect(struct msi_line *line);
 
 void msi_line_raise(const struct msi_line *line);
 bool msi_line_pending(const struct msi_line *line);
-/* Forget what is pending. Disconnected lines only. */
-void msi_line_clear(const struct msi_line *line);
 
 #endif

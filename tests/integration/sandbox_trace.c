@@ -7,7 +7,7 @@
  * signal N ended it, 125 if it cannot run.
  *
  * sandbox_trace --judge RECORD gives a verdict for each rule: one that states no reason to be used
- * seldom must have been, by one of its threads. Exit status: 1 if one was not, or a call had none.
+ * seldom must have been, by each of its threads. Exit status: 1 if one was not, or a call had none.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -263,14 +263,18 @@ static void print_threads(const char *before, unsigned set)
 
 static bool judge_rule(const struct sandbox_rule *r, unsigned by)
 {
-	const char *verdict = by ? "PASS" : r->seldom ? "note" : "FAIL";
-	(void)printf("%s %s%s%s: ", verdict, vmm_sandbox_call_name(r->nr), r->what ? " " : "",
-	             r->what ? r->what : "");
-	print_threads(by ? "used by" : "not used by", by ? by : r->threads);
-	if (by && by != r->threads)
-		print_threads(", not seen by", r->threads & ~by);
+	bool all = by == r->threads;
+	(void)printf("%s %s%s%s:",
+	             all         ? "PASS"
+	             : r->seldom ? "note"
+	                         : "FAIL",
+	             vmm_sandbox_call_name(r->nr), r->what ? " " : "", r->what ? r->what : "");
+	if (by)
+		print_threads(" used by", by);
+	if (!all)
+		print_threads(by ? ", not used by" : " not used by", r->threads & ~by);
 	(void)printf("%s%s\n", r->seldom ? "; " : "", r->seldom ? r->seldom : "");
-	return by || r->seldom;
+	return all || r->seldom;
 }
 
 static bool load(const char *path)

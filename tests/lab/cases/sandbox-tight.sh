@@ -77,6 +77,19 @@ sockets() {
 	vm_start 40
 	unix_peer /run/console.socket
 	vm_expect_end 64
+	# Standard input and output that are a socket, as inetd gives them.
+	printf '#!/bin/sh\nexec vmm run --memory 32M --serial stdio 2>/run/inetd.err\n' >/run/inetd
+	chmod +x /run/inetd
+	nc -l -p 9002 -e /run/inetd &
+	server=$!
+	wait_for 10 listens 9002 || fail 'nobody listens'
+	(sleep 4 && echo poweroff && sleep 4) | timeout 40 nc 127.0.0.1 9002 >/run/heard
+	wait "$server" || fail "inetd: status $?"
+}
+
+# listens PORT: somebody waits for connections to it.
+listens() {
+	grep -q "^ *[0-9]*: 0*:$(printf %04X "$1") 0*:0000 0A" /proc/net/tcp /proc/net/tcp6
 }
 
 shipped_guest() {
@@ -163,7 +176,7 @@ outer() {
 	done
 	sandbox_trace --judge /run/used >/run/verdicts || {
 		grep '^FAIL' /run/verdicts
-		fail 'a rule is not used, or one is missing'
+		fail 'a thread does not use a rule, or one is missing'
 	}
 	grep -v '^PASS' /run/verdicts
 	echo "$(grep -c '^PASS' /run/verdicts) rules were used"
