@@ -94,6 +94,14 @@ START_TEST(numbers_switches_macs)
 	ck_assert(!parse_number("33", 32, &n));
 	ck_assert(!parse_number("3x", 32, &n));
 	ck_assert(!parse_number("+3", 32, &n));
+	ck_assert(parse_millis("2", 2000, &n) && n == 2000);
+	ck_assert(parse_millis("0.25", 2000, &n) && n == 250);
+	ck_assert(parse_millis("1.0019", 2000, &n) && n == 1001);
+	ck_assert(!parse_millis("2.001", 2000, &n));
+	ck_assert(!parse_millis("99999999999999999999", UINT64_MAX, &n));
+	ck_assert(!parse_millis("1.", 2000, &n));
+	ck_assert(!parse_millis(".5", 2000, &n));
+	ck_assert(!parse_millis("1.5x", 2000, &n));
 	ck_assert(parse_switch("On", &on) && on);
 	ck_assert(parse_switch("no", &on) && !on);
 	ck_assert(!parse_switch("maybe", &on));
@@ -511,12 +519,68 @@ START_TEST(the_sandbox)
 	ck_assert_uint_eq(config.sandbox_opts.layers, VMM_SANDBOX_ALL);
 	ck_assert(json("{\"sandbox\": \"off\"}"));
 	ck_assert(!config.sandbox);
-	static const char *const bad[] = {"half",        "uid=1",         "gid=1",
-	                                  "uid=0,gid=0", "uid=1,gid=0",   "uid=x,gid=1",
-	                                  "uid=,gid=1",  "uid=-1,gid=-1", "uid=4294967295,gid=1"};
+	ck_assert(!config.pid_namespace);
+	ck_assert(ARGS("--sandbox", "pid-namespace", "--kernel", "k"));
+	ck_assert(config.sandbox && config.pid_namespace);
+	ck_assert(ARGS("--sandbox", "on", "--kernel", "k"));
+	ck_assert(!config.pid_namespace);
+	static const char *const bad[] = {"half",
+	                                  "uid=1",
+	                                  "gid=1",
+	                                  "uid=0,gid=0",
+	                                  "uid=1,gid=0",
+	                                  "uid=x,gid=1",
+	                                  "uid=,gid=1",
+	                                  "uid=-1,gid=-1",
+	                                  "pid-namespace,off",
+	                                  "uid=4294967295,gid=1"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		ck_assert_msg(!ARGS("--sandbox", bad[i], "--kernel", "k"), "%s", bad[i]);
 		ck_assert_msg(strstr(problem.field, "sandbox"), "%s: %s", bad[i], problem.field);
+	}
+}
+END_TEST
+
+START_TEST(the_control_group)
+{
+	ck_assert_ptr_null(config.cgroup.path);
+	ck_assert(ARGS("--cgroup",
+	               "/sys/fs/cgroup/web,cpu=1.5,memory=1G,pids=64,io=8:0 rbps=9,"
+	               "io=8:16 wiops=7",
+	               "--kernel", "k"));
+	ck_assert_str_eq(config.cgroup.path, "/sys/fs/cgroup/web");
+	ck_assert_uint_eq(config.cgroup.cpu_millis, 1500);
+	ck_assert_uint_eq(config.cgroup.memory_bytes, 1u << 30);
+	ck_assert_uint_eq(config.cgroup.pids, 64);
+	ck_assert_uint_eq(config.cgroup.io_count, 2);
+	ck_assert_str_eq(config.cgroup.io[0], "8:0 rbps=9");
+	ck_assert_str_eq(config.cgroup.io[1], "8:16 wiops=7");
+	/* The last one counts, with nothing of the one before. */
+	ck_assert(
+	        json("{\"cgroup\": {\"path\": \"/g/a\", \"pids\": 3, \"io\": [\"8:0 rbps=1\"]}}"));
+	ck_assert_str_eq(config.cgroup.path, "/g/a");
+	ck_assert_uint_eq(config.cgroup.cpu_millis, 0);
+	ck_assert_uint_eq(config.cgroup.pids, 3);
+	ck_assert_uint_eq(config.cgroup.io_count, 1);
+	static const char *const bad[][2] = {
+	        {"web", "absolute"},
+	        {"cpu=1", "needs the group"},
+	        {"/g,cpu=0", "CPUs"},
+	        {"/g,cpu=0.001", "CPUs"},
+	        {"/g,cpu=1001", "CPUs"},
+	        {"/g,cpu=1.", "CPUs"},
+	        {"/g,cpu=-1", "CPUs"},
+	        {"/g,cpu=1x", "CPUs"},
+	        {"/g,memory=0", "more than 0"},
+	        {"/g,memory=x", "a size"},
+	        {"/g,pids=0", "1 or more"},
+	        {"/g,io=8:0", "io.max"},
+	        {"/g,disk=1", "no key"},
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_msg(!ARGS("--cgroup", bad[i][0], "--kernel", "k"), "%s", bad[i][0]);
+		ck_assert_msg(strstr(problem.field, "cgroup"), "%s: %s", bad[i][0], problem.field);
+		ck_assert_msg(strstr(problem.text, bad[i][1]), "%s: %s", bad[i][0], problem.text);
 	}
 }
 END_TEST
@@ -547,5 +611,6 @@ int main(void)
 	tcase_add_test(tc, the_shipped_kernel_is_found);
 	tcase_add_test(tc, requests_that_come_at_once);
 	tcase_add_test(tc, the_sandbox);
+	tcase_add_test(tc, the_control_group);
 	return suite_run("cli_config", tc);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "vmm/balloon.h"
+#include "vmm/cgroup.h"
 #include "vmm/console.h"
 #include "vmm/disk.h"
 #include "vmm/net.h"
@@ -18,6 +19,8 @@
 #include "vmm/vfio.h"
 #include "vmm/sandbox.h"
 #include "vmm/vm.h"
+
+#define CGROUP_IO_MAX 16u
 
 /* One mistake: where it is and what would be right. */
 struct problem {
@@ -73,7 +76,10 @@ struct run_config {
 	uint32_t vfio_count;
 	vmm_vfio_opts_t vfio[VMM_VFIO_DEVICES_MAX];
 	bool sandbox;
+	bool pid_namespace;
 	vmm_sandbox_opts_t sandbox_opts;
+	vmm_cgroup_opts_t cgroup; /* its path is NULL: none */
+	const char *cgroup_io[CGROUP_IO_MAX];
 
 	bool stats;
 	bool profile;

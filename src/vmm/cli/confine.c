@@ -15,8 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -110,67 +108,6 @@ void confine_keep_locking(const struct run_config *c)
 	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
 	if (c->vfio_count > 0)
 		(void)setrlimit(RLIMIT_MEMLOCK, &all);
-}
-
-static const char *socket_path(const struct port_config *port)
-{
-	const vmm_chardev_opts_t *c = &port->opts.chardev;
-	return port->given && c->kind == VMM_CHARDEV_UNIX ? c->path : NULL;
-}
-
-struct sockets {
-	unsigned count;
-	struct {
-		const char *path;
-		struct stat st;
-	} socket[1 + VMM_CONSOLE_PORTS_MAX];
-};
-
-static void note_socket(struct sockets *s, const struct port_config *port)
-{
-	const char *path = socket_path(port);
-	if (path && lstat(path, &s->socket[s->count].st) == 0)
-		s->socket[s->count++].path = path;
-}
-
-/* Waits until the other end is closed, which only the end of the process does. A socket that was
- * made anew at the same place since is another VM's. */
-static _Noreturn void janitor(const struct sockets *s, int fd)
-{
-	char byte;
-	struct stat now;
-	(void)prctl(PR_SET_NAME, "vmm-janitor");
-	(void)setsid(); /* what the terminal signals is not for it */
-	while (read(fd, &byte, 1) < 0 && errno == EINTR)
-		;
-	for (unsigned i = 0; i < s->count; i++)
-		if (lstat(s->socket[i].path, &now) == 0 && now.st_ino == s->socket[i].st.st_ino &&
-		    now.st_dev == s->socket[i].st.st_dev)
-			(void)unlink(s->socket[i].path);
-	_exit(0);
-}
-
-bool confine_leave_janitor(const struct run_config *c)
-{
-	struct sockets s = {0};
-	note_socket(&s, &c->serial);
-	for (uint32_t i = 0; i < c->console_count; i++)
-		note_socket(&s, &c->console[i]);
-	int ends[2];
-	if (s.count == 0)
-		return true;
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return false;
-	pid_t child = fork();
-	if (child == 0) {
-		int fd = dup2(ends[0], STDIN_FILENO);
-		(void)syscall(SYS_close_range, STDIN_FILENO + 1, ~0u, 0u);
-		janitor(&s, fd);
-	}
-	int err = errno;
-	(void)close(ends[0]);
-	errno = err;
-	return child > 0; /* ends[1] stays open: that is the point of it */
 }
 
 static size_t put(char *out, size_t at, size_t room, const char *text)

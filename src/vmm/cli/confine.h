@@ -13,12 +13,6 @@ void confine_descriptors(const struct run_config *c);
 void confine_keep_locking(const struct run_config *c);
 
 /*
- * A process that removes the Unix sockets of C's ports, which are there, when this one is gone: in
- * the sandbox it sees no file. Nothing where there are none. Before the VM starts. False: errno.
- */
-bool confine_leave_janitor(const struct run_config *c);
-
-/*
  * The handler of calls that a filter does not allow: it says which, and the process ends with
  * status CLI_SANDBOX. In the calling thread that happens at once, with TERM restored; for another
  * one WAKE_FD, an eventfd, is written to, and confine_violation tells. False: errno.

@@ -33,5 +33,6 @@ KEYS_DECLARE(rng);
 KEYS_DECLARE(balloon);
 KEYS_DECLARE(profile);
 KEYS_DECLARE(sandbox);
+KEYS_DECLARE(cgroup);
 
 #endif

@@ -242,7 +242,12 @@ const struct option_row config_options[] = {
         {.group = "Confinement",
          KEYS("sandbox", OPTION_KEYS, "KEYS", sandbox,
               "what is left of vmm's rights while the guest runs (on): off,\n"
-              "strict (every layer, or no guest), uid=N,gid=N")},
+              "strict (every layer, or no guest), uid=N,gid=N,\n"
+              "pid-namespace (a process of its own for the VM)")},
+        {.first_key = "path",
+         KEYS("cgroup", OPTION_KEYS, "PATH[,KEY...]", cgroup,
+              "run in this group of cgroup v2, with limits: cpu=N CPUs,\n"
+              "memory=SIZE, pids=N, io='8:0 rbps=N wiops=N' (as io.max)")},
 
         {.group = "This run",
          FILE_OF("config", set_config, "options from a JSON file; what comes later wins")},

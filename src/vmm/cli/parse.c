@@ -37,6 +37,20 @@ static bool is_hex(const char *text)
 	return text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 }
 
+/* What may follow a whole number: "" or ".5", in thousandths. They are as fine as anybody writes;
+ * more digits are read and ignored. *TEXT is moved behind it. False: a point without a digit. */
+static bool parse_fraction(char **text, uint64_t *thousandths)
+{
+	*thousandths = 0;
+	if (**text != '.')
+		return true;
+	if (!isdigit((unsigned char)*++*text))
+		return false;
+	for (uint64_t unit = 100; isdigit((unsigned char)**text); ++*text, unit /= 10)
+		*thousandths += unit * (uint64_t)(**text - '0');
+	return true;
+}
+
 bool parse_size(const char *text, uint64_t *bytes)
 {
 	if (!isdigit((unsigned char)*text))
@@ -48,15 +62,9 @@ bool parse_size(const char *text, uint64_t *bytes)
 	uint64_t whole = strtoull(text, &end, 10);
 	if (errno)
 		return false;
-	/* Thousandths are as fine as anybody writes; more digits are read and ignored. */
-	uint64_t thousandths = 0;
-	if (*end == '.') {
-		uint64_t unit = 100;
-		if (!isdigit((unsigned char)*++end))
-			return false;
-		for (; isdigit((unsigned char)*end); end++, unit /= 10)
-			thousandths += unit * (uint64_t)(*end - '0');
-	}
+	uint64_t thousandths;
+	if (!parse_fraction(&end, &thousandths))
+		return false;
 	unsigned shift;
 	if (!size_shift(end, &shift) || (thousandths && shift == 0))
 		return false;
@@ -64,6 +72,20 @@ bool parse_size(const char *text, uint64_t *bytes)
 		return false;
 	*bytes = (whole << shift) + (thousandths << shift) / 1000;
 	return true;
+}
+
+bool parse_millis(const char *text, uint64_t max, uint64_t *millis)
+{
+	char *end;
+	uint64_t thousandths;
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	uint64_t whole = strtoull(text, &end, 10);
+	if (errno || whole > max / 1000 || !parse_fraction(&end, &thousandths) || *end != '\0')
+		return false;
+	*millis = whole * 1000 + thousandths;
+	return *millis <= max;
 }
 
 bool parse_number(const char *text, uint64_t max, uint64_t *value)

@@ -13,6 +13,9 @@ bool parse_size(const char *text, uint64_t *bytes);
 /* A whole decimal or 0x number of at most MAX. */
 bool parse_number(const char *text, uint64_t max, uint64_t *value);
 
+/* "2", "1.5", "0.25", in thousandths, which are at most MAX. */
+bool parse_millis(const char *text, uint64_t max, uint64_t *millis);
+
 /* on, off, yes, no, true, false, 1, 0. */
 bool parse_switch(const char *text, bool *value);
 

@@ -13,16 +13,19 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "assemble.h"
 #include "cli.h"
 #include "config.h"
-#include "shipped.h"
+#include "confine.h"
+#include "janitor.h"
+#include "keeper.h"
 #include "kick.h"
 #include "profile.h"
-#include "confine.h"
+#include "shipped.h"
 #include "summary.h"
 #include "term.h"
 #include "usage.h"
@@ -35,6 +38,7 @@ struct run {
 	struct machine_parts parts;
 	int signal_fd;
 	int violation_fd; /* -1: no sandbox */
+	int janitor_fd;   /* -1: no janitor */
 	uint64_t began_ns;
 	uint64_t deadline_ns; /* 0: none. When the plug is pulled */
 	uint64_t profile_ns;  /* 0: none. When the next profile is due */
@@ -303,6 +307,14 @@ static int failed(const struct run *r, vmm_err_t err, const vmm_err_info_t *ei)
 	return status_of(err);
 }
 
+static vmm_err_t failed_call(vmm_err_info_t *ei, const char *field)
+{
+	*ei = (vmm_err_info_t){.code = VMM_E_IO, .sys_errno = errno};
+	(void)snprintf(ei->field, sizeof(ei->field), "%s", field);
+	(void)snprintf(ei->message, sizeof(ei->message), "%s", strerror(errno));
+	return ei->code;
+}
+
 /* Between building and starting the VM. */
 static vmm_err_t enter_sandbox(struct run *r, vmm_err_info_t *ei)
 {
@@ -311,14 +323,13 @@ static vmm_err_t enter_sandbox(struct run *r, vmm_err_info_t *ei)
 	r->violation_fd = eventfd(0, EFD_CLOEXEC);
 	r->config.sandbox_opts.trap = true;
 	if (r->violation_fd < 0 || !confine_report(r->violation_fd, &r->term) ||
-	    !confine_leave_janitor(&r->config)) {
-		*ei = (vmm_err_info_t){.code = VMM_E_IO, .field = "sandbox"};
-		(void)snprintf(ei->message, sizeof(ei->message), "%s", strerror(errno));
-		return ei->code;
-	}
+	    !janitor_note_sockets(&r->config, r->janitor_fd))
+		return failed_call(ei, "sandbox");
 	confine_keep_locking(&r->config);
 	uint32_t closed = 0;
 	vmm_err_t err = vmm_sandbox_enter(r->parts.vm, &r->config.sandbox_opts, &closed, ei);
+	if (r->config.pid_namespace)
+		keeper_stay();
 	uint32_t open = r->config.sandbox_opts.layers & ~closed;
 	for (uint32_t bit = 1; !err && open; bit <<= 1) {
 		if ((open & bit) && r->config.vm.log_level >= VMM_LOG_INFO)
@@ -403,6 +414,29 @@ static int run_with_terminal(struct run *r)
 	return status;
 }
 
+static vmm_err_t join_cgroup(const struct run_config *c, vmm_err_info_t *ei)
+{
+	vmm_err_info_t why = {0};
+	vmm_err_t err = vmm_cgroup_join(&c->cgroup, &why);
+	*ei = why;
+	(void)snprintf(ei->field, sizeof(ei->field), "--cgroup %.50s", why.field);
+	return err;
+}
+
+/* What confines the process from its start: before it opens, starts or allocates anything for the
+ * VM. The janitor stays outside of it all. */
+static vmm_err_t confine_process(struct run *r, vmm_err_info_t *ei)
+{
+	const struct run_config *c = &r->config;
+	confine_descriptors(c);
+	bool made_cgroup = c->cgroup.path && mkdir(c->cgroup.path, 0755) == 0;
+	if (!janitor_start(c, made_cgroup, &r->janitor_fd))
+		return failed_call(ei, "janitor");
+	if (c->pid_namespace && !keeper_start())
+		return failed_call(ei, "--sandbox pid-namespace");
+	return c->cgroup.path ? join_cgroup(c, ei) : VMM_OK;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	/* A few KiB of configuration: too much for a stack frame that outlives everything else. */
@@ -414,6 +448,7 @@ int cmd_run(int argc, char **argv)
 	}
 	r->began_ns = now_ns();
 	r->violation_fd = -1;
+	r->janitor_fd = -1;
 	r->profile_file.fd = -1;
 	config_init(&r->config);
 	bool good = config_from_args(&r->config, argc, argv, &p);
@@ -428,8 +463,9 @@ int cmd_run(int argc, char **argv)
 		(void)fprintf(stderr, "vmm run: %s: %s\n", p.field, p.text);
 		status = CLI_USAGE;
 	} else {
-		confine_descriptors(&r->config);
-		status = run_with_terminal(r);
+		vmm_err_info_t ei = {0};
+		vmm_err_t err = confine_process(r, &ei);
+		status = err ? failed(r, err, &ei) : run_with_terminal(r);
 	}
 	config_fini(&r->config);
 	free(r);
