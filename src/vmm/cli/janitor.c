@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -64,7 +65,9 @@ static _Noreturn void clean_up(const struct run_config *c, bool made_cgroup, int
 	char byte;
 	struct sockets told;
 	(void)prctl(PR_SET_NAME, "vmm-janitor");
-	(void)setsid(); /* what the terminal signals is not for it */
+	/* What the terminal signals is not for it, nor what is sent to all of a service's processes. */
+	(void)setsid();
+	(void)signal(SIGTERM, SIG_IGN);
 	ssize_t n;
 	while ((n = read(fd, &told, sizeof(told))) < 0 && errno == EINTR)
 		;

@@ -43,7 +43,7 @@ struct run {
 	uint64_t deadline_ns; /* 0: none. When the plug is pulled */
 	uint64_t profile_ns;  /* 0: none. When the next profile is due */
 	struct profile_file profile_file;
-	bool asked; /* the power button has been pressed for a signal */
+	uint64_t asked_ns; /* 0: no. When the power button was pressed for a signal */
 	bool over;
 	int status;
 };
@@ -160,16 +160,21 @@ static void resize(struct run *r)
 		vmm_console_resize(r->parts.console, size.ws_col, size.ws_row);
 }
 
-/* The first time the guest is asked; the second time, or too late, it is stopped. */
+/*
+ * The first time the guest is asked; the second time, or too late, it is stopped. What comes within
+ * a second is the same request: who signals a whole group (timeout(1), systemd) does so twice.
+ */
 static void ask_to_stop(struct run *r, const char *who)
 {
-	if (r->asked) {
+	if (r->asked_ns && now_ns() - r->asked_ns < NS_PER_S)
+		return;
+	if (r->asked_ns) {
 		say(r, "%s again: the VM is stopped", who);
 		end(r, CLI_STOPPED);
 		return;
 	}
-	r->asked = true;
-	uint64_t deadline = now_ns() + r->config.stop_timeout_s * NS_PER_S;
+	r->asked_ns = now_ns();
+	uint64_t deadline = r->asked_ns + r->config.stop_timeout_s * NS_PER_S;
 	if (r->deadline_ns == 0 || deadline < r->deadline_ns)
 		r->deadline_ns = deadline;
 	say(r, "%s: the guest is asked to power off; in %llu s it is stopped", who,
