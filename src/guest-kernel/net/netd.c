@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "guest-kernel/core/kernel.h"
-#include "guest-kernel/security/socket.h"
 
 #define RCVBUF_FIRST (128u << 10)
 #define BUFFER_MIN   (64u << 10)
@@ -117,6 +116,7 @@ static bool add_port(struct netd *n, struct nic *nic)
 	p->queue_tail = &p->queue;
 	(void)fmt(p->name, sizeof(p->name), "net%u", n->port_count);
 	memcpy(cfg.name, p->name, sizeof(cfg.name));
+	memcpy(p->policy.name, p->name, sizeof(p->policy.name));
 	memcpy(cfg.mac, nic->mac, sizeof(cfg.mac));
 	p->nif = net_if_add(n->stack, &cfg);
 	n->port_count += p->nif != NULL;
@@ -192,6 +192,8 @@ static bool undo(struct netd *n)
 		port_stop(&n->ports[i]);
 	if (n->stack)
 		net_stack_destroy(n->stack);
+	for (unsigned i = 0; i < n->port_count; i++)
+		sec_netif_forget(&n->ports[i].policy);
 	if (n->heap && heap_destroy(n->heap) != 0)
 		return false;
 	return !n->owner || mm_owner_destroy(n->kernel->memory.mm, n->owner);

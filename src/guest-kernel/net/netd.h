@@ -14,6 +14,7 @@
 #include "guest-kernel/net/capture.h"
 #include "guest-kernel/net/hooks.h"
 #include "guest-kernel/mm/owner.h"
+#include "guest-kernel/security/socket.h"
 #include "net/stack/stack.h"
 
 #define NETD_PORTS_MAX 4u
@@ -30,6 +31,7 @@ struct port {
 	struct netd *net;
 	struct nic *nic;
 	struct net_if *nif;
+	struct sec_netif policy;
 	char name[16];
 	uint8_t state; /* enum port_state */
 	struct net_dhcp_lease lease;

@@ -79,7 +79,12 @@ static void frame_in(struct port *p, struct net_buf *first, uint32_t written)
 	nic->received++;
 	nic->received_bytes += pkt->len;
 	capture_frame(&p->net->capture, pkt, wall_ns());
-	net_input(p->nif, pkt);
+	if (sec_netif_allows(&p->policy, NET_DIR_IN)) {
+		net_input(p->nif, pkt);
+		return;
+	}
+	nic->dropped++;
+	pkt_free(pkt);
 }
 
 bool port_receive(struct port *p)
@@ -182,10 +187,12 @@ void port_stop(struct port *p)
 void port_output(void *ctx, struct pkt *pkt)
 {
 	struct port *p = ctx;
-	capture_frame(&p->net->capture, pkt, wall_ns());
-	if (!p->queue && to_card(p, pkt))
+	bool allowed = sec_netif_allows(&p->policy, NET_DIR_OUT);
+	if (allowed)
+		capture_frame(&p->net->capture, pkt, wall_ns());
+	if (allowed && !p->queue && to_card(p, pkt))
 		return;
-	if (p->queued == NETD_TX_QUEUE || p->nic->dev.broken) {
+	if (!allowed || p->queued == NETD_TX_QUEUE || p->nic->dev.broken) {
 		p->tx_dropped++;
 		pkt_free(pkt);
 		return;

@@ -43,7 +43,9 @@ struct security {
 	struct spinlock sockets_lock;
 	struct sec_socket sockets[SOCKETS_MAX];
 	unsigned socket_count;
-	struct net_stack *stack; /* the kernel's, or NULL */
+	struct net_stack *stack;      /* the kernel's, or NULL */
+	const struct sec_socket *net; /* the service net's, under policy net_seqno; or NULL */
+	uint32_t net_seqno;
 	struct sec_node nodes[NODES_KEPT];
 };
 

@@ -82,15 +82,22 @@ struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied)
 	return k;
 }
 
-/* The kernel's own sockets (DHCP, names) are those of the service net. */
+/*
+ * The kernel's own sockets (DHCP, names) are those of the service net, which also moves the
+ * packets. Found once for each policy, by whoever has the stack.
+ */
 static const struct sec_socket *kernel_socket(struct security *s)
 {
 	struct policy_subject net;
+	uint32_t seqno = policy_seqno(s->policy);
+	if (s->net && s->net_seqno == seqno)
+		return s->net;
 	if (sec_service_subject(s, "net", NULL, &net, NULL))
 		return NULL;
-	const struct sec_socket *k = intern(s, &net, POLICY_CLASS_UDP_SOCKET);
+	s->net = intern(s, &net, POLICY_CLASS_UDP_SOCKET);
+	s->net_seqno = seqno;
 	policy_label_put(s->policy, net.label);
-	return k;
+	return s->net;
 }
 
 /* -- ports and addresses -- */
@@ -256,35 +263,50 @@ bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
 		return own(s, k, SOCKET_READ) &&
 		       (k->tclass == POLICY_CLASS_TCP_SOCKET ||
 		        on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_RECVFROM));
+	case NET_OP_SETOPT:
+		return own(s, k, SOCKET_SETOPT);
+	case NET_OP_GETOPT:
+		return own(s, k, SOCKET_GETOPT);
+	case NET_OP_SHUTDOWN:
+		return own(s, k, SOCKET_SHUTDOWN);
 	}
 	return false;
 }
 
-bool sec_socket_option(const struct sec_socket *k, uint32_t perm)
+/* -- interfaces -- */
+
+static void label_netif(struct security *s, struct sec_netif *n)
 {
-	struct security *s = security_here();
-	return !s || (k && own(s, k, perm));
+	char object[POLICY_NAME_MAX + 1];
+	policy_sid_t sid;
+	uint32_t seqno = policy_seqno(s->policy);
+	if (n->label && n->seqno == seqno)
+		return;
+	sec_netif_forget(n);
+	(void)fmt(object, sizeof(object), "netif:%s", n->name);
+	if (policy_netif_sid(s->policy, n->name, &sid) ||
+	    policy_label(s->policy, sid, object, &n->label))
+		n->label = 0;
+	n->seqno = seqno;
 }
 
-bool sec_netif_allows(const char *name, enum net_dir dir)
+bool sec_netif_allows(struct sec_netif *n, enum net_dir dir)
 {
 	struct security *s = security_here();
-	policy_sid_t sid;
-	policy_label_t label = 0;
-	char object[POLICY_NAME_MAX + 1];
-	const struct sec_socket *k = s ? kernel_socket(s) : NULL;
 	if (!s)
 		return true;
+	const struct sec_socket *k = kernel_socket(s);
 	if (!k)
 		return policy_mode(s->policy) != POLICY_ENFORCING;
-	(void)fmt(object, sizeof(object), "netif:%s", name);
-	if (!policy_netif_sid(s->policy, name, &sid) &&
-	    policy_label(s->policy, sid, object, &label))
-		label = 0;
-	bool good = check(s, k, label, POLICY_CLASS_NETIF,
-	                  dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS, POLICY_NO_CAP, NULL);
-	policy_label_put(s->policy, label);
-	return good;
+	label_netif(s, n);
+	return check(s, k, n->label, POLICY_CLASS_NETIF,
+	             dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS, POLICY_NO_CAP, NULL);
+}
+
+void sec_netif_forget(struct sec_netif *n)
+{
+	sec_label_put(n->label);
+	n->label = 0;
 }
 
 /* -- the kernel's network -- */

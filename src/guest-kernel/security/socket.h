@@ -13,7 +13,9 @@
  *     listen, accept        OWN
  *     send, receive         OWN: write, read; the peer's address: node { sendto }, { recvfrom },
  *                           of TCP both when it connects or accepts
- *     options, shutdown     OWN: setopt, getopt, shutdown
+ *     options, shutdown     OWN: setopt, getopt, shutdown; not for NET_SO_ERROR, which is the
+ *                           answer to what was asked before
+ *     packets               the service net: netif { ingress }, { egress }, on the interface
  *
  * A peer within the same stack is a subject too: what is sent to it needs write on its label by the
  * sender, and read on the sender's by it; a connection needs both both ways. That is what keeps
@@ -45,14 +47,22 @@ struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied);
  */
 bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
                        const struct net_endpoint *local, const struct net_endpoint *remote);
-/* SOCKET_GETOPT, SOCKET_SETOPT, SOCKET_SHUTDOWN. */
-bool sec_socket_option(const struct sec_socket *k, uint32_t perm);
 
 /* What the kernel's network asks, for its stack ST. NULL: there is no policy. */
 const struct net_hooks *sec_net_hooks(struct kernel *k, struct net_stack *st);
 
-/* For the stack's hook `filter`: interface NAME lets packets in (NET_DIR_IN) or out for the stack.
+/* An interface; NAME is its owner's, the rest is zero to begin with. */
+struct sec_netif {
+	char name[16];
+	policy_label_t label;
+	uint32_t seqno; /* of the policy that LABEL was made under */
+};
+
+/*
+ * May the service net, which moves all packets, let one in by N (NET_DIR_IN), or out? Its label is
+ * made anew when the policy has changed. By one thread at a time, not an interrupt.
  */
-bool sec_netif_allows(const char *name, enum net_dir dir);
+bool sec_netif_allows(struct sec_netif *n, enum net_dir dir);
+void sec_netif_forget(struct sec_netif *n);
 
 #endif

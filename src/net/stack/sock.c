@@ -222,6 +222,8 @@ int net_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max)
 int net_shutdown(struct net_sock *s, enum net_how how)
 {
 	stack_now(s->st);
+	if (!sock_allowed(s, NET_OP_SHUTDOWN, NULL, NULL))
+		return -NET_EACCES;
 	return s->type == NET_STREAM ? tcp_shutdown(s, how) : udp_shutdown(s, how);
 }
 
@@ -264,6 +266,8 @@ static int set_common(struct net_sock *s, enum net_opt opt, int64_t v)
 int net_set(struct net_sock *s, enum net_opt opt, int64_t value)
 {
 	stack_now(s->st);
+	if (!sock_allowed(s, NET_OP_SETOPT, NULL, NULL))
+		return -NET_EACCES;
 	int err = set_common(s, opt, value);
 	if (err != -NET_ENOPROTOOPT)
 		return err;
@@ -277,6 +281,8 @@ int net_get(struct net_sock *s, enum net_opt opt, int64_t *value)
 		s->err = 0;
 		return 0;
 	}
+	if (!sock_allowed(s, NET_OP_GETOPT, NULL, NULL))
+		return -NET_EACCES;
 	return s->type == NET_STREAM ? tcp_get(s, opt, value) : -NET_ENOPROTOOPT;
 }
 

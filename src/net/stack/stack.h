@@ -144,7 +144,17 @@ unsigned pkt_pieces(const struct pkt *p, struct net_piece *out, unsigned max);
 
 /* ---- instances ---- */
 
-enum net_op { NET_OP_BIND, NET_OP_CONNECT, NET_OP_LISTEN, NET_OP_ACCEPT, NET_OP_SEND, NET_OP_RECV };
+enum net_op {
+	NET_OP_BIND,
+	NET_OP_CONNECT,
+	NET_OP_LISTEN,
+	NET_OP_ACCEPT,
+	NET_OP_SEND,
+	NET_OP_RECV,
+	NET_OP_SETOPT, /* options, congestion control, groups */
+	NET_OP_GETOPT, /* options but NET_SO_ERROR, and net_tcp_info */
+	NET_OP_SHUTDOWN,
+};
 enum net_dir { NET_DIR_IN, NET_DIR_OUT };
 
 /* What the packet filter sees of a packet. Ports are 0 where there are none. */
@@ -163,8 +173,9 @@ struct net_ops {
 	void (*free)(void *ctx, void *p, size_t size);     /* with the size of alloc */
 	/* Optional: the earliest deadline has become DEADLINE_NS. */
 	void (*wake)(void *ctx, uint64_t deadline_ns);
-	/* Optional: may this socket do that? SOCK is NULL for none, REMOTE for bind and listen.
-	 * For NET_OP_ACCEPT, SOCK is the listener. */
+	/* Optional: may the socket of LABEL do that? REMOTE is NULL for bind and listen, both ends
+	 * are for NET_OP_SETOPT, NET_OP_GETOPT and NET_OP_SHUTDOWN. NET_OP_ACCEPT is asked with the
+	 * listener's label. */
 	bool (*policy)(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
 	               const struct net_endpoint *remote);
 	/* Optional: false drops the packet. */

@@ -141,6 +141,8 @@ int net_set_cc(struct net_sock *s, const char *name)
 		return -NET_EOPNOTSUPP;
 	if (!cc)
 		return -NET_ENOENT;
+	if (!sock_allowed(s, NET_OP_SETOPT, NULL, NULL))
+		return -NET_EACCES;
 	struct tcp *t = to_tcp(s);
 	t->cc = cc;
 	cc->init(t);
@@ -232,6 +234,8 @@ int net_tcp_info(const struct net_sock *s, struct net_tcp_info *i)
 {
 	if (s->type != NET_STREAM)
 		return -NET_EOPNOTSUPP;
+	if (!sock_allowed(s, NET_OP_GETOPT, NULL, NULL))
+		return -NET_EACCES;
 	const struct tcp *t = to_tcp(s);
 	*i = (struct net_tcp_info){0};
 	fill_state(t, i);

@@ -306,6 +306,8 @@ int net_join(struct net_sock *s, const struct net_addr *group, unsigned ifindex,
 	if (s->type != NET_DGRAM || !nif || !addr_is_mcast(group))
 		return -NET_EINVAL;
 	stack_now(s->st);
+	if (!sock_allowed(s, NET_OP_SETOPT, NULL, NULL))
+		return -NET_EACCES;
 	unsigned i = 0;
 	while (i < u->ngroups &&
 	       !(u->group[i].ifindex == ifindex && addr_eq(&u->group[i].addr, group)))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gk_policy.h"
 #include "gk_vdev.h"
 #include "guest-kernel/net/socket.h"
 #include "guest-kernel/services/httpd.h"
@@ -63,6 +64,7 @@ struct ends {
 	struct httpd httpd;
 	struct shell shell;
 	uint64_t in_use; /* blocks of memory, before there was a network */
+	bool secure;     /* the built-in policy is in force */
 };
 
 static void to_output(void *ctx, const char *text, size_t len)
@@ -84,12 +86,20 @@ static void give_address(struct netd *n, const char *text)
 	netd_leave(n);
 }
 
-static struct ends *begin(void)
+static void start_http(void *arg)
+{
+	struct ends *e = arg;
+	const char *why = NULL;
+	ck_assert_msg(httpd_start(&e->httpd, &e->sys[0], 80, &why), "%s", why);
+}
+
+static struct ends *begin_with(bool secure)
 {
 	static const char *const addrs[] = {"10.7.0.1", "10.7.0.2"};
 	static struct ends e; /* the cards' interrupts stay connected */
 	const char *why = NULL;
 	memset(&e, 0, sizeof(e));
+	e.secure = secure;
 	kernel_of_cpu()->console = to_output;
 	for (unsigned i = 0; i < 2; i++) {
 		struct system *s = &e.sys[i];
@@ -97,6 +107,7 @@ static struct ends *begin(void)
 		if (i == 0) {
 			devices_find(&s->devices, s->kernel->boot);
 			e.in_use = memory_in_use(&s->kernel->memory);
+			ck_assert(!secure || security_start(s->kernel, &why));
 		}
 		ck_assert(netd_start(&s->net, s->kernel, &e.sys[0].devices.entropy,
 		                     &e.sys[0].devices.nics[i], 1, &why));
@@ -105,11 +116,18 @@ static struct ends *begin(void)
 	task_sleep(10 * NS_PER_MS);
 	for (unsigned i = 0; i < 2; i++)
 		give_address(&e.sys[i].net, addrs[i]);
-	ck_assert(httpd_start(&e.httpd, &e.sys[0], 80, &why));
+	struct task *t = sec_service_start("http", PRIO_DEFAULT, start_http, &e);
+	ck_assert_ptr_nonnull(t);
+	task_join(t);
 	e.sys[0].httpd = &e.httpd;
 	shell_init(&e.shell, &e.sys[1]);
 	task_sleep(3 * NS_PER_S); /* duplicate address detection */
 	return &e;
+}
+
+static struct ends *begin(void)
+{
+	return begin_with(false);
 }
 
 static void end(struct ends *e)
@@ -117,6 +135,8 @@ static void end(struct ends *e)
 	httpd_stop(&e->httpd);
 	for (unsigned i = 0; i < 2; i++)
 		ck_assert(netd_stop(&e->sys[i].net));
+	if (e->secure)
+		security_stop(e->sys[0].kernel);
 	/* A task that has ended is freed a little later. */
 	const struct memory *m = &e->sys[0].kernel->memory;
 	for (unsigned i = 0; i < 1000 && memory_in_use(m) != e->in_use; i++)
@@ -530,6 +550,66 @@ static void hooks_body(void *arg)
 	end(e);
 }
 
+/* ---- the policy on the cards ---- */
+
+struct words {
+	struct ends *ends;
+	const char *text;
+};
+
+static void be_shell(void *arg)
+{
+	const struct words *c = arg;
+	say(c->ends, c->text);
+}
+
+static void say_as_shell(struct ends *e, const char *text)
+{
+	struct words c = {e, text};
+	struct task *t = sec_service_start("shell", PRIO_DEFAULT, be_shell, &c);
+	ck_assert_ptr_nonnull(t);
+	task_join(t);
+}
+
+static void interface_body(void *arg)
+{
+	static const struct {
+		const char *lines, *record;
+	} denials[] = {
+	        {"net netif:net0 netif.egress deny\n", "denied  { egress }"},
+	        {"net netif:net0 ingress deny\n", "denied  { ingress }"},
+	};
+	(void)arg;
+	struct ends *e = begin_with(true);
+	const struct port *p = &e->sys[1].net.ports[0];
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t first = rig_records(), dropped = p->tx_dropped + p->nic->dropped;
+		say_as_shell(e, "ping 10.7.0.1 1");
+		expect("1 sent, 1 received");
+		ck_assert(!rig_recorded(first, "tclass=netif"));
+		ck_assert_uint_eq(p->tx_dropped + p->nic->dropped, dropped);
+		uint64_t sent = p->nic->sent;
+		rig_policy(denials[i].lines);
+		say_as_shell(e, "ping 10.7.0.1 1");
+		expect("0 received");
+		ck_assert(rig_recorded(first, denials[i].record));
+		ck_assert(rig_recorded(first, "name=\"netif:net0\""));
+		ck_assert_uint_eq(i == 0 && p->nic->sent != sent, false);
+		ck_assert_uint_gt(p->tx_dropped + e->sys[0].net.ports[0].nic->dropped, dropped);
+		rig_policy("");
+	}
+	say_as_shell(e, "ping 10.7.0.1 1");
+	expect("1 sent, 1 received");
+	end(e);
+}
+
+START_TEST(an_interface_that_the_policy_denies)
+{
+	lose_every = 0;
+	run(interface_body, 0, "gk.ip=off");
+}
+END_TEST
+
 static const uint32_t kinds[] = {0, F_CSUM, F_MERGE | F_CSUM, F_MERGE | F_CSUM | F_TSO};
 
 START_TEST(the_shell_reaches_the_other_end)
@@ -628,6 +708,7 @@ int main(void)
 	tcase_add_test(tc, the_server_answers_anything);
 	tcase_add_test(tc, metrics_are_well_formed);
 	tcase_add_test(tc, a_card_says_nonsense);
+	tcase_add_test(tc, an_interface_that_the_policy_denies);
 	tcase_add_test(tc, several_cpus_use_one_stack);
 	tcase_add_test(tc, hooks_decide);
 	tcase_add_test(tc, addresses_are_as_told);

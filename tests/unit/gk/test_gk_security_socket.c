@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gk_rig.h"
+#include "gk_policy.h"
 #include "guest-kernel/security/socket.h"
 
 struct host {
@@ -89,10 +89,12 @@ static void ask(void *arg)
 {
 	const struct question *q = arg;
 	struct net_sock *s;
+	uint64_t first = rig_records();
 	bool denied;
 	struct sec_socket *k = sec_socket_create(q->kind, &denied);
 	if (q->ask == CREATE || !k) {
 		ck_assert_msg((k != NULL) == q->allowed, "%s creates kind %d", q->service, q->kind);
+		ck_assert(q->allowed || rig_recorded(first, "denied  { create }"));
 		return;
 	}
 	ck_assert_int_eq(net_socket(q->h->st, q->kind == SEC_TCP ? NET_STREAM : NET_DGRAM, &s), 0);
@@ -103,6 +105,7 @@ static void ask(void *arg)
 		err = net_listen(s, 4);
 	ck_assert_msg((err != -NET_EACCES) == q->allowed, "%s at %s port %u: %d", q->service,
 	              q->addr, q->port, err);
+	ck_assert(rig_recorded(first, "denied") == !q->allowed);
 	net_abort(s);
 }
 
@@ -147,6 +150,167 @@ START_TEST(services_get_the_sockets_of_the_policy)
 }
 END_TEST
 
+/* -- every act on a socket, denied in turn -- */
+
+struct acts {
+	struct host *h;
+	enum sec_socket_kind kind;
+	const char *denied; /* the permission, or NULL: nothing is */
+};
+
+static bool is_one_of(const char *perm, const char *perms)
+{
+	char word[32];
+	(void)snprintf(word, sizeof(word), " %s ", perm);
+	return strstr(perms, word) != NULL;
+}
+
+/*
+ * True: go on. What asks for PERMS has ended with ERR: with -NET_EACCES and a record if one of them
+ * is what is denied. What is denied to somebody far away shows by SILENCE, an error of another
+ * kind.
+ */
+static bool good(const struct acts *a, uint64_t first, const char *perms, long err, int silence)
+{
+	char record[64];
+	bool denied = a->denied && is_one_of(a->denied, perms);
+	ck_assert_msg(denied ? err == silence : err >= 0 || err == -NET_EINPROGRESS,
+	              "%s denied,%sends with %ld", a->denied, perms, err);
+	(void)snprintf(record, sizeof(record), "denied  { %s }", denied ? a->denied : "");
+	ck_assert_msg(rig_recorded(first, denied ? record : "denied") == denied, "%s:%s", a->denied,
+	              perms);
+	return !denied;
+}
+
+static struct net_sock *make_socket(const struct acts *a, uint64_t first)
+{
+	struct net_sock *s = NULL;
+	bool denied;
+	struct sec_socket *k = sec_socket_create(a->kind, &denied);
+	ck_assert_int_eq(denied, k == NULL);
+	if (!good(a, first, " create ", denied ? -NET_EACCES : 0, -NET_EACCES))
+		return NULL;
+	ck_assert_int_eq(net_socket(a->h->st, a->kind == SEC_TCP ? NET_STREAM : NET_DGRAM, &s), 0);
+	net_set_label(s, k);
+	return s;
+}
+
+static void poll(const struct host *h)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		net_poll(h->st);
+		task_sleep(NS_PER_MS);
+	}
+}
+
+static void use_connection(const struct acts *a, uint64_t first, struct net_sock *from,
+                           struct net_sock *to)
+{
+	struct net_tcp_info info;
+	int64_t value;
+	char text[8];
+	if (!good(a, first, " setopt ", net_set(from, NET_TCP_NODELAY, 1), -NET_EACCES) ||
+	    !good(a, first, " setopt ", net_set_cc(from, "reno"), -NET_EACCES) ||
+	    !good(a, first, " getopt ", net_get(from, NET_TCP_NODELAY, &value), -NET_EACCES) ||
+	    !good(a, first, " getopt ", net_tcp_info(from, &info), -NET_EACCES) ||
+	    !good(a, first, " write ", net_send(from, "word", 4, 0, NULL), -NET_EACCES))
+		return;
+	poll(a->h);
+	if (!good(a, first, " read ", net_recv(to, text, sizeof(text), 0, NULL), -NET_EACCES))
+		return;
+	(void)good(a, first, " shutdown ", net_shutdown(from, NET_SHUT_WR), -NET_EACCES);
+}
+
+static void stream_acts(const struct acts *a, uint64_t first, struct net_sock *l,
+                        struct net_sock *c)
+{
+	struct net_endpoint e = at("127.0.0.1", 7000);
+	struct net_sock *conn = NULL;
+	if (!good(a, first, " bind name_bind node_bind ", net_bind(l, &e), -NET_EACCES) ||
+	    !good(a, first, " listen ", net_listen(l, 4), -NET_EACCES))
+		return;
+	/* Of the peer within the stack read and write are asked already here. */
+	if (!good(a, first, " connect name_connect sendto recvfrom read write ", net_connect(c, &e),
+	          -NET_EACCES))
+		return;
+	poll(a->h);
+	if (!good(a, first, " accept ", net_accept(l, &conn, NULL), -NET_EAGAIN))
+		return;
+	use_connection(a, first, c, conn);
+	net_abort(conn);
+}
+
+static void datagram_acts(const struct acts *a, uint64_t first, struct net_sock *to,
+                          struct net_sock *from)
+{
+	/* The shell has datagram sockets, but no port of its own choice. */
+	struct net_endpoint any = at("0.0.0.0", 40000), e = at("127.0.0.1", 40000);
+	char text[8];
+	if (!good(a, first, " bind ", net_bind(to, &any), -NET_EACCES) ||
+	    !good(a, first, " write read sendto ", net_send(from, "word", 4, 0, &e), -NET_EACCES))
+		return;
+	poll(a->h);
+	if (!good(a, first, " recvfrom ", net_recv(to, text, sizeof(text), 0, NULL), -NET_EAGAIN))
+		return;
+	(void)good(a, first, " connect ", net_connect(from, &e), -NET_EACCES);
+}
+
+static void do_acts(void *arg)
+{
+	const struct acts *a = arg;
+	uint64_t first = rig_records();
+	struct net_sock *one = make_socket(a, first), *other = one ? make_socket(a, first) : NULL;
+	if (!other)
+		return;
+	if (a->kind == SEC_TCP)
+		stream_acts(a, first, one, other);
+	else
+		datagram_acts(a, first, one, other);
+	net_abort(other);
+	net_abort(one);
+	poll(a->h);
+}
+
+static void deny_acts(struct host *h, enum sec_socket_kind kind, const char *tclass,
+                      const char *const *perms)
+{
+	for (unsigned i = 0; i == 0 || perms[i - 1]; i++) {
+		bool node = perms[i] && is_one_of(perms[i], " sendto recvfrom ");
+		struct acts a = {h, kind, perms[i]};
+		char line[64] = "";
+		if (perms[i])
+			(void)snprintf(line, sizeof(line), "shell * %s.%s deny\n",
+			               node ? "node" : tclass, perms[i]);
+		rig_policy(line);
+		struct task *t = sec_service_start("shell", PRIO_DEFAULT, do_acts, &a);
+		ck_assert_ptr_nonnull(t);
+		task_join(t);
+		task_sleep(NS_PER_S); /* so many records a second */
+	}
+}
+
+static void acts_body(void *arg)
+{
+	static const char *const tcp[] = {"create", "bind",     "connect",      "listen",
+	                                  "accept", "read",     "write",        "getopt",
+	                                  "setopt", "shutdown", "name_bind",    "node_bind",
+	                                  "sendto", "recvfrom", "name_connect", NULL};
+	static const char *const udp[] = {"create", "bind",   "connect",  "read",
+	                                  "write",  "sendto", "recvfrom", NULL};
+	struct host h;
+	(void)arg;
+	begin(&h);
+	deny_acts(&h, SEC_TCP, "tcp_socket", tcp);
+	deny_acts(&h, SEC_UDP, "udp_socket", udp);
+	end(&h);
+}
+
+START_TEST(every_act_on_a_socket_is_asked_for)
+{
+	rig_run(acts_body, NULL);
+}
+END_TEST
+
 /* -- two services at levels -- */
 
 struct peer {
@@ -183,14 +347,6 @@ static void run_in(const char *context, struct peer *p)
 	struct task *t = sec_service_start_in("peer", context, PRIO_DEFAULT, open_peer, p);
 	ck_assert_ptr_nonnull(t);
 	task_join(t);
-}
-
-static void poll(const struct host *h)
-{
-	for (unsigned i = 0; i < 20; i++) {
-		net_poll(h->st);
-		task_sleep(NS_PER_MS);
-	}
 }
 
 static bool arrives_tcp(struct peer *server, struct peer *client)
@@ -273,6 +429,7 @@ int main(void)
 	TCase *tc = tcase_create("security_socket");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, services_get_the_sockets_of_the_policy);
+	tcase_add_test(tc, every_act_on_a_socket_is_asked_for);
 	tcase_add_test(tc, sockets_keep_levels_apart);
 	return suite_run("security_socket", tc);
 }

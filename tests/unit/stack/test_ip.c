@@ -342,9 +342,26 @@ START_TEST(policy_is_asked)
 	deny = true;
 	ck_assert_int_eq(net_send(s, data, 10, 0, NULL), -NET_EACCES);
 	ck_assert_int_eq(net_recv(c, buf, 10, 0, NULL), -NET_EACCES);
+	int64_t value = 0;
+	struct net_tcp_info info;
+	struct net_sock *u;
+	struct net_endpoint group = ep("224.0.0.77", 0);
+	ck_assert_int_eq(net_socket(st, NET_DGRAM, &u), 0);
+	ck_assert_int_eq(net_set(s, NET_TCP_NODELAY, 1), -NET_EACCES);
+	ck_assert_int_eq(net_set_cc(s, "reno"), -NET_EACCES);
+	ck_assert_int_eq(net_join(u, &group.addr, 1, true), -NET_EACCES);
+	ck_assert_int_eq(net_get(s, NET_TCP_NODELAY, &value), -NET_EACCES);
+	ck_assert_int_eq(net_tcp_info(s, &info), -NET_EACCES);
+	ck_assert_int_eq(net_get(s, NET_SO_ERROR, &value), 0); /* of what was allowed before */
+	ck_assert_int_eq(net_shutdown(s, NET_SHUT_WR), -NET_EACCES);
+	ck_assert_uint_ne(net_ready(s) & NET_EV_OUT, 0);
 	deny = false;
 	ck_assert_int_eq(net_recv(c, buf, 10, 0, NULL), 10);
-	ck_assert_uint_eq(asked, 0x3f);
+	ck_assert_int_eq(net_set(s, NET_TCP_NODELAY, 1), 0);
+	ck_assert_int_eq(net_get(s, NET_TCP_NODELAY, &value), 0);
+	ck_assert_int_eq(value, 1);
+	ck_assert_int_eq(net_shutdown(s, NET_SHUT_WR), 0);
+	ck_assert_uint_eq(asked, 0x1ff);
 	net_stack_destroy(st);
 	rig_free(r);
 }
