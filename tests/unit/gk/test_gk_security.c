@@ -2,8 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gk_rig.h"
+#include "gk_policy.h"
 #include "guest-kernel/block/disk.h"
+#include "guest-kernel/core/grant.h"
 #include "guest-kernel/core/msg.h"
 #include "guest-kernel/security/security.h"
 
@@ -287,6 +288,127 @@ START_TEST(a_guarded_mailbox_needs_a_capability)
 }
 END_TEST
 
+/* -- shared memory -- */
+
+struct share {
+	struct grant *g;
+	objcap_t own, given;
+	struct task *user;
+	uint32_t rights; /* that the user gets */
+	unsigned stage;
+	bool read, wrote;
+};
+
+static void wait_for(const struct share *s, unsigned stage)
+{
+	while (s->stage != stage)
+		task_sleep(NS_PER_MS);
+}
+
+static void share_owner(void *arg)
+{
+	struct share *s = arg;
+	s->g = grant_create(2, &s->own);
+	ck_assert_ptr_nonnull(s->g);
+	uint8_t *mine = grant_map_write(s->g, s->own);
+	ck_assert_ptr_nonnull(mine);
+	ck_assert(mine[0] == 0 && mine[2 * ARCH_PAGE_SIZE - 1] == 0);
+	mine[0] = 7;
+	s->stage = 1;
+	wait_for(s, 2);
+	s->given = sec_delegate(s->own, s->user, s->rights);
+	ck_assert(s->given != 0);
+	s->stage = 3;
+	wait_for(s, 4);
+	ck_assert_uint_eq(mine[1], s->wrote ? 8 : 0);
+	ck_assert(sec_revoke(s->given));
+	grant_unmap(s->g);
+	s->stage = 5;
+	wait_for(s, 6);
+	grant_destroy(s->g);
+}
+
+static void share_user(void *arg)
+{
+	struct share *s = arg;
+	wait_for(s, 3);
+	ck_assert_ptr_null(grant_map(s->g, s->own)); /* not its own */
+	const uint8_t *to_read = grant_map(s->g, s->given);
+	uint8_t *to_write = grant_map_write(s->g, s->given);
+	s->read = to_read != NULL;
+	s->wrote = to_write != NULL;
+	ck_assert(!s->read || to_read[0] == 7);
+	if (s->wrote)
+		to_write[1] = 8;
+	s->stage = 4;
+	wait_for(s, 5);
+	ck_assert_ptr_null(grant_map(s->g, s->given)); /* revoked */
+	ck_assert(!s->read || to_read[0] == 7);        /* what it has, it has */
+	if (s->read)
+		grant_unmap(s->g);
+	if (s->wrote)
+		grant_unmap(s->g);
+	s->stage = 6;
+}
+
+static void share(struct share *s, const char *owner, const char *owner_context, const char *user,
+                  const char *user_context, uint32_t rights)
+{
+	*s = (struct share){.rights = rights};
+	struct task *t = sec_service_start_in(owner, owner_context, PRIO_DEFAULT, share_owner, s);
+	ck_assert_ptr_nonnull(t);
+	wait_for(s, 1);
+	s->user = sec_service_start_in(user, user_context, PRIO_DEFAULT, share_user, s);
+	ck_assert_ptr_nonnull(s->user);
+	s->stage = 2;
+	task_join(t);
+	task_join(s->user);
+}
+
+#define SHARE_ALL (OBJCAP_MAP | OBJCAP_READ | OBJCAP_WRITE)
+
+static void make_no_grant(void *arg)
+{
+	objcap_t cap = 0;
+	(void)arg;
+	ck_assert_ptr_null(grant_create(1, &cap));
+	ck_assert(cap == 0);
+}
+
+static void grant_body(void *arg)
+{
+	struct share s;
+	objcap_t cap;
+	(void)arg;
+	begin();
+	share(&s, "block", NULL, "block", NULL, SHARE_ALL);
+	ck_assert(s.read && s.wrote);
+	share(&s, "block", NULL, "block", NULL, OBJCAP_MAP | OBJCAP_READ);
+	ck_assert(s.read && !s.wrote);
+	share(&s, "block", NULL, "block", NULL, OBJCAP_READ | OBJCAP_WRITE);
+	ck_assert(!s.read && !s.wrote);
+	ck_assert(rig_recorded(rig_records() - 3, "type=VMM_OBJCAP"));
+	share(&s, "block", NULL, "http", NULL, SHARE_ALL); /* may read what block has */
+	ck_assert(s.read && !s.wrote);
+	ck_assert(rig_recorded(rig_records() - 3, "denied  { write }"));
+	ck_assert(rig_recorded(rig_records() - 3, "name=\"shm:block\""));
+	share(&s, "block", NULL, "net", NULL, SHARE_ALL); /* may not */
+	ck_assert(!s.read && !s.wrote);
+	ck_assert(rig_recorded(rig_records() - 5, "denied  { read }"));
+	ck_assert_ptr_null(grant_create(0, &cap));
+	ck_assert_ptr_null(grant_create(GRANT_PAGES_MAX + 1, &cap));
+	rig_policy("block shm:block shm.create deny\n");
+	run_as("block", NULL, make_no_grant, NULL);
+	ck_assert(rig_recorded(rig_records() - 1, "denied  { create }"));
+	end();
+}
+
+START_TEST(memory_is_shared_as_the_policy_and_a_capability_let_it)
+{
+	rig_run(grant_body, NULL);
+}
+END_TEST
+
 /* -- levels -- */
 
 static void *read_file(const char *path, size_t *len)
@@ -335,6 +457,10 @@ static void levels_body(void *arg)
 		ck_assert_int_eq(t.sent, dom[owns][i]);     /* no write down */
 		ck_assert_int_eq(t.received, dom[i][owns]); /* no read up */
 		mailbox_destroy(t.mb);
+		struct share s;
+		share(&s, "owner", level[owns], "user", level[i], SHARE_ALL);
+		ck_assert_int_eq(s.read, dom[i][owns]);
+		ck_assert_int_eq(s.wrote, i == owns); /* it could be read as well */
 	}
 	struct talk t = {0};
 	run_as("owner", level[0], make_box, &t);
@@ -528,6 +654,7 @@ int main(void)
 	tcase_add_test(tc, who_may_ask_a_task_to_end);
 	tcase_add_test(tc, messages_go_where_the_policy_lets_them);
 	tcase_add_test(tc, a_guarded_mailbox_needs_a_capability);
+	tcase_add_test(tc, memory_is_shared_as_the_policy_and_a_capability_let_it);
 	tcase_add_test(tc, nothing_is_read_up_or_written_down);
 	tcase_add_test(tc, a_broken_policy_leaves_the_built_in_one);
 	tcase_add_test(tc, a_ramdisk_is_a_policy_or_named);
