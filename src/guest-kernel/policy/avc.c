@@ -28,7 +28,7 @@ void avc_fini(struct avc *a)
 	a->raw = NULL;
 }
 
-/* The entry that KEY has, or one that is void, or the next to go. */
+/* The entry that KEY has, or the first one that is void, or the next to go. */
 static struct avc_entry *choose(struct avc *a, uint64_t key, uint32_t seqno)
 {
 	struct avc_entry *set = &a->entry[(size_t)avc_set(a, key) * AVC_WAYS];
@@ -36,7 +36,8 @@ static struct avc_entry *choose(struct avc *a, uint64_t key, uint32_t seqno)
 	for (unsigned way = 0; way < AVC_WAYS; way++) {
 		if (atomic_load_explicit(&set[way].key, memory_order_relaxed) == key)
 			return &set[way];
-		if (atomic_load_explicit(&set[way].seqno, memory_order_relaxed) != seqno)
+		uint64_t version = atomic_load_explicit(&set[way].version, memory_order_relaxed);
+		if (!empty && version >> 32 != seqno)
 			empty = &set[way];
 	}
 	if (empty)
@@ -44,31 +45,30 @@ static struct avc_entry *choose(struct avc *a, uint64_t key, uint32_t seqno)
 	return &set[atomic_fetch_add_explicit(&a->victim, 1, memory_order_relaxed) % AVC_WAYS];
 }
 
-void avc_put(struct avc *a, uint32_t subject, uint32_t object, uint32_t tclass, uint32_t seqno,
-             const struct avc_decision *d)
+void avc_put(struct avc *a, uint64_t key, uint32_t seqno, const struct avc_decision *d)
 {
-	uint64_t key = avc_key(subject, object, tclass);
 	struct avc_entry *e = choose(a, key, seqno);
-	uint32_t sequence = atomic_load_explicit(&e->sequence, memory_order_relaxed);
+	uint64_t version = atomic_load_explicit(&e->version, memory_order_relaxed);
 	/* Acquire: the words are not stored before the sequence is odd. */
-	if ((sequence & 1) ||
-	    !atomic_compare_exchange_strong_explicit(&e->sequence, &sequence, sequence + 1,
+	if ((version & 1) ||
+	    !atomic_compare_exchange_strong_explicit(&e->version, &version, version + 1,
 	                                             memory_order_acquire, memory_order_relaxed))
 		return;
 	/* Each word is released, so that a reader that sees it sees the odd sequence as well. */
 	atomic_store_explicit(&e->key, key, memory_order_release);
-	atomic_store_explicit(&e->seqno, seqno, memory_order_release);
 	atomic_store_explicit(&e->allow, (uint64_t)d->allowed << 32 | d->auditallow,
 	                      memory_order_release);
 	atomic_store_explicit(&e->deny, (uint64_t)d->auditdeny << 32 | d->flags,
 	                      memory_order_release);
-	atomic_store_explicit(&e->sequence, sequence + 2, memory_order_release);
+	atomic_store_explicit(&e->version, (uint64_t)seqno << 32 | (uint32_t)(version + 2),
+	                      memory_order_release);
 }
 
 uint32_t avc_used(const struct avc *a, uint32_t seqno)
 {
 	uint32_t used = 0;
 	for (size_t i = 0; i < ((size_t)a->mask + 1) * AVC_WAYS; i++)
-		used += atomic_load_explicit(&a->entry[i].seqno, memory_order_relaxed) == seqno;
+		used += atomic_load_explicit(&a->entry[i].version, memory_order_relaxed) >> 32 ==
+		        seqno;
 	return used;
 }

@@ -26,11 +26,12 @@ struct avc_decision {
 
 /* Half a cache line. */
 struct avc_entry {
-	_Atomic(uint32_t) sequence; /* odd while it is written */
-	_Atomic(uint32_t) seqno;    /* of the policy; 0: never used */
-	_Atomic(uint64_t) key;      /* subject << 40 | object << 16 | class */
-	_Atomic(uint64_t) allow;    /* allowed << 32 | auditallow */
-	_Atomic(uint64_t) deny;     /* auditdeny << 32 | flags */
+	/* Number of the policy << 32 (0: never used) | sequence, which is odd while it is written.
+	 */
+	_Atomic(uint64_t) version;
+	_Atomic(uint64_t) key;   /* subject << 40 | object << 16 | class */
+	_Atomic(uint64_t) allow; /* allowed << 32 | auditallow */
+	_Atomic(uint64_t) deny;  /* auditdeny << 32 | flags */
 };
 
 #define AVC_WAYS 4u
@@ -59,36 +60,53 @@ static inline uint32_t avc_set(const struct avc *a, uint64_t key)
 }
 
 /*
- * True: *D is what was decided under policy SEQNO. The acquire loads of the words pair with the
- * release store of the sequence in avc_put: words of two writers are never mixed.
+ * True: *ALLOW, and with DENY *DENY, are the words of KEY's entry under policy SEQNO. The acquire
+ * loads of the words pair with the release stores in avc_put: words of two writers are never mixed.
+ * The first look at the key only finds the way.
  */
-static inline bool avc_get(const struct avc *a, uint32_t subject, uint32_t object, uint32_t tclass,
-                           uint32_t seqno, struct avc_decision *d)
+static inline __attribute__((always_inline)) bool avc_words(const struct avc *a, uint64_t key,
+                                                            uint32_t seqno, uint64_t *allow,
+                                                            uint64_t *deny)
 {
-	uint64_t key = avc_key(subject, object, tclass);
 	const struct avc_entry *e = &a->entry[(size_t)avc_set(a, key) * AVC_WAYS];
 	for (unsigned way = 0; way < AVC_WAYS; way++, e++) {
 		if (atomic_load_explicit(&e->key, memory_order_relaxed) != key)
 			continue;
-		uint32_t before = atomic_load_explicit(&e->sequence, memory_order_acquire);
+		uint64_t before = atomic_load_explicit(&e->version, memory_order_acquire);
 		uint64_t again = atomic_load_explicit(&e->key, memory_order_acquire);
-		uint32_t of = atomic_load_explicit(&e->seqno, memory_order_acquire);
-		uint64_t allow = atomic_load_explicit(&e->allow, memory_order_acquire);
-		uint64_t deny = atomic_load_explicit(&e->deny, memory_order_acquire);
-		uint32_t after = atomic_load_explicit(&e->sequence, memory_order_relaxed);
-		if (again != key || of != seqno || before != after || (before & 1))
-			continue;
-		*d = (struct avc_decision){.allowed = (uint32_t)(allow >> 32),
-		                           .auditallow = (uint32_t)allow,
-		                           .auditdeny = (uint32_t)(deny >> 32),
-		                           .flags = (uint32_t)deny};
-		return true;
+		*allow = atomic_load_explicit(&e->allow, memory_order_acquire);
+		if (deny)
+			*deny = atomic_load_explicit(&e->deny, memory_order_acquire);
+		uint64_t after = atomic_load_explicit(&e->version, memory_order_relaxed);
+		if (again == key && before == after && before >> 32 == seqno && !(before & 1))
+			return true;
 	}
 	return false;
 }
 
-void avc_put(struct avc *a, uint32_t subject, uint32_t object, uint32_t tclass, uint32_t seqno,
-             const struct avc_decision *d);
+/* PERMS are all allowed, by a cached decision, and none is to be recorded. */
+static inline bool avc_allows(const struct avc *a, uint64_t key, uint32_t seqno, uint32_t perms)
+{
+	uint64_t allow;
+	return avc_words(a, key, seqno, &allow, NULL) &&
+	       !(perms & ~((uint32_t)(allow >> 32) & ~(uint32_t)allow));
+}
+
+/* True: *D is what was decided under policy SEQNO. */
+static inline bool avc_get(const struct avc *a, uint64_t key, uint32_t seqno,
+                           struct avc_decision *d)
+{
+	uint64_t allow, deny;
+	if (!avc_words(a, key, seqno, &allow, &deny))
+		return false;
+	*d = (struct avc_decision){.allowed = (uint32_t)(allow >> 32),
+	                           .auditallow = (uint32_t)allow,
+	                           .auditdeny = (uint32_t)(deny >> 32),
+	                           .flags = (uint32_t)deny};
+	return true;
+}
+
+void avc_put(struct avc *a, uint64_t key, uint32_t seqno, const struct avc_decision *d);
 
 /* Entries of policy SEQNO: for statistics. */
 uint32_t avc_used(const struct avc *a, uint32_t seqno);

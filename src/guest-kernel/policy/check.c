@@ -53,9 +53,13 @@ void engine_decide(const struct world *w, const struct label *subject, const str
 	v->auditdeny |= ~v->acl;
 }
 
-/* Out of the way: what the cache answers shall not save registers for this. */
-static __attribute__((noinline)) void compute(struct policy *p, const struct policy_request *r,
-                                              uint32_t seqno, struct avc_decision *d)
+static uint64_t key_of(const struct policy_request *r)
+{
+	return avc_key(r->subject->label, r->object, (uint32_t)r->tclass);
+}
+
+static void compute(struct policy *p, const struct policy_request *r, uint32_t seqno,
+                    struct avc_decision *d)
 {
 	struct verdict v;
 	unsigned side = engine_enter(p);
@@ -67,7 +71,7 @@ static __attribute__((noinline)) void compute(struct policy *p, const struct pol
 	                           .auditdeny = v.auditdeny,
 	                           .flags = v.permissive ? AVC_PERMISSIVE : 0};
 	atomic_fetch_add_explicit(&p->misses, 1, memory_order_relaxed);
-	avc_put(&p->avc, r->subject->label, r->object, (uint32_t)r->tclass, seqno, d);
+	avc_put(&p->avc, key_of(r), seqno, d);
 }
 
 /* -- denials and records -- */
@@ -107,17 +111,25 @@ static void record_layer(struct policy *p, const struct policy_request *r, enum 
 	engine_leave(p, side);
 }
 
-/* All that is not a plain yes. */
+static void decide(struct policy *p, const struct policy_request *r, struct avc_decision *d)
+{
+	uint32_t seqno = atomic_load_explicit(&p->seqno, memory_order_acquire);
+	if (!avc_get(&p->avc, key_of(r), seqno, d))
+		compute(p, r, seqno, d);
+}
+
+/* All that is not a plain yes. Out of the way: what the cache answers shall save no registers. */
 static __attribute__((noinline)) policy_status_t slow(struct policy *p,
-                                                      const struct policy_request *r,
-                                                      const struct avc_decision *d)
+                                                      const struct policy_request *r)
 {
 	enum policy_mode mode = policy_mode(p);
+	struct avc_decision d;
+	decide(p, r, &d);
 	if (mode == POLICY_DISABLED)
 		return POLICY_OK;
-	bool permissive = mode == POLICY_PERMISSIVE || (d->flags & AVC_PERMISSIVE);
-	bool denied = (r->perms & ~d->allowed) != 0 || r->perms == 0;
-	record_av(p, r, d, permissive);
+	bool permissive = mode == POLICY_PERMISSIVE || (d.flags & AVC_PERMISSIVE);
+	bool denied = (r->perms & ~d.allowed) != 0 || r->perms == 0;
+	record_av(p, r, &d, permissive);
 	if (!holds_object(r)) {
 		record_layer(p, r, AUDIT_OBJECT_CAPABILITY, permissive);
 		denied = true;
@@ -129,25 +141,20 @@ static __attribute__((noinline)) policy_status_t slow(struct policy *p,
 	return r->cap == POLICY_NO_CAP ? POLICY_OK : policy_capable(p, r->subject, r->cap);
 }
 
-static inline __attribute__((always_inline)) void decide(struct policy *p,
-                                                         const struct policy_request *r,
-                                                         struct avc_decision *d)
+static inline void count_check(struct policy *p, enum policy_class tclass)
 {
-	uint32_t seqno = atomic_load_explicit(&p->seqno, memory_order_acquire);
-	_Atomic(uint64_t) *checks = &p->checks[r->tclass];
+	_Atomic(uint64_t) *checks = &p->checks[tclass];
 	atomic_store_explicit(checks, atomic_load_explicit(checks, memory_order_relaxed) + 1,
 	                      memory_order_relaxed);
-	if (!avc_get(&p->avc, r->subject->label, r->object, (uint32_t)r->tclass, seqno, d))
-		compute(p, r, seqno, d);
 }
 
 policy_status_t policy_check(struct policy *p, const struct policy_request *r)
 {
-	struct avc_decision d;
-	decide(p, r, &d);
-	bool plain = r->perms != 0 && !(r->perms & ~d.allowed) && !(r->perms & d.auditallow) &&
-	             r->cap == POLICY_NO_CAP && !r->space;
-	return __builtin_expect(plain, 1) ? POLICY_OK : slow(p, r, &d);
+	uint32_t seqno = atomic_load_explicit(&p->seqno, memory_order_acquire);
+	count_check(p, r->tclass);
+	bool plain = r->perms != 0 && r->cap == POLICY_NO_CAP && !r->space &&
+	             avc_allows(&p->avc, key_of(r), seqno, r->perms);
+	return __builtin_expect(plain, 1) ? POLICY_OK : slow(p, r);
 }
 
 policy_status_t policy_capable(struct policy *p, const struct policy_subject *subject, int cap)
@@ -165,6 +172,7 @@ policy_status_t policy_capable(struct policy *p, const struct policy_subject *su
 	if (capability_has(&subject->caps, cap) || mode == POLICY_DISABLED)
 		return policy_check(p, &r);
 	struct avc_decision d;
+	count_check(p, r.tclass);
 	decide(p, &r, &d);
 	bool permissive = mode == POLICY_PERMISSIVE || (d.flags & AVC_PERMISSIVE);
 	record_layer(p, &r, AUDIT_CAPABILITY, permissive);
