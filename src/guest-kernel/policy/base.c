@@ -55,7 +55,7 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t bytes)
 	return c;
 }
 
-void *arena_alloc(struct arena *a, size_t bytes)
+static void *take(struct arena *a, size_t bytes)
 {
 	if (bytes > SIZE_MAX - sizeof(struct arena_chunk) - 8)
 		return NULL;
@@ -69,8 +69,20 @@ void *arena_alloc(struct arena *a, size_t bytes)
 	}
 	void *p = (uint8_t *)c + c->used;
 	c->used += bytes;
-	__builtin_memset(p, 0, bytes);
 	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t bytes)
+{
+	void *p = take(a, bytes);
+	if (p)
+		__builtin_memset(p, 0, bytes);
+	return p;
+}
+
+void *arena_array_raw(struct arena *a, size_t count, size_t size)
+{
+	return size && count > SIZE_MAX / size ? NULL : take(a, count * size);
 }
 
 void *arena_array(struct arena *a, size_t count, size_t size)

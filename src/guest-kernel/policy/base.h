@@ -61,6 +61,8 @@ void arena_fini(struct arena *a);
 void *arena_alloc(struct arena *a, size_t bytes);
 /* COUNT elements of SIZE; NULL also where the product overflows. */
 void *arena_array(struct arena *a, size_t count, size_t size);
+/* The same, not cleared: for what is written as a whole. */
+void *arena_array_raw(struct arena *a, size_t count, size_t size);
 /* A NUL-terminated copy of LEN bytes. */
 char *arena_string(struct arena *a, const char *s, size_t len);
 

@@ -169,6 +169,21 @@ static bool same_as_file(const struct set *s, const uint8_t *p, uint32_t count)
 	return true;
 }
 
+/* Of the words of a set as the file has them. */
+static uint32_t hash_nodes(const uint8_t *p, uint32_t count)
+{
+	uint64_t hash = count;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t start;
+		uint64_t map;
+		__builtin_memcpy(&start, p + (size_t)i * 12, 4);
+		__builtin_memcpy(&map, p + (size_t)i * 12 + 4, 8);
+		hash = (hash ^ start) * 0x9e3779b97f4a7c15u;
+		hash = (hash ^ hash >> 32 ^ map) * 0x9e3779b97f4a7c15u;
+	}
+	return (uint32_t)(hash >> 32);
+}
+
 /* P: COUNT checked nodes of 12 bytes. */
 static const struct set *intern(struct reader *r, const uint8_t *p, uint32_t count)
 {
@@ -176,7 +191,7 @@ static const struct set *intern(struct reader *r, const uint8_t *p, uint32_t cou
 		reader_nomem(r);
 		return NULL;
 	}
-	uint32_t hash = str_hash((const char *)p, (size_t)count * 12);
+	uint32_t hash = hash_nodes(p, count);
 	uint32_t at = hash & r->intern_mask;
 	for (; r->intern[at]; at = (at + 1) & r->intern_mask)
 		if (r->intern[at]->hash == hash && same_as_file(r->intern[at], p, count))

@@ -11,6 +11,7 @@
 #include "policydb_reader.h"
 
 #define UNCONDITIONAL UINT32_MAX
+#define RULE_BYTES    12u /* without extended permissions */
 
 /* -- one rule -- */
 
@@ -31,36 +32,43 @@ static uint32_t read_xperms(struct reader *r)
 	return r->xperms.count - 1;
 }
 
-static bool one_kind(uint32_t specified)
+static inline bool one_kind(uint32_t specified)
 {
-	return specified && !(specified & (specified - 1)) &&
-	       !(specified & (uint32_t) ~(AVTAB_AV | AVTAB_TYPE | AVTAB_XPERMS));
+	return (specified & (AVTAB_AV | AVTAB_TYPE | AVTAB_XPERMS)) &&
+	       !(specified & (specified - 1));
 }
 
-static uint16_t get16(const uint8_t *p)
+static inline uint16_t get16(const uint8_t *p)
 {
 	return (uint16_t)((unsigned)p[0] | (unsigned)p[1] << 8);
 }
 
 /* The fast half of reader_check: there are many rules. */
-static bool exists(const struct symtab *s, uint32_t value)
+static inline bool exists(const struct symtab *s, uint32_t value)
 {
 	return value <= s->nprim && s->name[value];
 }
 
-static bool check_rule(struct reader *r, const struct raw_rule *rule, uint32_t cond)
+static inline bool good_rule(const struct policydb *db, const struct raw_rule *rule, uint32_t cond)
+{
+	return one_kind(rule->specified) && exists(&db->types, rule->source) &&
+	       exists(&db->types, rule->target) && exists(&db->classes, rule->tclass) &&
+	       (!(rule->specified & AVTAB_XPERMS) || cond == UNCONDITIONAL);
+}
+
+/* What good_rule has against it. */
+static void refuse_rule(struct reader *r, const struct raw_rule *rule)
 {
 	const struct policydb *db = r->db;
 	if (!one_kind(rule->specified))
 		reader_fail(r, "a rule is of the unknown kind 0x%x", rule->specified);
-	if (!exists(&db->types, rule->source) || !exists(&db->types, rule->target) ||
-	    !exists(&db->classes, rule->tclass))
+	else if (!exists(&db->types, rule->source) || !exists(&db->types, rule->target) ||
+	         !exists(&db->classes, rule->tclass))
 		reader_fail(r, "a rule is about types %u and %u (they go to %u), class %u (to %u)",
 		            rule->source, rule->target, db->types.nprim, rule->tclass,
 		            db->classes.nprim);
-	if ((rule->specified & AVTAB_XPERMS) && cond != UNCONDITIONAL)
+	else
 		reader_fail(r, "a conditional has extended permissions");
-	return reader_ok(r);
 }
 
 /* A conditional rule's data and conditional stand aside, so that what is sorted is small. */
@@ -75,134 +83,228 @@ static void put_aside(struct reader *r, struct raw_rule *rule, uint32_t cond)
 	rule->data = r->cond_parts.count - 1;
 }
 
+/* Extended permissions are in the place of the four bytes of data, and take more. */
+static void read_data(struct reader *r, struct raw_rule *rule, uint32_t cond)
+{
+	if (rule->specified & AVTAB_XPERMS) {
+		r->at -= 4;
+		rule->data = read_xperms(r);
+	} else if (rule->specified & AVTAB_TYPE) {
+		(void)reader_check(r, &r->db->types, rule->data, "type");
+	}
+	if (cond != UNCONDITIONAL)
+		put_aside(r, rule, cond);
+}
+
+/* The top bit of the kind is of the writer's memory. */
+static inline struct raw_rule parse_rule(const uint8_t *p)
+{
+	return (struct raw_rule){.source = get16(p),
+	                         .target = get16(p + 2),
+	                         .tclass = get16(p + 4),
+	                         .specified = get16(p + 6) & 0x7fff,
+	                         .data = get_le32(p + 8)};
+}
+
 static void read_rule(struct reader *r, uint32_t cond)
 {
-	const uint8_t *p = read_take(r, 8);
+	const uint8_t *p = read_take(r, RULE_BYTES);
 	struct raw_rule *rule = p ? vec_push(&r->rules) : NULL;
 	if (!rule) {
 		if (p)
 			reader_nomem(r);
 		return;
 	}
-	rule->source = get16(p);
-	rule->target = get16(p + 2);
-	rule->tclass = get16(p + 4);
-	rule->specified = get16(p + 6) & 0x7fff; /* the top bit is of the writer's memory */
-	if (!check_rule(r, rule, cond))
-		return;
-	if (rule->specified & AVTAB_XPERMS) {
-		rule->data = read_xperms(r);
-	} else {
-		p = read_take(r, 4);
-		rule->data = p ? get_le32(p) : 0;
+	*rule = parse_rule(p);
+	if (good_rule(r->db, rule, cond))
+		read_data(r, rule, cond);
+	else
+		refuse_rule(r, rule);
+}
+
+/*
+ * Most rules are of this kind: good access vectors outside conditionals. As many of them as come
+ * next, COUNT at most, for which there is room in r->rules. How many: for the next one see
+ * read_rule.
+ */
+static uint32_t read_vectors(struct reader *r, uint32_t count)
+{
+	const uint8_t *p = r->data + r->at;
+	struct raw_rule *to = (struct raw_rule *)(void *)r->rules.data + r->rules.count;
+	size_t there = (r->len - r->at) / RULE_BYTES;
+	uint32_t most = there < count ? (uint32_t)there : count, n = 0;
+	for (; n < most; n++, p += RULE_BYTES) {
+		struct raw_rule rule = parse_rule(p);
+		if (!(rule.specified & AVTAB_AV) || !good_rule(r->db, &rule, UNCONDITIONAL))
+			break;
+		to[n] = rule;
 	}
-	if (rule->specified & AVTAB_TYPE)
-		(void)reader_check(r, &r->db->types, rule->data, "type");
-	if (cond != UNCONDITIONAL)
-		put_aside(r, rule, cond);
+	r->at += (size_t)n * RULE_BYTES;
+	r->rules.count += n;
+	return n;
 }
 
 /* -- sorting -- */
 
-static inline __attribute__((always_inline)) uint32_t digit(const struct raw_rule *rule,
-                                                            unsigned pass)
+/* Where the rules of each target, class and source begin: [highest number + 2]. */
+struct starts {
+	struct vec target, tclass, source;
+};
+
+static uint32_t *starts_of(const struct vec *v)
 {
-	return pass == 0 ? rule->target : pass == 1 ? rule->tclass : rule->source;
+	return (uint32_t *)(void *)v->data;
 }
 
-static inline __attribute__((always_inline)) void counting_pass(const struct raw_rule *from,
-                                                                struct raw_rule *to, uint32_t count,
-                                                                unsigned pass, uint32_t *start,
-                                                                uint32_t values)
+static bool make_starts(struct vec *v, struct arena *budget, uint32_t highest)
 {
-	__builtin_memset(start, 0, ((size_t)values + 2) * sizeof(*start));
-	for (uint32_t i = 0; i < count; i++)
-		start[digit(&from[i], pass) + 1]++;
-	for (uint32_t v = 0; v <= values; v++)
+	vec_init(v, budget, sizeof(uint32_t));
+	if (!vec_reserve(v, highest + 2))
+		return false;
+	__builtin_memset(v->data, 0, ((size_t)highest + 2) * sizeof(uint32_t));
+	return true;
+}
+
+static void add_up(uint32_t *start, uint32_t highest)
+{
+	for (uint32_t v = 0; v <= highest; v++)
 		start[v + 1] += start[v];
-	for (uint32_t i = 0; i < count; i++)
-		to[start[digit(&from[i], pass)]++] = from[i];
 }
 
-/* Least significant digit first; the result is in r->rules again. */
-static bool sort_rules(struct reader *r)
+static bool count_rules(struct reader *r, struct starts *s)
 {
-	const struct policydb *db = r->db;
-	uint32_t most = db->types.nprim > db->classes.nprim ? db->types.nprim : db->classes.nprim;
-	struct vec other, start;
+	const struct raw_rule *rule = (const struct raw_rule *)(const void *)r->rules.data;
+	uint32_t types = r->db->types.nprim, classes = r->db->classes.nprim;
+	struct arena *a = &r->db->arena;
+	bool target = make_starts(&s->target, a, types);
+	bool tclass = make_starts(&s->tclass, a, classes);
+	if (!make_starts(&s->source, a, types) || !target || !tclass)
+		return false;
+	uint32_t *t = starts_of(&s->target) + 1, *c = starts_of(&s->tclass) + 1;
+	uint32_t *f = starts_of(&s->source) + 1;
+	for (uint32_t i = 0; i < r->rules.count; i++) {
+		t[rule[i].target]++;
+		c[rule[i].tclass]++;
+		f[rule[i].source]++;
+	}
+	add_up(t - 1, types);
+	add_up(c - 1, classes);
+	add_up(f - 1, types);
+	return true;
+}
+
+/* By target, then by class: the least significant first, each keeping the order of the one before.
+ */
+static bool sort_rules(struct reader *r, const struct starts *s)
+{
+	uint32_t count = r->rules.count;
+	struct vec other;
 	vec_init(&other, &r->db->arena, sizeof(struct raw_rule));
-	vec_init(&start, &r->db->arena, sizeof(uint32_t));
-	bool ok = vec_reserve(&other, r->rules.count) && vec_reserve(&start, most + 2);
+	bool ok = vec_reserve(&other, count);
 	if (ok) {
 		struct raw_rule *a = (struct raw_rule *)(void *)r->rules.data;
 		struct raw_rule *b = (struct raw_rule *)(void *)other.data;
-		uint32_t *s = (uint32_t *)(void *)start.data;
-		other.count = r->rules.count;
-		counting_pass(a, b, other.count, 0, s, db->types.nprim);
-		counting_pass(b, a, other.count, 1, s, db->classes.nprim);
-		counting_pass(a, b, other.count, 2, s, db->types.nprim);
-		struct vec sorted = other;
-		other = r->rules;
-		r->rules = sorted;
-	} else {
-		reader_nomem(r);
+		uint32_t *target = starts_of(&s->target), *tclass = starts_of(&s->tclass);
+		for (uint32_t i = 0; i < count; i++)
+			b[target[a[i].target]++] = a[i];
+		for (uint32_t i = 0; i < count; i++)
+			a[tclass[b[i].tclass]++] = b[i];
 	}
 	vec_fini(&other);
-	vec_fini(&start);
 	return ok;
 }
 
-static bool same_group(const struct raw_rule *a, const struct raw_rule *b)
+/* And last by source, into the table. SOURCE then has where those of each end; TCLASS each one's
+ * class. */
+static void place_rules(struct reader *r, const struct te_table *t, uint32_t *source,
+                        uint16_t *tclass)
 {
-	return a->source == b->source && a->tclass == b->tclass;
-}
-
-static void fill_table(struct te_table *t, const struct raw_rule *rule, uint32_t count,
-                       uint32_t types, const struct cond_part *parts)
-{
-	uint32_t g = 0;
-	uint32_t source = 0; /* the sources up to it have their first group */
-	for (uint32_t i = 0; i < count; i++) {
-		if (i == 0 || !same_group(&rule[i], &rule[i - 1])) {
-			while (source <= rule[i].source)
-				t->source[source++] = g;
-			t->group[g++] = (struct te_group){.tclass = rule[i].tclass, .first = i};
-		}
-		t->rule[i] = (struct te_rule){.target = rule[i].target,
-		                              .specified = rule[i].specified,
-		                              .data = rule[i].data};
+	const struct raw_rule *rule = (const struct raw_rule *)(const void *)r->rules.data;
+	const struct cond_part *part = (const struct cond_part *)(const void *)r->cond_parts.data;
+	for (uint32_t i = 0; i < t->count; i++) {
+		uint32_t at = source[rule[i].source]++;
+		tclass[at] = rule[i].tclass;
+		t->rule[at] = (struct te_rule){.target = rule[i].target,
+		                               .specified = rule[i].specified,
+		                               .data = rule[i].data};
 		if (t->cond) {
-			t->rule[i].data = parts[rule[i].data].data;
-			t->cond[i] = parts[rule[i].data].cond;
+			t->rule[at].data = part[rule[i].data].data;
+			t->cond[at] = part[rule[i].data].cond;
 		}
 	}
-	while (source <= types + 1)
-		t->source[source++] = g;
-	t->group[g] = (struct te_group){.first = count};
+}
+
+/* Writes the groups to GROUP, which has room for as many as there are rules; how many. */
+static uint32_t find_groups(const struct te_table *t, struct te_group *group, const uint32_t *end,
+                            const uint16_t *tclass, uint32_t types)
+{
+	uint32_t g = 0, i = 0;
+	for (uint32_t s = 0; s <= types; s++) {
+		uint32_t last = UINT32_MAX;
+		t->source[s] = g;
+		for (; i < end[s]; i++) {
+			if (tclass[i] == last)
+				continue;
+			last = tclass[i];
+			group[g++] = (struct te_group){.tclass = last, .first = i};
+		}
+	}
+	t->source[types + 1] = g;
+	return g;
+}
+
+/* The rules have been placed: where they were is room for the groups until their number is known.
+ */
+static void group_rules(struct reader *r, struct te_table *t, const uint32_t *end,
+                        const uint16_t *tclass)
+{
+	struct arena *a = &r->db->arena;
+	uint32_t types = r->db->types.nprim;
+	struct te_group *found = (struct te_group *)(void *)r->rules.data;
+	_Static_assert(sizeof(struct te_group) <= sizeof(struct raw_rule), "a group for each rule");
+	t->source = arena_array_raw(a, (size_t)types + 2, sizeof(*t->source));
+	if (!t->source) {
+		reader_nomem(r);
+		return;
+	}
+	t->group_count = find_groups(t, found, end, tclass, types);
+	t->group = arena_array_raw(a, (size_t)t->group_count + 1, sizeof(*t->group));
+	if (!t->group) {
+		reader_nomem(r);
+		return;
+	}
+	if (t->group_count)
+		__builtin_memcpy(t->group, found, t->group_count * sizeof(*found));
+	t->group[t->group_count] = (struct te_group){.first = t->count};
+}
+
+static void fill_table(struct reader *r, struct te_table *t, bool conditional)
+{
+	struct arena *a = &r->db->arena;
+	struct starts s = {0};
+	struct vec tclass;
+	vec_init(&tclass, a, sizeof(uint16_t));
+	*t = (struct te_table){.count = r->rules.count};
+	bool ok = count_rules(r, &s) && sort_rules(r, &s) && vec_reserve(&tclass, t->count + 1);
+	t->rule = ok ? arena_array_raw(a, t->count, sizeof(*t->rule)) : NULL;
+	t->cond = ok && conditional ? arena_array_raw(a, t->count, sizeof(*t->cond)) : NULL;
+	if (t->rule && (!conditional || t->cond)) {
+		uint16_t *classes = (uint16_t *)(void *)tclass.data;
+		place_rules(r, t, starts_of(&s.source), classes);
+		group_rules(r, t, starts_of(&s.source), classes);
+	} else {
+		reader_nomem(r);
+	}
+	vec_fini(&tclass);
+	vec_fini(&s.target);
+	vec_fini(&s.tclass);
+	vec_fini(&s.source);
 }
 
 static void build_table(struct reader *r, struct te_table *t, bool conditional)
 {
-	struct arena *a = &r->db->arena;
-	uint32_t types = r->db->types.nprim;
-	if (!reader_ok(r) || !sort_rules(r))
-		return;
-	const struct raw_rule *rule = (const struct raw_rule *)(const void *)r->rules.data;
-	uint32_t count = r->rules.count;
-	uint32_t groups = 0;
-	for (uint32_t i = 0; i < count; i++)
-		groups += i == 0 || !same_group(&rule[i], &rule[i - 1]);
-	*t = (struct te_table){.count = count, .group_count = groups};
-	t->rule = arena_array(a, count, sizeof(*t->rule));
-	t->group = arena_array(a, (size_t)groups + 1, sizeof(*t->group));
-	t->source = arena_array(a, (size_t)types + 2, sizeof(*t->source));
-	t->cond = conditional ? arena_array(a, count, sizeof(*t->cond)) : NULL;
-	if (!t->rule || !t->group || !t->source || (conditional && !t->cond)) {
-		reader_nomem(r);
-		return;
-	}
-	fill_table(t, rule, count, types,
-	           (const struct cond_part *)(const void *)r->cond_parts.data);
+	if (reader_ok(r))
+		fill_table(r, t, conditional);
 	vec_fini(&r->rules);
 	vec_fini(&r->cond_parts);
 }
@@ -231,15 +333,17 @@ static void check_unique(struct reader *r, const struct te_table *t)
 static void read_te(struct reader *r)
 {
 	r->part = "access vectors";
-	uint32_t nel = read_count(r, 12);
+	uint32_t nel = read_count(r, RULE_BYTES);
 	if (reader_ok(r) && !vec_reserve(&r->rules, nel ? nel : 1))
 		reader_nomem(r);
-	for (uint32_t i = 0; reader_ok(r) && i < nel; i++)
-		read_rule(r, UNCONDITIONAL);
+	while (reader_ok(r) && r->rules.count < nel) {
+		if (read_vectors(r, nel - r->rules.count) == 0)
+			read_rule(r, UNCONDITIONAL);
+	}
 	build_table(r, &r->db->te, false);
 	check_unique(r, &r->db->te);
 	uint32_t count = r->xperms.count;
-	struct xperms *x = arena_array(&r->db->arena, count, sizeof(*x));
+	struct xperms *x = arena_array_raw(&r->db->arena, count, sizeof(*x));
 	if (!x) {
 		reader_nomem(r);
 		return;
@@ -275,7 +379,7 @@ static void read_cond_expr(struct reader *r, struct cond_expr *e, int *depth)
 
 static void read_branch(struct reader *r, uint32_t cond)
 {
-	uint32_t count = read_count(r, 12);
+	uint32_t count = read_count(r, RULE_BYTES);
 	for (uint32_t i = 0; reader_ok(r) && i < count; i++)
 		read_rule(r, cond);
 }
