@@ -3,6 +3,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "guest-kernel/policy/policydb_reader.h"
 #include "guest-kernel/policy/te.h"
 #include "policy_rig.h"
 #include "suite.h"
@@ -277,6 +278,49 @@ START_TEST(constraints_have_a_text)
 }
 END_TEST
 
+/* -- a file that is made to be slow -- */
+
+#define ALIKE 20000u
+#define ODD   0x9e3779b97f4a7c15u /* of hash_nodes */
+
+/* The word that makes a set of one word hash to the upper half of WANT. */
+static uint64_t word_for(uint64_t want)
+{
+	uint64_t inverse = ODD; /* right in 3 bits, twice as many with each round (Newton) */
+	for (unsigned i = 0; i < 5; i++)
+		inverse *= 2 - ODD * inverse;
+	return want * inverse ^ ODD ^ ODD >> 32;
+}
+
+/* Sets that all hash alike do not make each look at all that came before. */
+START_TEST(sets_that_hash_alike)
+{
+	static uint8_t data[ALIKE * 24];
+	static struct policydb db;
+	rig_mem_init(&mem);
+	arena_init(&db.arena, &mem.mem, SIZE_MAX);
+	for (uint32_t i = 0; i < ALIKE; i++) {
+		const uint32_t head[] = {64, 64, 1, 0};
+		uint64_t word = word_for((uint64_t)7 << 32 | (i + 1));
+		memcpy(data + (size_t)i * 24, head, 16);
+		memcpy(data + (size_t)i * 24 + 16, &word, 8);
+	}
+	struct reader r = {.data = data, .len = sizeof(data), .db = &db, .err = &err};
+	vec_init(&r.intern_slots, &db.arena, sizeof(void *));
+	for (uint32_t i = 0; i < ALIKE; i++) {
+		uint64_t word;
+		memcpy(&word, data + (size_t)i * 24 + 16, 8);
+		const struct set *s = read_set(&r, 65536);
+		ck_assert_int_eq(r.status, POLICY_OK);
+		ck_assert(s->count == 1 && s->map[0] == word && s->hash == 7);
+	}
+	ck_assert_uint_le(r.intern_count, 64);
+	vec_fini(&r.intern_slots);
+	arena_fini(&db.arena);
+	ck_assert_uint_eq(mem.now, 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("policydb");
@@ -293,5 +337,6 @@ int main(void)
 	tcase_add_test(tc, extended_permissions);
 	tcase_add_test(tc, contexts_are_checked);
 	tcase_add_test(tc, constraints_have_a_text);
+	tcase_add_test(tc, sets_that_hash_alike);
 	return suite_run("policydb", tc);
 }

@@ -130,6 +130,9 @@ bool reader_check(struct reader *r, const struct symtab *s, uint32_t value, cons
 
 /* -- sets: libsepol's ebitmap -- */
 
+/* After so many others a set is kept by itself: a file may be made of sets that all hash alike. */
+#define PROBES_MAX 64u
+
 static bool intern_grow(struct reader *r)
 {
 	uint32_t slots = r->intern_mask ? (r->intern_mask + 1) * 2 : 256;
@@ -193,7 +196,8 @@ static const struct set *intern(struct reader *r, const uint8_t *p, uint32_t cou
 	}
 	uint32_t hash = hash_nodes(p, count);
 	uint32_t at = hash & r->intern_mask;
-	for (; r->intern[at]; at = (at + 1) & r->intern_mask)
+	unsigned probes = 0;
+	for (; r->intern[at] && probes < PROBES_MAX; at = (at + 1) & r->intern_mask, probes++)
 		if (r->intern[at]->hash == hash && same_as_file(r->intern[at], p, count))
 			return r->intern[at];
 	struct set *s = arena_alloc(&r->db->arena, sizeof(*s) + (size_t)count * 10);
@@ -210,8 +214,10 @@ static const struct set *intern(struct reader *r, const uint8_t *p, uint32_t cou
 		__builtin_memcpy(&s->map[i], p + (size_t)i * 12 + 4, 8);
 		words[i] = (uint16_t)(start / 64);
 	}
-	r->intern[at] = s;
-	r->intern_count++;
+	if (probes < PROBES_MAX) {
+		r->intern[at] = s;
+		r->intern_count++;
+	}
 	return s;
 }
 
