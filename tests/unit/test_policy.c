@@ -458,6 +458,52 @@ START_TEST(a_permissive_domain)
 }
 END_TEST
 
+/* -- grants, and an answer that is kept -- */
+
+START_TEST(grants_are_recorded_where_the_policy_says)
+{
+	struct rig_file f = rig_file("features.33");
+	uint32_t good_for = 0, stale;
+	ck_assert_int_eq(policy_load(policy, f.data, f.len, &err), POLICY_OK);
+	ck_assert_int_eq(policy_bool_set(policy, "allow_web", true), POLICY_OK);
+	struct policy_subject http = rig_subject(policy, "system:staff:http_t:s0", "http");
+	policy_label_t etc = rig_label(policy, "system:object_r:etc_t:s0", "etc");
+	struct policy_request r = {.subject = &http,
+	                           .object = etc,
+	                           .tclass = POLICY_CLASS_FILE,
+	                           .perms = FILE_READ,
+	                           .cap = POLICY_NO_CAP};
+	/* A plain yes is to be had from the second time on, and nothing is recorded. */
+	ck_assert(!policy_still(policy, POLICY_CLASS_FILE, 0));
+	ck_assert_int_eq(policy_check_for(policy, &r, &good_for), POLICY_OK);
+	ck_assert_int_eq(policy_check_for(policy, &r, &good_for), POLICY_OK);
+	ck_assert_uint_ne(good_for, 0);
+	ck_assert(policy_still(policy, POLICY_CLASS_FILE, good_for));
+	ck_assert_uint_eq(audit.records, 0);
+	/* What is to be recorded is each time, so there is nothing to keep. */
+	r.perms = FILE_WRITE;
+	stale = good_for;
+	for (unsigned i = 1; i <= 3; i++) {
+		ck_assert_int_eq(policy_check_for(policy, &r, &good_for), POLICY_OK);
+		ck_assert_uint_eq(good_for, 0);
+		ck_assert_uint_eq(audit.records, i);
+	}
+	ck_assert_ptr_nonnull(strstr(audit.text, "avc:  granted  { write } for"));
+	/* Another policy, or a boolean: ask again. */
+	ck_assert_int_eq(policy_bool_set(policy, "allow_web", false), POLICY_OK);
+	ck_assert(!policy_still(policy, POLICY_CLASS_FILE, stale));
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(policy_check_for(policy, &r, &good_for), POLICY_E_DENIED);
+		ck_assert_uint_eq(good_for, 0);
+	}
+	/* What permissive lets pass is no yes. */
+	policy_set_mode(policy, POLICY_PERMISSIVE);
+	ck_assert_int_eq(policy_check_for(policy, &r, &good_for), POLICY_OK);
+	ck_assert_uint_eq(good_for, 0);
+	rig_file_free(&f);
+}
+END_TEST
+
 /* -- labels -- */
 
 START_TEST(labels_run_out_and_come_back)
@@ -558,6 +604,7 @@ int main(void)
 	tcase_add_test(tc, numbers_survive_a_reload);
 	tcase_add_test(tc, unknown_classes);
 	tcase_add_test(tc, a_permissive_domain);
+	tcase_add_test(tc, grants_are_recorded_where_the_policy_says);
 	tcase_add_test(tc, labels_run_out_and_come_back);
 	tcase_add_test(tc, checks_go_on_while_policies_are_loaded);
 	return suite_run("policy", tc);

@@ -148,13 +148,34 @@ static inline void count_check(struct policy *p, enum policy_class tclass)
 	                      memory_order_relaxed);
 }
 
+static inline bool is_plain(struct policy *p, const struct policy_request *r, uint32_t seqno)
+{
+	return r->perms != 0 && r->cap == POLICY_NO_CAP && !r->space &&
+	       avc_allows(&p->avc, key_of(r), seqno, r->perms);
+}
+
 policy_status_t policy_check(struct policy *p, const struct policy_request *r)
 {
 	uint32_t seqno = atomic_load_explicit(&p->seqno, memory_order_acquire);
 	count_check(p, r->tclass);
-	bool plain = r->perms != 0 && r->cap == POLICY_NO_CAP && !r->space &&
-	             avc_allows(&p->avc, key_of(r), seqno, r->perms);
-	return __builtin_expect(plain, 1) ? POLICY_OK : slow(p, r);
+	return __builtin_expect(is_plain(p, r, seqno), 1) ? POLICY_OK : slow(p, r);
+}
+
+policy_status_t policy_check_for(struct policy *p, const struct policy_request *r,
+                                 uint32_t *good_for)
+{
+	uint32_t seqno = atomic_load_explicit(&p->seqno, memory_order_acquire);
+	count_check(p, r->tclass);
+	*good_for = is_plain(p, r, seqno) ? seqno : 0;
+	return *good_for ? POLICY_OK : slow(p, r);
+}
+
+bool policy_still(struct policy *p, enum policy_class tclass, uint32_t good_for)
+{
+	if (good_for != atomic_load_explicit(&p->seqno, memory_order_acquire))
+		return false;
+	count_check(p, tclass);
+	return true;
 }
 
 policy_status_t policy_capable(struct policy *p, const struct policy_subject *subject, int cap)

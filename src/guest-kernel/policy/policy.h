@@ -167,6 +167,16 @@ struct policy_request {
 /* POLICY_OK or POLICY_E_DENIED, recorded as the policy says. */
 POLICY_WARN_UNUSED policy_status_t policy_check(struct policy *p, const struct policy_request *r);
 
+/*
+ * As policy_check; for who asks the same again and again. *GOOD_FOR: what policy_still takes in
+ * place of the next question, where the answer was a yes that leaves no record; else 0.
+ */
+POLICY_WARN_UNUSED policy_status_t policy_check_for(struct policy *p,
+                                                    const struct policy_request *r,
+                                                    uint32_t *good_for);
+/* The policy is still the one that GOOD_FOR is of: yes again. Counted as a check of TCLASS. */
+POLICY_WARN_UNUSED bool policy_still(struct policy *p, enum policy_class tclass, uint32_t good_for);
+
 /* The plain case. */
 POLICY_WARN_UNUSED static inline policy_status_t policy_allows(struct policy *p,
                                                                const struct policy_subject *subject,

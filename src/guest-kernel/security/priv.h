@@ -9,11 +9,18 @@ struct net_stack;
 
 #define OBJCAPS_MAX 256u
 #define SOCKETS_MAX 64u
+/* Of a socket's permissions the bits below this are asked about the socket itself. */
+#define SOCKET_OWN_BITS 10u
+_Static_assert(SOCKET_SHUTDOWN == 1u << (SOCKET_OWN_BITS - 1) &&
+                       SOCKET_NAME_BIND == 1u << SOCKET_OWN_BITS,
+               "the permissions of sockets");
 
 /* Who a socket belongs to. Kept for good, so that connections can go on having it. */
 struct sec_socket {
 	struct policy_subject subject;
 	enum policy_class tclass;
+	/* What it may do with itself, by permission's bit: see policy_still. */
+	_Atomic(uint32_t) own[SOCKET_OWN_BITS];
 };
 
 /* The label of an address, and the policy it was made under. */
@@ -22,6 +29,11 @@ struct sec_node {
 	uint8_t addr[16];
 	policy_label_t label;
 	uint32_t seqno;
+	/* Who was last allowed node { recvfrom }, { sendto } on it: see policy_still. */
+	struct {
+		const struct sec_socket *who;
+		uint32_t good_for;
+	} last[2];
 };
 
 struct security {
@@ -43,8 +55,8 @@ struct security {
 	struct spinlock sockets_lock;
 	struct sec_socket sockets[SOCKETS_MAX];
 	unsigned socket_count;
-	struct net_stack *stack;      /* the kernel's, or NULL */
-	const struct sec_socket *net; /* the service net's, under policy net_seqno; or NULL */
+	struct net_stack *stack; /* the kernel's, or NULL */
+	struct sec_socket *net;  /* the service net's, under policy net_seqno; or NULL */
 	uint32_t net_seqno;
 	struct sec_node nodes[NODES_KEPT];
 };

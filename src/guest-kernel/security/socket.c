@@ -40,7 +40,7 @@ static struct sec_socket *intern(struct security *s, const struct policy_subject
 	bool fresh = !found && s->socket_count < SOCKETS_MAX;
 	if (fresh) {
 		found = &s->sockets[s->socket_count++];
-		*found = (struct sec_socket){*subject, tclass};
+		*found = (struct sec_socket){.subject = *subject, .tclass = tclass};
 	}
 	spin_unlock_irqrestore(&s->sockets_lock, flags);
 	if (fresh)
@@ -60,9 +60,25 @@ static bool check(struct security *s, const struct sec_socket *k, policy_label_t
 	return policy_check(s->policy, &r) == POLICY_OK;
 }
 
-static bool own(struct security *s, const struct sec_socket *k, uint32_t perms)
+static __attribute__((noinline)) bool ask_own(struct security *s, struct sec_socket *k,
+                                              uint32_t perm)
 {
-	return check(s, k, k->subject.label, k->tclass, perms, POLICY_NO_CAP, NULL);
+	const struct policy_request r = {.subject = &k->subject,
+	                                 .object = k->subject.label,
+	                                 .tclass = k->tclass,
+	                                 .perms = perm,
+	                                 .cap = POLICY_NO_CAP};
+	uint32_t good_for;
+	bool good = policy_check_for(s->policy, &r, &good_for) == POLICY_OK;
+	atomic_store_explicit(&k->own[__builtin_ctz(perm)], good_for, memory_order_relaxed);
+	return good;
+}
+
+/* PERM is one bit. Every packet asks: a plain yes is kept. */
+static inline bool own(struct security *s, struct sec_socket *k, uint32_t perm)
+{
+	uint32_t kept = atomic_load_explicit(&k->own[__builtin_ctz(perm)], memory_order_relaxed);
+	return policy_still(s->policy, k->tclass, kept) || ask_own(s, k, perm);
 }
 
 struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied)
@@ -71,7 +87,8 @@ struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied)
 	*denied = s != NULL;
 	if (!s)
 		return NULL;
-	const struct sec_socket asked = {task_current()->subject, classes[kind]};
+	const struct sec_socket asked = {.subject = task_current()->subject,
+	                                 .tclass = classes[kind]};
 	int cap = kind == SEC_RAW ? CAP_NET_RAW : POLICY_NO_CAP;
 	if (!check(s, &asked, asked.subject.label, asked.tclass, SOCKET_CREATE, cap, NULL))
 		return NULL; /* denied */
@@ -86,7 +103,7 @@ struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied)
  * The kernel's own sockets (DHCP, names) are those of the service net, which also moves the
  * packets. Found once for each policy, by whoever has the stack.
  */
-static const struct sec_socket *kernel_socket(struct security *s)
+static struct sec_socket *kernel_socket(struct security *s)
 {
 	struct policy_subject net;
 	uint32_t seqno = policy_seqno(s->policy);
@@ -148,24 +165,42 @@ static policy_label_t make_node(struct security *s, const struct net_addr *a)
  * Datagrams ask for each: the label of an address is kept until another one takes its place. It is
  * the stack's thread alone that comes here, so it is not replaced while it is in use.
  */
-static policy_label_t node_label(struct security *s, const struct net_addr *a)
+static struct sec_node *node_of(struct security *s, const struct net_addr *a)
 {
 	uint32_t hash = (a->w[2] ^ a->w[3] ^ a->w[0]) * 2654435761u;
 	struct sec_node *n = &s->nodes[hash >> 27];
 	uint32_t seqno = policy_seqno(s->policy);
 	if (n->label && n->seqno == seqno && memcmp(n->addr, a->b, sizeof(n->addr)) == 0)
-		return n->label;
+		return n;
 	policy_label_put(s->policy, n->label);
-	n->label = make_node(s, a);
-	n->seqno = policy_seqno(s->policy);
+	*n = (struct sec_node){.label = make_node(s, a), .seqno = seqno};
 	memcpy(n->addr, a->b, sizeof(n->addr));
-	return n->label;
+	return n;
 }
 
-static bool on_node(struct security *s, const struct sec_socket *k, const struct net_addr *a,
-                    enum policy_class tclass, uint32_t perm)
+/* A datagram comes from A (NODE_RECVFROM), or goes there (NODE_SENDTO): a plain yes is kept. */
+static bool with_node(struct security *s, const struct sec_socket *k, const struct net_addr *a,
+                      uint32_t perm)
 {
-	return check(s, k, node_label(s, a), tclass, perm, POLICY_NO_CAP, NULL);
+	struct sec_node *n = node_of(s, a);
+	unsigned way = perm == NODE_SENDTO;
+	if (n->last[way].who == k &&
+	    policy_still(s->policy, POLICY_CLASS_NODE, n->last[way].good_for))
+		return true;
+	const struct policy_request r = {.subject = &k->subject,
+	                                 .object = n->label,
+	                                 .tclass = POLICY_CLASS_NODE,
+	                                 .perms = perm,
+	                                 .cap = POLICY_NO_CAP};
+	n->last[way].who = k;
+	return policy_check_for(s->policy, &r, &n->last[way].good_for) == POLICY_OK;
+}
+
+/* A connection's bytes go both ways. */
+static bool connects_node(struct security *s, const struct sec_socket *k, const struct net_addr *a)
+{
+	return check(s, k, node_of(s, a)->label, POLICY_CLASS_NODE, NODE_SENDTO | NODE_RECVFROM,
+	             POLICY_NO_CAP, NULL);
 }
 
 /* -- peers within the stack -- */
@@ -192,8 +227,7 @@ static bool flows(struct security *s, const struct sec_socket *from, const struc
 
 /* -- the hooks -- */
 
-static bool may_bind(struct security *s, const struct sec_socket *k,
-                     const struct net_endpoint *local)
+static bool may_bind(struct security *s, struct sec_socket *k, const struct net_endpoint *local)
 {
 	char detail[16];
 	int cap = local->port < PORT_RESERVED ? CAP_NET_BIND_SERVICE : POLICY_NO_CAP;
@@ -205,10 +239,11 @@ static bool may_bind(struct security *s, const struct sec_socket *k,
 	if (!ephemeral && k->tclass != POLICY_CLASS_ICMP_SOCKET &&
 	    !on_port(s, k, local->port, SOCKET_NAME_BIND, cap, detail))
 		return false;
-	return is_any(&local->addr) || on_node(s, k, &local->addr, k->tclass, SOCKET_NODE_BIND);
+	return is_any(&local->addr) || check(s, k, node_of(s, &local->addr)->label, k->tclass,
+	                                     SOCKET_NODE_BIND, POLICY_NO_CAP, NULL);
 }
 
-static bool may_connect(struct security *s, struct net_stack *st, const struct sec_socket *k,
+static bool may_connect(struct security *s, struct net_stack *st, struct sec_socket *k,
                         const struct net_endpoint *remote)
 {
 	char detail[16];
@@ -218,35 +253,27 @@ static bool may_connect(struct security *s, struct net_stack *st, const struct s
 	if (k->tclass != POLICY_CLASS_TCP_SOCKET)
 		return true;
 	if (!on_port(s, k, remote->port, SOCKET_NAME_CONNECT, POLICY_NO_CAP, detail) ||
-	    !on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_SENDTO | NODE_RECVFROM))
+	    !connects_node(s, k, &remote->addr))
 		return false;
 	const struct sec_socket *peer = peer_of(s, st, k, remote);
 	return !peer || (flows(s, k, peer) && flows(s, peer, k));
 }
 
-static bool may_send(struct security *s, struct net_stack *st, const struct sec_socket *k,
+static bool may_send(struct security *s, struct net_stack *st, struct sec_socket *k,
                      const struct net_endpoint *remote)
 {
-	if (!own(s, k, SOCKET_WRITE))
-		return false;
-	/* Of streams the rest was asked when they connected. */
-	if (k->tclass == POLICY_CLASS_TCP_SOCKET)
-		return true;
-	if (!on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_SENDTO))
+	if (!own(s, k, SOCKET_WRITE) || !with_node(s, k, &remote->addr, NODE_SENDTO))
 		return false;
 	const struct sec_socket *peer = peer_of(s, st, k, remote);
 	return !peer || flows(s, k, peer);
 }
 
-bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
-                       const struct net_endpoint *local, const struct net_endpoint *remote)
+/* All but the bytes of streams, of which the rest was asked when they connected. */
+static __attribute__((noinline)) bool may_do(struct security *s, struct net_stack *st,
+                                             enum net_op op, struct sec_socket *k,
+                                             const struct net_endpoint *local,
+                                             const struct net_endpoint *remote)
 {
-	struct security *s = security_here();
-	if (!s)
-		return true;
-	const struct sec_socket *k = label ? label : kernel_socket(s);
-	if (!k)
-		return policy_mode(s->policy) != POLICY_ENFORCING;
 	switch (op) {
 	case NET_OP_BIND:
 		return may_bind(s, k, local);
@@ -255,14 +282,11 @@ bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
 	case NET_OP_LISTEN:
 		return own(s, k, SOCKET_LISTEN);
 	case NET_OP_ACCEPT:
-		return own(s, k, SOCKET_ACCEPT) &&
-		       on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_SENDTO | NODE_RECVFROM);
+		return own(s, k, SOCKET_ACCEPT) && connects_node(s, k, &remote->addr);
 	case NET_OP_SEND:
 		return may_send(s, st, k, remote);
 	case NET_OP_RECV:
-		return own(s, k, SOCKET_READ) &&
-		       (k->tclass == POLICY_CLASS_TCP_SOCKET ||
-		        on_node(s, k, &remote->addr, POLICY_CLASS_NODE, NODE_RECVFROM));
+		return own(s, k, SOCKET_READ) && with_node(s, k, &remote->addr, NODE_RECVFROM);
 	case NET_OP_SETOPT:
 		return own(s, k, SOCKET_SETOPT);
 	case NET_OP_GETOPT:
@@ -271,6 +295,22 @@ bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
 		return own(s, k, SOCKET_SHUTDOWN);
 	}
 	return false;
+}
+
+bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
+                       const struct net_endpoint *local, const struct net_endpoint *remote)
+{
+	struct security *s = security_here();
+	if (!s)
+		return true;
+	struct sec_socket *k = label ? label : kernel_socket(s);
+	if (!k)
+		return policy_mode(s->policy) != POLICY_ENFORCING;
+	if (k->tclass == POLICY_CLASS_TCP_SOCKET && op == NET_OP_SEND)
+		return own(s, k, SOCKET_WRITE);
+	if (k->tclass == POLICY_CLASS_TCP_SOCKET && op == NET_OP_RECV)
+		return own(s, k, SOCKET_READ);
+	return may_do(s, st, op, k, local, remote);
 }
 
 /* -- interfaces -- */
@@ -293,20 +333,25 @@ static void label_netif(struct security *s, struct sec_netif *n)
 bool sec_netif_allows(struct sec_netif *n, enum net_dir dir)
 {
 	struct security *s = security_here();
-	if (!s)
+	if (!s || policy_still(s->policy, POLICY_CLASS_NETIF, n->good_for[dir]))
 		return true;
 	const struct sec_socket *k = kernel_socket(s);
 	if (!k)
 		return policy_mode(s->policy) != POLICY_ENFORCING;
 	label_netif(s, n);
-	return check(s, k, n->label, POLICY_CLASS_NETIF,
-	             dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS, POLICY_NO_CAP, NULL);
+	const struct policy_request r = {.subject = &k->subject,
+	                                 .object = n->label,
+	                                 .tclass = POLICY_CLASS_NETIF,
+	                                 .perms = dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS,
+	                                 .cap = POLICY_NO_CAP};
+	return policy_check_for(s->policy, &r, &n->good_for[dir]) == POLICY_OK;
 }
 
 void sec_netif_forget(struct sec_netif *n)
 {
 	sec_label_put(n->label);
 	n->label = 0;
+	memset(n->good_for, 0, sizeof(n->good_for));
 }
 
 /* -- the kernel's network -- */

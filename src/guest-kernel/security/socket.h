@@ -55,7 +55,8 @@ const struct net_hooks *sec_net_hooks(struct kernel *k, struct net_stack *st);
 struct sec_netif {
 	char name[16];
 	policy_label_t label;
-	uint32_t seqno; /* of the policy that LABEL was made under */
+	uint32_t seqno;       /* of the policy that LABEL was made under */
+	uint32_t good_for[2]; /* by enum net_dir: a plain yes is kept, see policy_still */
 };
 
 /*
