@@ -24,10 +24,11 @@ struct gk_opts {
 	size_t struct_size; /* sizeof(struct gk_opts) */
 	uint64_t seed;      /* of everything random */
 	uint32_t mtu;       /* 0: 1500 */
-	int ecn;            /* 0: when asked, 1: ask as well, 2: never */
-	int syn_cookies;    /* 0: when flooded, 1: never, 2: always */
-	int any_address;    /* 1: packets to every address are taken */
-	const char *cc;     /* NULL: "cubic" */
+	int ecn;         /* 0: when asked, 1: ask as well, 2: never, 3: ask for AccECN, 4: as 0, but
+	                    classic only */
+	int syn_cookies; /* 0: when flooded, 1: never, 2: always */
+	int any_address; /* 1: packets to every address are taken */
+	const char *cc;  /* NULL: "cubic" */
 };
 
 /* NULL: no memory. OPTS may be NULL. */

@@ -31,7 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct rig_opts o = {.crafted = true};
 	struct rig *r = rig_new(&o);
 	struct peer c;
-	peer_connect(&c, r, &(struct peer_opts){.ts = size & 1, .sack = true, .ws = 7, .wnd = 500});
+	peer_connect(
+	        &c, r,
+	        &(struct peer_opts){
+	                .ts = size & 1, .accecn = size & 2, .sack = true, .ws = 7, .wnd = 500});
 	struct net_sock *l, *u;
 	struct net_endpoint any = {.port = 80};
 	if (net_socket(r->h[0].st, NET_STREAM, &l) == 0 && net_bind(l, &any) == 0)

@@ -99,7 +99,9 @@ static void pull(struct side *x, unsigned salt)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct hostile h = {data, size < 4096 ? size : 4096, 0};
-	struct rig_opts o = {.tso = size & 1, .seed = size};
+	struct rig_opts o = {.tso = size & 1,
+	                     .seed = size,
+	                     .cfg.ecn = size & 2 ? NET_ECN_ASK_ACCURATE : NET_ECN_WHEN_ASKED};
 	struct rig *r = rig_new(&o);
 	struct side a = {0}, b = {0};
 	struct net_sock *l;

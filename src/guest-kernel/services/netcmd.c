@@ -180,7 +180,9 @@ void netcmd_tcp_info(struct shell *sh, const struct net_tcp_info *t)
 	            t->tcpi_options & NET_TCPI_OPT_TIMESTAMPS ? " timestamps" : "",
 	            t->tcpi_options & NET_TCPI_OPT_SACK ? " SACK" : "",
 	            t->tcpi_options & NET_TCPI_OPT_WSCALE ? " scaling" : "",
-	            t->tcpi_options & NET_TCPI_OPT_ECN ? " ECN" : "");
+	            t->accecn                            ? " AccECN"
+	            : t->tcpi_options & NET_TCPI_OPT_ECN ? " ECN"
+	                                                 : "");
 }
 
 bool cmd_tcpinfo(struct shell *sh, unsigned argc, char **argv)

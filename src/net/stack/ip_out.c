@@ -45,7 +45,8 @@ static void send_one(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 
 static bool can_gso(const struct net_if *nif, const struct pkt *p, bool v4)
 {
-	if (p->gso_ecn && !(nif->cfg.offloads & NET_IF_TSO_ECN))
+	if (p->gso_ecn == PKT_CWR_ALL ||
+	    (p->gso_ecn == PKT_CWR_FIRST && !(nif->cfg.offloads & NET_IF_TSO_ECN)))
 		return false;
 	return nif->cfg.offloads & (v4 ? NET_IF_TSO4 : NET_IF_TSO6);
 }
@@ -63,7 +64,7 @@ static struct pkt *one_segment(const struct pkt *p, const struct ip_tx *tx, cons
 	uint8_t flags = hdr[TCP_FLAGS];
 	if (!last)
 		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
-	if (off)
+	if (off && p->gso_ecn == PKT_CWR_FIRST)
 		flags &= (uint8_t)~TCP_CWR;
 	h[TCP_FLAGS] = flags;
 	put_be16(h + TCP_CSUM, csum_pseudo(&tx->src, &tx->dst, PROTO_TCP, s->len));

@@ -97,6 +97,9 @@ struct net_frag {
 #define PKT_BCAST      4u /* received: the link-layer destination was a group */
 
 enum pkt_gso { PKT_GSO_NONE, PKT_GSO_TCP4, PKT_GSO_TCP6, PKT_GSO_UDP };
+/* Which of the segments that a packet becomes keep CWR. No device is known to keep it in all: such
+ * packets are cut here. */
+enum pkt_cwr { PKT_CWR_NONE, PKT_CWR_FIRST, PKT_CWR_ALL };
 
 /* A packet: up to PKT_ROOM bytes of headers of its own, then slices of shared buffers. */
 struct pkt {
@@ -110,7 +113,7 @@ struct pkt {
 	uint16_t csum_off;
 	uint16_t gso_size; /* payload bytes of each segment */
 	uint8_t gso_type;
-	uint8_t gso_ecn; /* CWR is set: only the first segment keeps it */
+	uint8_t gso_ecn; /* enum pkt_cwr */
 	uint8_t flags;
 	uint8_t nfrags;
 	struct net_frag frag[PKT_FRAGS];
@@ -182,6 +185,15 @@ struct net_ops {
 	bool (*filter)(void *ctx, struct net_if *nif, const struct net_flow *flow);
 };
 
+/* Congestion notification, classic (RFC 3168) or accurate (RFC 9768), in new connections. */
+enum net_ecn {
+	NET_ECN_WHEN_ASKED, /* of whichever kind the peer asks for (as Linux 7.0) */
+	NET_ECN_ASK,        /* ask for classic as well */
+	NET_ECN_NEVER,
+	NET_ECN_ASK_ACCURATE, /* ask for AccECN as well, and take classic */
+	NET_ECN_CLASSIC,      /* when asked, and never AccECN */
+};
+
 struct net_cfg {
 	const struct net_ops *ops;
 	void *ctx;
@@ -192,7 +204,7 @@ struct net_cfg {
 	uint32_t tw_max;         /* connections in TIME-WAIT; 0: 8192 */
 	uint32_t syn_backlog;    /* half-open connections; 0: 1024 */
 	uint8_t syn_cookies;     /* 0: when the backlog is full, 1: never, 2: always */
-	uint8_t ecn;             /* 0: when asked (as Linux), 1: ask as well, 2: never */
+	uint8_t ecn;             /* enum net_ecn */
 	uint8_t pacing;          /* 1: new connections pace */
 	bool no_ipv6;
 	bool temp_addrs; /* RFC 8981 temporary addresses besides the stable ones */
@@ -409,6 +421,12 @@ enum net_tcp_state {
 #define NET_TCPI_OPT_WSCALE     4u
 #define NET_TCPI_OPT_ECN        8u
 
+/* tcpi_accecn_fail_mode */
+#define NET_ACCECN_ACE_FAIL_SEND 1u /* nothing goes out ECN-capable any more */
+#define NET_ACCECN_ACE_FAIL_RECV 2u /* the peer's feedback is not believed */
+#define NET_ACCECN_OPT_FAIL_SEND 4u /* the option is not sent any more */
+#define NET_ACCECN_OPT_FAIL_RECV 8u /* the peer's option is not believed */
+
 /* The fields of Linux's struct tcp_info. Times in µs where Linux has µs, else in ms. */
 struct net_tcp_info {
 	uint8_t tcpi_state, tcpi_ca_state, tcpi_retransmits, tcpi_probes, tcpi_backoff;
@@ -425,6 +443,12 @@ struct net_tcp_info {
 	uint64_t tcpi_bytes_sent, tcpi_bytes_retrans;
 	uint32_t tcpi_dsack_dups, tcpi_reord_seen, tcpi_rcv_ooopack, tcpi_snd_wnd, tcpi_rcv_wnd;
 	uint32_t tcpi_delivered, tcpi_delivered_ce;
+	/* AccECN: how many marked packets came in, and bytes by the mark that they had */
+	uint32_t tcpi_received_ce;
+	uint32_t tcpi_delivered_e1_bytes, tcpi_delivered_e0_bytes, tcpi_delivered_ce_bytes;
+	uint32_t tcpi_received_e1_bytes, tcpi_received_e0_bytes, tcpi_received_ce_bytes;
+	uint8_t tcpi_accecn_fail_mode, tcpi_accecn_opt_seen;
+	bool accecn; /* not Linux's: which kind NET_TCPI_OPT_ECN is */
 	char cc[12];
 };
 int net_tcp_info(const struct net_sock *s, struct net_tcp_info *info);

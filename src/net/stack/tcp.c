@@ -184,11 +184,10 @@ static bool parse(struct tcp_seg *g)
 	g->dport = get_be16(h + 2);
 	g->seq = get_be32(h + TCP_SEQ);
 	g->ack = get_be32(h + TCP_ACKNO);
-	g->flags = h[TCP_FLAGS];
+	g->flags = get_be16(h + TCP_OFF) & (TCP_AE | 0xffu);
 	g->wnd = get_be16(h + TCP_WND);
 	g->up = get_be16(h + TCP_UP);
 	g->len = m->l4_len - hlen;
-	g->ecn_ce = (m->tos & ECN_MASK) == ECN_CE;
 	tcp_parse_options(h + TCP_HLEN, hlen - TCP_HLEN, &g->o);
 	return true;
 }

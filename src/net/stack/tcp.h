@@ -55,10 +55,11 @@ struct tcp_opts {
 	uint16_t mss;   /* 0: none */
 	uint8_t wscale;
 	bool has_ts, has_wscale, sack_ok;
-	uint8_t nsacks;
+	uint8_t nsacks, ecn_fields, ecn_order; /* of AccECN: how many of ecn are there */
 	struct {
 		uint32_t start, end;
 	} sack[TCP_SACKS];
+	uint32_t ecn[3];
 };
 
 /* A segment that came in. */
@@ -68,8 +69,9 @@ struct tcp_seg {
 	uint32_t seq, ack, wnd; /* wnd as on the wire */
 	uint32_t len;           /* of the data */
 	uint16_t sport, dport, up;
-	uint8_t flags;
-	bool ecn_ce;
+	uint16_t flags;
+	bool no_ace; /* AE, CWR and ECE are not a counter, or it has been used */
+	bool ts_moved;
 	struct tcp_opts o;
 };
 
@@ -93,6 +95,28 @@ struct txseg {
 enum ca_state { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
 enum rtx_kind { RTX_NONE, RTX_RTO, RTX_TLP, RTX_REO, RTX_PERSIST };
 enum tcp_timer { TT_RTX, TT_DELACK, TT_KEEP, TT_PACE, TT_COUNT };
+
+enum ecn_mode { ECN_OFF, ECN_CLASSIC, ECN_ACCURATE };
+
+/* Congestion notification. Counters of bytes are by their mark, ECN_ECT1 - 1 and so on. */
+struct tcp_ecn {
+	uint8_t mode;           /* enum ecn_mode; in SYN-SENT, what is asked for */
+	bool no_ect;            /* nothing goes out ECN-capable any more */
+	bool deaf;              /* the peer's feedback is not believed */
+	bool echo, cwr;         /* classic: ECE until CWR comes; CWR is to be sent */
+	bool client, handshake; /* the next ACK answers a SYN-ACK */
+	bool syn_marked, was_ce;
+	uint8_t syn_ect;           /* of the last SYN or SYN-ACK */
+	uint8_t opt_due, opt_dups; /* segments that should still carry the option */
+	bool opt_last, opt_off, opt_seen, opt_bad;
+	bool heard, all_ce_broken;
+	uint8_t all_ce; /* rounds in which everything was marked */
+	uint32_t r_cep, r_bytes[3], ce_waiting;
+	uint32_t s_cep, s_bytes[3];
+	uint32_t opt_marks, opt_pkts; /* since the peer's last option */
+	uint32_t pkts_avg;            /* segments acknowledged at once, times 8 */
+	uint32_t round_end;
+};
 
 /* What a listener has besides. */
 struct tcp_lsn {
@@ -158,8 +182,8 @@ struct tcp {
 	} rsack[TCP_SACKS]; /* the most recent first */
 	uint32_t dsack_start, dsack_end;
 	uint8_t nrsacks, quick;
-	bool dsack, fin_known, fin_rcvd, urg_in, rd_shut, ack_now, ack_wanted, ecn_ok, ecn_echo,
-	        ecn_cwr, quickack;
+	bool dsack, fin_known, fin_rcvd, urg_in, rd_shut, ack_now, ack_wanted, quickack;
+	struct tcp_ecn ecn;
 	uint32_t ts_recent, ts_off;
 	uint64_t ts_recent_ns;
 	uint64_t rcv_rtt_ns; /* when the window under measurement began */
@@ -196,8 +220,8 @@ struct tcp_req {
 	struct net_if *nif;
 	uint32_t irs, iss, ts_recent, ts_off, wnd, uto_s;
 	uint16_t mss, mss_adv;
-	uint8_t wscale, rcv_wscale, sent, tos;
-	bool ts_ok, sack_ok, wscale_ok, ecn_ok, deferred, acked;
+	uint8_t wscale, rcv_wscale, sent, tos, ecn, syn_ect;
+	bool ts_ok, sack_ok, wscale_ok, no_ect, deferred, acked;
 	struct bucket rate;
 	uint64_t sent_ns;
 };
@@ -273,12 +297,12 @@ void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out);
 struct tcp_syn_opts {
 	uint16_t mss;
 	uint8_t wscale;
-	bool wscale_ok, sack_ok, ts_ok;
+	bool wscale_ok, sack_ok, ts_ok, accecn;
 	uint32_t ts_val, ts_ecr, uto_s;
 };
 uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so);
-/* OUT has 40 bytes; returns how many are used. */
-uint32_t tcp_put_options(const struct tcp *t, uint8_t *out);
+/* OUT has 40 bytes; returns how many are used. AGAIN: of a retransmission. */
+uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again);
 
 /* tcp_in.c */
 void tcp_segment(struct tcp *t, struct tcp_seg *g);
@@ -296,7 +320,7 @@ uint32_t tcp_rcv_wnd(const struct tcp *t);
 
 /* tcp_ack.c: what an acknowledgment brought */
 struct ack_news {
-	uint32_t prior_una, prior_flight, prior_lost, acked, delivered, newly_lost;
+	uint32_t prior_una, prior_flight, prior_lost, acked, delivered, pkts, newly_lost;
 	int64_t rtt_us, sack_rtt_us; /* -1: none */
 	bool advanced, sacked_new, dsack, orig_acked, retx_acked, ece, wnd_moved, dup, syn_acked;
 	uint64_t first_sent_ns;
@@ -305,6 +329,26 @@ struct ack_news {
 bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g);
 void tcp_rtt_sample(struct tcp *t, int64_t rtt_us);
 void tcp_set_rto(struct tcp *t);
+
+/* tcp_ecn.c: congestion marks */
+void ecn_begin(struct tcp_ecn *e, enum ecn_mode mode);
+enum ecn_mode ecn_of_syn(const struct net_stack *st, const struct tcp_seg *g);
+enum ecn_mode ecn_of_cookie(const struct net_stack *st, const struct tcp_seg *g);
+uint16_t ecn_syn_flags(const struct tcp *t);
+uint16_t ecn_answer_flags(enum ecn_mode mode, uint8_t syn_ect);
+bool ecn_take_synack(struct tcp *t, const struct tcp_seg *g);
+void ecn_synack_again(struct tcp *t, const struct tcp_seg *g);
+void ecn_handshake_ack(struct tcp *t, void (*send)(struct tcp *));
+bool ecn_take_third(struct tcp *t, struct tcp_seg *g);
+void ecn_received(struct tcp *t, const struct tcp_seg *g, uint32_t bytes);
+void ecn_ack_missed(struct tcp *t);
+void ecn_ack_sent(struct tcp *t);
+uint16_t ecn_flags(const struct tcp *t);
+bool ecn_capable(const struct tcp *t);
+void ecn_take_feedback(struct tcp *t, const struct tcp_seg *g, struct ack_news *news);
+/* Both return the length with padding; the option of FIELDS counters takes at most 12 bytes. */
+uint32_t ecn_write_option(uint8_t *o, unsigned order, unsigned fields, const uint32_t bytes[3]);
+uint32_t ecn_put_option(const struct tcp *t, uint8_t *o, uint32_t room);
 
 /* tcp_sack.c: the list of what is in flight */
 struct txseg *tx_add(struct tcp *t, uint32_t seq, uint32_t end, uint8_t flags);
@@ -335,7 +379,8 @@ struct tcp_reply {
 	struct net_addr src, dst;
 	uint16_t sport, dport;
 	uint32_t seq, ack, wnd;
-	uint8_t flags, tos;
+	uint16_t flags;
+	uint8_t tos;
 	struct net_if *nif;
 	uint8_t opts[40];
 	uint32_t optlen;

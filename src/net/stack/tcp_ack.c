@@ -136,7 +136,6 @@ bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
 		return true; /* an old one: the data with it may be new */
 	}
 	t->last_ack_ns = t->s.st->now;
-	news.ece = t->ecn_ok && (g->flags & TCP_ECE);
 	take_window(t, g, &news);
 	if (g->ack != t->snd_una)
 		advance(t, g, &news);
@@ -145,6 +144,7 @@ bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
 	news.dup = !news.advanced && !g->len && !news.wnd_moved && t->tx_head &&
 	           !(g->flags & (TCP_SYN | TCP_FIN));
 	tcp_take_sacks(t, g, &news);
+	ecn_take_feedback(t, g, &news);
 	sample_rtt(t, g, &news);
 	tlp_ack(t, &news, g);
 	if (news.prior_flight)

@@ -116,22 +116,27 @@ static void syn_sent(struct tcp *t, struct tcp_seg *g)
 		return;
 	take_syn(t, g);
 	if (!(g->flags & TCP_ACK)) { /* both at once (3.5, figure 8) */
-		t->ecn_ok = false;
+		t->ecn.syn_ect = g->m->tos & ECN_MASK;
+		ecn_begin(&t->ecn, t->ecn.mode == ECN_OFF ? ECN_OFF : ecn_of_syn(t->s.st, g));
 		tcp_set_state(t, NET_TCP_SYN_RCVD);
 		tcp_send_syn(t);
 		return;
 	}
-	t->ecn_ok = t->ecn_ok && (g->flags & (TCP_ECE | TCP_CWR)) == TCP_ECE;
+	bool marked = ecn_take_synack(t, g);
 	struct ack_news news = {.rtt_us = -1, .sack_rtt_us = -1};
 	tx_cleaned(t, g->ack, &news);
 	if (!t->retransmits)
 		tcp_rtt_sample(t, news.rtt_us);
 	tcp_disarm(t, TT_RTX);
 	established(t);
+	if (marked)
+		tcp_enter_cwr(t);
 	neigh_confirm(t->s.st, t->hop.nif, &t->hop.next_hop);
 	t->ack_now = true;
+	if (t->ecn.mode == ECN_ACCURATE)
+		ecn_handshake_ack(t, tcp_send_ack);
 	/* Data or FIN on the SYN-ACK is treated as any other (3.10.7.3). */
-	g->flags &= (uint8_t)~TCP_SYN;
+	g->flags &= (uint16_t)~TCP_SYN;
 	g->seq++;
 	if (g->len || (g->flags & TCP_FIN))
 		tcp_take_data(t, g);
@@ -172,7 +177,7 @@ static bool acceptable(const struct tcp *t, const struct tcp_seg *g)
 static void cut_front(struct tcp_seg *g, uint32_t n)
 {
 	if (g->flags & TCP_SYN) {
-		g->flags &= (uint8_t)~TCP_SYN;
+		g->flags &= (uint16_t)~TCP_SYN;
 		g->seq++;
 		n--;
 	}
@@ -193,7 +198,7 @@ static void trim(struct tcp *t, struct tcp_seg *g)
 	}
 	uint32_t wnd = t->rcv_adv - g->seq;
 	if (seg_end(g) - g->seq > wnd) {
-		g->flags &= (uint8_t)~TCP_FIN;
+		g->flags &= (uint16_t)~TCP_FIN;
 		if (g->len > wnd) {
 			pkt_trim_to(g->p, wnd);
 			g->len = wnd;
@@ -231,8 +236,10 @@ static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 	/* The SYN-ACK of a simultaneous opening repeats the SYN (3.5, figure 8). */
 	if (t->state == NET_TCP_SYN_RCVD &&
 	    (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) && g->seq == t->irs &&
-	    g->ack == t->snd_nxt)
+	    g->ack == t->snd_nxt) {
 		cut_front(g, 1);
+		g->no_ace = true;
+	}
 	if (paws_drops(t, g))
 		return false;
 	bool fits = acceptable(t, g);
@@ -241,7 +248,7 @@ static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 	    !(g->flags & (TCP_SYN | TCP_RST))) {
 		pkt_trim_to(g->p, 0);
 		g->len = 0;
-		g->flags &= (uint8_t)~TCP_FIN;
+		g->flags &= (uint16_t)~TCP_FIN;
 		t->ack_now = true;
 		fits = true;
 	}
@@ -254,6 +261,10 @@ static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 			 */
 			tcp_dsack(t, g->seq, seg_end(g));
 			tcp_send_ack(t);
+		} else if (t->ecn.client && g->seq == t->irs &&
+		           (g->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
+			ecn_synack_again(t, g);
+			ecn_handshake_ack(t, tcp_challenge);
 		} else {
 			tcp_challenge(t);
 		}
@@ -266,10 +277,11 @@ static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 }
 
 /* RFC 7323, 4.3: the timestamp of what lies at the left edge of the window. */
-static void remember_timestamp(struct tcp *t, const struct tcp_seg *g)
+static void remember_timestamp(struct tcp *t, struct tcp_seg *g)
 {
 	if (t->ts_ok && g->o.has_ts && seq_le(g->seq, t->rcv_acked) &&
 	    (int32_t)(g->o.ts_val - t->ts_recent) >= 0) {
+		g->ts_moved = g->o.ts_val != t->ts_recent;
 		t->ts_recent = g->o.ts_val;
 		t->ts_recent_ns = t->s.st->now;
 	}
@@ -277,7 +289,7 @@ static void remember_timestamp(struct tcp *t, const struct tcp_seg *g)
 
 /* ---- what comes after the ACK ---- */
 
-static bool finish_handshake(struct tcp *t, const struct tcp_seg *g)
+static bool finish_handshake(struct tcp *t, struct tcp_seg *g)
 {
 	if (seq_le(g->ack, t->snd_una) || seq_lt(t->snd_nxt, g->ack)) {
 		tcp_reset_for(t->s.st, g);
@@ -292,6 +304,8 @@ static bool finish_handshake(struct tcp *t, const struct tcp_seg *g)
 	t->snd_wl1 = g->seq;
 	t->snd_wl2 = g->ack;
 	established(t);
+	if (ecn_take_third(t, g))
+		tcp_enter_cwr(t);
 	return true;
 }
 
@@ -368,6 +382,7 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g)
 		tcp_reset_for(t->s.st, g);
 		return;
 	}
+	uint32_t bytes = g->len;
 	if (!check_sequence(t, g)) {
 		if (t->state != NET_TCP_CLOSED)
 			tcp_want_output(t);
@@ -377,16 +392,11 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g)
 		return;
 	if (t->state == NET_TCP_SYN_RCVD && !finish_handshake(t, g))
 		return;
-	if (t->ecn_ok && (g->flags & TCP_CWR) && g->len)
-		t->ecn_echo = false;
-	if (t->ecn_ok && g->ecn_ce && g->len) {
-		t->ecn_echo = true;
-		t->ack_now = true;
-	}
 	remember_timestamp(t, g);
 	tcp_take_uto(t, g->o.uto_s);
 	if (!tcp_take_ack(t, g))
 		return;
+	ecn_received(t, g, bytes);
 	after_ack(t, g);
 	if (t->state != NET_TCP_CLOSED)
 		tcp_want_output(t);

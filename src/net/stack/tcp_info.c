@@ -192,7 +192,7 @@ static void fill_state(const struct tcp *t, struct net_tcp_info *i)
 	i->tcpi_options = (uint8_t)((t->ts_ok ? NET_TCPI_OPT_TIMESTAMPS : 0) |
 	                            (t->sack_ok ? NET_TCPI_OPT_SACK : 0) |
 	                            (t->wscale_ok ? NET_TCPI_OPT_WSCALE : 0) |
-	                            (t->ecn_ok ? NET_TCPI_OPT_ECN : 0));
+	                            (t->ecn.mode ? NET_TCPI_OPT_ECN : 0));
 	i->tcpi_snd_wscale = t->snd_wscale;
 	i->tcpi_rcv_wscale = t->rcv_wscale;
 	i->tcpi_rto = t->rto_us << min_u32(t->backoff, 4);
@@ -230,6 +230,27 @@ static void fill_window(const struct tcp *t, struct net_tcp_info *i)
 		i->tcpi_pacing_rate = (uint64_t)t->cwnd * 1200000 / t->srtt_us;
 }
 
+static void fill_ecn(const struct tcp *t, struct net_tcp_info *i)
+{
+	const struct tcp_ecn *e = &t->ecn;
+	i->tcpi_delivered_ce = t->delivered_ce;
+	i->accecn = e->mode == ECN_ACCURATE;
+	if (!i->accecn)
+		return;
+	i->tcpi_received_ce = e->r_cep;
+	i->tcpi_received_e1_bytes = e->r_bytes[ECN_ECT1 - 1];
+	i->tcpi_received_e0_bytes = e->r_bytes[ECN_ECT0 - 1];
+	i->tcpi_received_ce_bytes = e->r_bytes[ECN_CE - 1];
+	i->tcpi_delivered_e1_bytes = e->s_bytes[ECN_ECT1 - 1];
+	i->tcpi_delivered_e0_bytes = e->s_bytes[ECN_ECT0 - 1];
+	i->tcpi_delivered_ce_bytes = e->s_bytes[ECN_CE - 1];
+	i->tcpi_accecn_opt_seen = e->opt_seen;
+	i->tcpi_accecn_fail_mode = (uint8_t)((e->no_ect ? NET_ACCECN_ACE_FAIL_SEND : 0) |
+	                                     (e->deaf ? NET_ACCECN_ACE_FAIL_RECV : 0) |
+	                                     (e->opt_off ? NET_ACCECN_OPT_FAIL_SEND : 0) |
+	                                     (e->opt_bad ? NET_ACCECN_OPT_FAIL_RECV : 0));
+}
+
 int net_tcp_info(const struct net_sock *s, struct net_tcp_info *i)
 {
 	if (s->type != NET_STREAM)
@@ -253,7 +274,7 @@ int net_tcp_info(const struct net_sock *s, struct net_tcp_info *i)
 	i->tcpi_dsack_dups = t->dsacks_in;
 	i->tcpi_rcv_ooopack = t->ooo_in;
 	i->tcpi_delivered = (uint32_t)(t->delivered / t->mss);
-	i->tcpi_delivered_ce = t->delivered_ce;
+	fill_ecn(t, i);
 	for (unsigned k = 0; k + 1 < sizeof(i->cc) && t->cc->name[k]; k++)
 		i->cc[k] = t->cc->name[k];
 	return 0;

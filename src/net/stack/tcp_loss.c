@@ -127,7 +127,7 @@ void tcp_enter_cwr(struct tcp *t)
 	t->ssthresh = reduced(t, true);
 	begin_prr(t);
 	t->ca_state = CA_CWR;
-	t->ecn_cwr = t->ecn_ok;
+	t->ecn.cwr = t->ecn.mode == ECN_CLASSIC;
 }
 
 static void undo(struct tcp *t)
@@ -308,10 +308,8 @@ void tcp_recovery(struct tcp *t, struct ack_news *news)
 		detect(t);
 	react(t, news);
 	news->newly_lost = t->lost > news->prior_lost ? t->lost - news->prior_lost : 0;
-	if (news->ece && t->ca_state < CA_CWR && seq_le(t->high_seq, t->snd_una)) {
-		t->delivered_ce++;
+	if (news->ece && t->ca_state < CA_CWR && seq_le(t->high_seq, t->snd_una))
 		tcp_enter_cwr(t);
-	}
 	if (t->ca_state == CA_RECOVERY || t->ca_state == CA_CWR)
 		prr(t, news);
 	else
@@ -412,6 +410,6 @@ void tlp_ack(struct tcp *t, const struct ack_news *news, const struct tcp_seg *g
 	t->tlp_end = 0;
 	if (repaired && t->ca_state < CA_CWR) {
 		tcp_enter_cwr(t);
-		t->ecn_cwr = false;
+		t->ecn.cwr = false;
 	}
 }

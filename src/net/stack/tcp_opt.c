@@ -42,6 +42,13 @@ static void parse_one(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 		if (len == 4)
 			out->uto_s = (get_be16(o + 2) & 0x7fffu) * (o[2] & 0x80 ? 60 : 1);
 		break;
+	case TCPOPT_ACCECN0:
+	case TCPOPT_ACCECN1:
+		out->ecn_order = o[0] == TCPOPT_ACCECN1;
+		out->ecn_fields = (uint8_t)min_u32((len - 2) / 3, 3);
+		for (unsigned i = 0; i < out->ecn_fields; i++)
+			out->ecn[i] = (uint32_t)o[2 + 3 * i] << 16 | get_be16(o + 3 + 3 * i);
+		break;
 	default: /* MUST-6: unknown ones are passed over */
 		break;
 	}
@@ -102,6 +109,10 @@ uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so)
 		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_NOP << 16 | TCPOPT_SACKPERM << 8 | 2);
 		p += 4;
 	}
+	if (so->accecn) {
+		static const uint32_t begin[3] = {1, 1, 0};
+		p += ecn_write_option(p, 1, 3, begin);
+	}
 	if (so->wscale_ok) {
 		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_WSCALE << 16 | 3u << 8 | so->wscale);
 		p += 4;
@@ -111,7 +122,7 @@ uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so)
 	return (uint32_t)(p - o);
 }
 
-uint32_t tcp_put_options(const struct tcp *t, uint8_t *out)
+uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again)
 {
 	uint8_t *p = out;
 	if (t->ts_ok) {
@@ -120,9 +131,13 @@ uint32_t tcp_put_options(const struct tcp *t, uint8_t *out)
 	}
 	if (t->uto_send)
 		p = put_uto(p, t->uto_s);
-	uint32_t n = t->nrsacks + (t->dsack ? 1u : 0);
+	uint32_t n = t->sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
+	if (!again) { /* two blocks come first (RFC 9768, 3.2.3.3) */
+		uint32_t blocks = n ? 4 + 8 * min_u32(n, 2) : 0;
+		p += ecn_put_option(t, p, 40 - (uint32_t)(p - out) - blocks);
+	}
 	n = min_u32(n, (40 - (uint32_t)(p - out) - 4) / 8);
-	if (!n || !t->sack_ok)
+	if (!n)
 		return (uint32_t)(p - out);
 	p[0] = p[1] = TCPOPT_NOP;
 	p[2] = TCPOPT_SACK;

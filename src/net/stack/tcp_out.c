@@ -7,26 +7,25 @@
 /* The payload of a full segment that carries the options of now. */
 static uint32_t current_mss(const struct tcp *t)
 {
-	uint32_t blocks = t->sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
-	uint32_t room = blocks ? 4 + 8 * min_u32(blocks, t->ts_ok ? 3 : 4) : 0;
-	if (t->uto_send)
-		room = min_u32(room + 4, t->ts_ok ? 28 : 40);
+	uint8_t opts[40];
+	uint32_t room = 0;
+	if (t->nrsacks || t->dsack || t->uto_send || t->ecn.opt_due)
+		room = tcp_put_options(t, opts, false) - (t->ts_ok ? 12 : 0);
 	return t->mss > room + TCP_MSS_FLOOR / 2 ? t->mss - room : max_u32(t->mss, 1);
 }
 
-static void put_header(const struct tcp *t, uint8_t *h, uint32_t seq, uint8_t flags, uint32_t hlen)
+static void put_header(const struct tcp *t, uint8_t *h, uint32_t seq, uint16_t flags, uint32_t hlen)
 {
 	put_be16(h, t->s.local.port);
 	put_be16(h + 2, t->s.remote.port);
 	put_be32(h + TCP_SEQ, seq);
 	put_be32(h + TCP_ACKNO, flags & TCP_ACK ? t->rcv_nxt : 0);
-	h[TCP_OFF] = (uint8_t)(hlen / 4 << 4);
-	h[TCP_FLAGS] = flags;
+	put_be16(h + TCP_OFF, hlen / 4 << 12 | flags);
 	put_be16(h + TCP_UP, 0);
 }
 
 /* The window field; what is announced is remembered. ALIGN up, so that the edge never recedes. */
-static uint32_t announce(struct tcp *t, uint8_t flags)
+static uint32_t announce(struct tcp *t, uint16_t flags)
 {
 	if (flags & TCP_SYN) {
 		uint32_t wnd = min_u32(tcp_rcv_space(t), 0xffff);
@@ -50,11 +49,12 @@ static void ack_sent(struct tcp *t)
 		t->quick--;
 	t->rcv_acked = t->rcv_nxt;
 	t->ack_now = t->ack_wanted = t->dsack = t->uto_send = false;
+	ecn_ack_sent(t);
 	tcp_disarm(t, TT_DELACK);
 }
 
 /* Give a segment its header and hand it to IP. */
-static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint8_t flags, const uint8_t *opts,
+static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, const uint8_t *opts,
                   uint32_t optlen, bool ect)
 {
 	struct net_stack *st = t->s.st;
@@ -63,6 +63,10 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint8_t flags, con
 		return -NET_ENETUNREACH;
 	}
 	uint32_t wnd = announce(t, flags), hlen = TCP_HLEN + optlen;
+	if (!(flags & (TCP_SYN | TCP_RST)))
+		flags |= ecn_flags(t);
+	if (t->ecn.mode == ECN_ACCURATE && (flags & TCP_CWR))
+		p->gso_ecn = PKT_CWR_ALL;
 	uint8_t *h = pkt_push(p, hlen);
 	put_header(t, h, seq, flags, hlen);
 	put_be16(h + TCP_WND, wnd);
@@ -95,7 +99,7 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint8_t flags, con
 }
 
 /* A segment of LEN bytes of the queue from SEQ on. Returns the bytes that went out, or -1. */
-static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint8_t flags, bool fresh)
+static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint16_t flags, bool fresh)
 {
 	struct net_stack *st = t->s.st;
 	uint8_t opts[40];
@@ -109,7 +113,7 @@ static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint8_t flags, bool 
 			got -= got % mss;
 			pkt_trim_to(p, got);
 		}
-		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+		flags &= (uint16_t) ~(TCP_FIN | TCP_PSH);
 	}
 	if (len && !got) {
 		pkt_free(p);
@@ -119,20 +123,18 @@ static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint8_t flags, bool 
 		p->gso_size = (uint16_t)mss;
 		p->gso_type = addr_is_v4(&t->s.remote.addr) ? PKT_GSO_TCP4 : PKT_GSO_TCP6;
 	}
-	if (t->ecn_ok && t->ecn_echo)
-		flags |= TCP_ECE;
-	if (t->ecn_ok && t->ecn_cwr && fresh && got) {
+	if (t->ecn.cwr && fresh && got) {
 		flags |= TCP_CWR;
-		p->gso_ecn = 1;
-		t->ecn_cwr = false;
+		p->gso_ecn = PKT_CWR_FIRST;
+		t->ecn.cwr = false;
 	}
-	uint32_t optlen = tcp_put_options(t, opts);
+	uint32_t optlen = tcp_put_options(t, opts, !fresh);
 	if (got) {
 		t->quick = 0; /* a conversation: acknowledgments ride on the answers */
 		t->data_out++;
 		t->bytes_out += got;
 	}
-	int err = finish(t, p, seq, flags, opts, optlen, t->ecn_ok && fresh && got);
+	int err = finish(t, p, seq, flags, opts, optlen, ecn_capable(t) && fresh && got);
 	if (err == -NET_EMSGSIZE) {
 		(void)tcp_route(t);
 		tcp_sync_mss(t);
@@ -148,9 +150,8 @@ void tcp_send_ack(struct tcp *t)
 		tcp_arm(t, TT_DELACK, t->s.st->now + TCP_DELACK_NS);
 		return;
 	}
-	uint8_t flags = TCP_ACK | (t->ecn_ok && t->ecn_echo ? TCP_ECE : 0);
-	uint32_t optlen = tcp_put_options(t, opts);
-	(void)finish(t, p, t->snd_nxt, flags, opts, optlen, false);
+	uint32_t optlen = tcp_put_options(t, opts, false);
+	(void)finish(t, p, t->snd_nxt, TCP_ACK, opts, optlen, false);
 }
 
 void tcp_send_syn(struct tcp *t)
@@ -158,12 +159,12 @@ void tcp_send_syn(struct tcp *t)
 	uint8_t opts[40];
 	struct net_stack *st = t->s.st;
 	struct pkt *p = pkt_alloc(st, PKT_ROOM);
-	uint8_t flags = TCP_SYN;
+	uint16_t flags = TCP_SYN;
 	bool first = !t->tx_head;
 	if (t->state == NET_TCP_SYN_RCVD)
-		flags |= TCP_ACK;
-	else if (t->ecn_ok && !t->retransmits) /* RFC 3168, 6.1.1.1: a retry goes without */
-		flags |= TCP_ECE | TCP_CWR;
+		flags |= TCP_ACK | ecn_answer_flags(t->ecn.mode, t->ecn.syn_ect);
+	else
+		flags |= ecn_syn_flags(t);
 	if (first && !tx_add(t, t->iss, t->iss + 1, TCP_SYN)) {
 		if (p)
 			pkt_free(p);
@@ -218,7 +219,7 @@ void tcp_send_probe(struct tcp *t, bool keepalive)
 	} else {
 		seq = t->snd_una - 1;
 	}
-	uint32_t optlen = tcp_put_options(t, opts);
+	uint32_t optlen = tcp_put_options(t, opts, true);
 	(void)finish(t, p, seq, flags, opts, optlen, false);
 }
 
@@ -488,8 +489,7 @@ void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r)
 	put_be16(h + 2, r->dport);
 	put_be32(h + TCP_SEQ, r->seq);
 	put_be32(h + TCP_ACKNO, r->ack);
-	h[TCP_OFF] = (uint8_t)(hlen / 4 << 4);
-	h[TCP_FLAGS] = r->flags;
+	put_be16(h + TCP_OFF, hlen / 4 << 12 | r->flags);
 	put_be16(h + TCP_WND, r->wnd);
 	put_be16(h + TCP_UP, 0);
 	mem_copy(h + TCP_HLEN, r->opts, r->optlen);

@@ -89,6 +89,7 @@ static void delivered(struct tcp *t, struct txseg *x, struct ack_news *news)
 {
 	news->delivered += size_of(x);
 	t->delivered += size_of(x);
+	news->pkts += (size_of(x) + t->mss - 1) / t->mss;
 	if (x->retx)
 		news->retx_acked = true;
 	/* An acknowledgment of what went out before the timeout, and was not sent again. */

@@ -41,7 +41,9 @@ static struct tcp *new_tcp(struct net_stack *st)
 	t->syncnt = TCP_SYN_RETRIES;
 	t->rack_mult = 1;
 	t->pacing = st->cfg.pacing;
-	t->ecn_ok = st->cfg.ecn == 1;
+	t->ecn.mode = st->cfg.ecn == NET_ECN_ASK            ? ECN_CLASSIC
+	              : st->cfg.ecn == NET_ECN_ASK_ACCURATE ? ECN_ACCURATE
+	                                                    : ECN_OFF;
 	return t;
 }
 
@@ -285,7 +287,9 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 	t->wscale_ok = r->wscale_ok;
 	t->snd_wscale = r->wscale_ok ? r->wscale : 0;
 	t->rcv_wscale = r->wscale_ok ? r->rcv_wscale : 0;
-	t->ecn_ok = r->ecn_ok;
+	ecn_begin(&t->ecn, r->ecn);
+	t->ecn.no_ect = r->no_ect;
+	t->ecn.opt_off = r->sent > 1; /* the SYN-ACK with the option was not answered */
 	t->ts_recent = r->ts_recent;
 	t->ts_recent_ns = st->now;
 	t->mss_peer = r->mss;

@@ -33,8 +33,8 @@ struct syn_ack {
 	struct tcp_syn_opts opts;
 	struct net_if *nif;
 	uint32_t irs, iss;
+	uint16_t ecn; /* flags */
 	uint8_t tos;
-	bool ecn;
 };
 
 static void send_syn_ack(struct net_stack *st, const struct syn_ack *a)
@@ -46,7 +46,7 @@ static void send_syn_ack(struct net_stack *st, const struct syn_ack *a)
 	                      .seq = a->iss,
 	                      .ack = a->irs + 1,
 	                      .wnd = first_window(st, a->opts.mss),
-	                      .flags = (uint8_t)(TCP_SYN | TCP_ACK | (a->ecn ? TCP_ECE : 0)),
+	                      .flags = (uint16_t)(TCP_SYN | TCP_ACK | a->ecn),
 	                      .tos = a->tos,
 	                      .nif = a->nif};
 	r.optlen = tcp_put_syn_options(r.opts, &a->opts);
@@ -56,6 +56,9 @@ static void send_syn_ack(struct net_stack *st, const struct syn_ack *a)
 static void answer(struct tcp_req *r)
 {
 	struct net_stack *st = r->st;
+	/* RFC 9768, 3.2.3.2.2: first the option goes, then the whole offer. */
+	bool silent = r->ecn == ECN_ACCURATE && r->sent > 1;
+	r->no_ect |= silent;
 	struct syn_ack a = {.n = &r->n,
 	                    .opts = {.mss = r->mss_adv,
 	                             .wscale = r->rcv_wscale,
@@ -64,12 +67,13 @@ static void answer(struct tcp_req *r)
 	                             .ts_ok = r->ts_ok,
 	                             .ts_val = tcp_clock_ms(st) + r->ts_off,
 	                             .ts_ecr = r->ts_recent,
-	                             .uto_s = r->lsn->uto_s},
+	                             .uto_s = r->lsn->uto_s,
+	                             .accecn = r->ecn == ECN_ACCURATE && !r->sent},
 	                    .nif = r->nif,
 	                    .irs = r->irs,
 	                    .iss = r->iss,
 	                    .tos = r->tos,
-	                    .ecn = r->ecn_ok};
+	                    .ecn = silent ? 0 : ecn_answer_flags(r->ecn, r->syn_ect)};
 	if (!r->sent)
 		r->sent_ns = st->now;
 	r->sent++;
@@ -138,9 +142,8 @@ static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
 	r->wscale_ok = o->has_wscale;
 	r->wscale = o->wscale;
 	r->rcv_wscale = o->has_wscale ? st->tcp->wscale : 0;
-	/* RFC 3168, 6.1.1: both bits, and the packet itself not marked. */
-	r->ecn_ok = st->cfg.ecn != 2 && (g->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR) &&
-	            !(g->m->tos & ECN_MASK);
+	r->ecn = (uint8_t)ecn_of_syn(st, g);
+	r->syn_ect = g->m->tos & ECN_MASK;
 	r->tos = r->lsn->s.tos;
 }
 
@@ -299,6 +302,20 @@ static void complete(struct tcp *lsn, struct tcp *t, struct tcp_seg *g)
 	tcp_segment(t, g);
 }
 
+/* RFC 9768, 3.1.5: a valid SYN once more, which changes no mode. False: it asks for another kind,
+ * so nobody can know which the two will use; it has been reset. */
+static bool syn_again(struct tcp_req *r, const struct tcp_seg *g)
+{
+	enum ecn_mode asked = ecn_of_syn(r->st, g);
+	if (r->ecn != ECN_OFF && asked != ECN_OFF && asked != r->ecn) {
+		tcp_reset_for(r->st, g);
+		return false;
+	}
+	r->syn_ect = g->m->tos & ECN_MASK;
+	r->no_ect |= r->ecn == ECN_ACCURATE && asked == ECN_OFF;
+	return true;
+}
+
 /* True: the segment is no good for the request, and has been answered if it had to be. */
 static bool req_refuses(struct tcp_req *r, const struct tcp_seg *g)
 {
@@ -309,7 +326,9 @@ static bool req_refuses(struct tcp_req *r, const struct tcp_seg *g)
 	                                                seg_end(g) - 1 - (r->irs + 1) < wnd;
 	bool old_ts = r->ts_ok && g->o.has_ts && (int32_t)(g->o.ts_val - r->ts_recent) < 0;
 	if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && g->seq == r->irs) {
-		if (!r->deferred && bucket_take(&r->rate, st->now, 2, 2))
+		if (!syn_again(r, g))
+			tcp_req_free(r);
+		else if (!r->deferred && bucket_take(&r->rate, st->now, 2, 2))
 			answer(r); /* it was lost, or is slow */
 		return true;
 	}
@@ -380,8 +399,8 @@ static uint32_t make_cookie(struct net_stack *st, const struct tnode *n, uint32_
 static uint32_t cookie_ts(struct net_stack *st, uint32_t off, const struct tcp_req *r)
 {
 	uint32_t now = tcp_clock_ms(st) + off;
-	uint32_t bits =
-	        (r->wscale_ok ? r->wscale : 15u) | (r->sack_ok ? 16u : 0) | (r->ecn_ok ? 32u : 0);
+	uint32_t bits = (r->wscale_ok ? r->wscale : 15u) | (r->sack_ok ? 16u : 0) |
+	                (r->ecn == ECN_CLASSIC ? 32u : 0);
 	uint32_t ts = (now & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
 	return (int32_t)(ts - now) > 0 ? ts - (1u << COOKIE_TS_BITS) : ts;
 }
@@ -396,8 +415,10 @@ void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 	unsigned i = 7;
 	while (i && cookie_mss[i] > r.mss)
 		i--;
-	if (!r.ts_ok) /* nowhere to keep them */
-		r.wscale_ok = r.sack_ok = r.ecn_ok = false;
+	if (!r.ts_ok) { /* nowhere to keep them */
+		r.wscale_ok = r.sack_ok = false;
+		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
+	}
 	struct syn_ack a = {.n = &r.n,
 	                    .opts = {.mss = r.mss_adv,
 	                             .wscale = r.rcv_wscale,
@@ -405,12 +426,13 @@ void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 	                             .sack_ok = r.sack_ok,
 	                             .ts_ok = r.ts_ok,
 	                             .ts_val = cookie_ts(st, r.ts_off, &r),
-	                             .ts_ecr = r.ts_recent},
+	                             .ts_ecr = r.ts_recent,
+	                             .accecn = r.ecn == ECN_ACCURATE},
 	                    .nif = r.nif,
 	                    .irs = r.irs,
 	                    .iss = make_cookie(st, &r.n, r.irs, i),
 	                    .tos = r.tos,
-	                    .ecn = r.ecn_ok};
+	                    .ecn = ecn_answer_flags(r.ecn, r.syn_ect)};
 	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
 	st->stats.tcp_cookie_sent++;
 	send_syn_ack(st, &a);
@@ -430,6 +452,7 @@ static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
 {
 	r->ts_ok = g->o.has_ts;
 	r->ts_recent = g->o.ts_val;
+	r->ecn = (uint8_t)ecn_of_cookie(r->st, g);
 	if (!r->ts_ok)
 		return;
 	uint32_t bits = g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1);
@@ -439,7 +462,8 @@ static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
 		r->wscale = 0;
 	r->rcv_wscale = r->wscale_ok ? r->st->tcp->wscale : 0;
 	r->sack_ok = bits & 16;
-	r->ecn_ok = bits & 32;
+	if (bits & 32)
+		r->ecn = ECN_CLASSIC;
 }
 
 /* True: the ACK carries a cookie of ours, and was used. */

@@ -349,8 +349,7 @@ void craft(struct rig *r, const struct tseg *s)
 	put_be16(t + 2, s->dport);
 	put_be32(t + 4, s->seq);
 	put_be32(t + 8, s->ack);
-	t[12] = (uint8_t)(hlen / 4 << 4);
-	t[13] = (uint8_t)s->flags;
+	put_be16(t + 12, hlen / 4 << 12 | s->flags);
 	put_be16(t + 14, s->wnd == NOWND ? 0 : s->wnd ? s->wnd : 65535);
 	put_be16(t + 18, s->up);
 	memcpy(t + 20, s->opts, s->optlen);
@@ -387,6 +386,13 @@ static void parse_opts(struct tseg *s)
 		}
 		if (o[0] == 28 && o[1] == 4)
 			s->uto = get_be16(o + 2);
+		if (o[0] == 172 || o[0] == 174) {
+			NEED(o[1] % 3 == 2);
+			s->ecn_kind = o[0];
+			s->ecn_fields = (o[1] - 2u) / 3;
+			for (unsigned k = 0; k < s->ecn_fields; k++)
+				s->ecn[k] = get_be32(o + 1 + 3 * k) & 0xffffff;
+		}
 		for (unsigned k = 0; o[0] == 5 && k < (o[1] - 2u) / 8; k++) {
 			s->sack[k][0] = get_be32(o + 2 + 8 * k);
 			s->sack[k][1] = get_be32(o + 6 + 8 * k);
@@ -422,7 +428,7 @@ bool take(struct rig *r, struct tseg *s)
 		s->dport = get_be16(t + 2);
 		s->seq = get_be32(t + 4);
 		s->ack = get_be32(t + 8);
-		s->flags = t[13];
+		s->flags = get_be16(t + 12) & 0x1ff;
 		s->wnd = get_be16(t + 14);
 		s->up = get_be16(t + 18);
 		s->optlen = hlen - 20;
@@ -483,6 +489,20 @@ uint32_t opt_sack(uint8_t *o, unsigned n, const uint32_t blocks[][2])
 	return 4 + 8 * n;
 }
 
+uint32_t opt_accecn(uint8_t *o, unsigned kind, unsigned n, const uint32_t *counters)
+{
+	uint32_t len = 2 + 3 * n;
+	o[0] = (uint8_t)kind;
+	o[1] = (uint8_t)len;
+	for (unsigned i = 0; i < n; i++) {
+		o[2 + 3 * i] = (uint8_t)(counters[i] >> 16);
+		put_be16(o + 3 + 3 * i, counters[i] & 0xffff);
+	}
+	while (len % 4)
+		o[len++] = 1;
+	return len;
+}
+
 /* ---- a connection by hand ---- */
 
 static struct tseg peer_seg(struct peer *p, unsigned flags)
@@ -493,7 +513,7 @@ static struct tseg peer_seg(struct peer *p, unsigned flags)
 	s.dport = p->dport;
 	s.seq = p->seq;
 	s.ack = p->ack;
-	s.flags = flags;
+	s.flags = flags | p->ace;
 	s.wnd = p->wnd == 0 ? NOWND : p->wnd;
 	if (p->ts)
 		s.optlen = opt_ts(s.opts, p->ts_val, p->ts_ecr);
@@ -550,7 +570,7 @@ void peer_connect(struct peer *p, struct rig *r, const struct peer_opts *o)
 	s.sport = p->sport;
 	s.dport = p->dport;
 	s.seq = p->seq++;
-	s.flags = SYN | (o->ecn ? ECE | CWR : 0);
+	s.flags = SYN | (o->ecn ? ECE | CWR : o->accecn ? ACE : 0);
 	s.wnd = p->wnd;
 	s.optlen = opt_mss(s.opts, o->mss ? o->mss : 1460);
 	if (o->sack)
@@ -569,7 +589,9 @@ void peer_connect(struct peer *p, struct rig *r, const struct peer_opts *o)
 	p->ws = (uint8_t)(o->ws >= 0 ? o->ws : 0);
 	p->stack_ws = s.ws;
 	rig_run(r, o->rtt_ns);
+	p->ace = o->accecn ? CWR : 0; /* the SYN-ACK came as Not-ECT */
 	peer_send(p, ACK, NULL, 0);
+	p->ace = o->accecn ? AE | ECE : 0;
 	NEED((net_accept(l, &p->s, NULL)) == (0));
 	net_close(l);
 	net_poll(r->h[0].st);

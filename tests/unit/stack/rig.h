@@ -89,6 +89,8 @@ struct net_endpoint ep(const char *addr, unsigned port);
 #define URG 0x20
 #define ECE 0x40
 #define CWR 0x80
+#define AE  0x100
+#define ACE (AE | CWR | ECE)
 
 /* A TCP segment, sent or received; the test is 10.0.0.2. */
 struct tseg {
@@ -109,7 +111,9 @@ struct tseg {
 	uint32_t ts_val, ts_ecr;
 	uint16_t mss;
 	uint8_t ws;
-	uint32_t uto; /* the user timeout option as on the wire; 0: none */
+	uint32_t uto;                  /* the user timeout option as on the wire; 0: none */
+	unsigned ecn_kind, ecn_fields; /* the AccECN option; 0: none */
+	uint32_t ecn[3];
 	unsigned nsacks;
 	uint32_t sack[4][2];
 };
@@ -127,6 +131,8 @@ uint32_t opt_ts(uint8_t *o, uint32_t val, uint32_t ecr);
 uint32_t opt_ws(uint8_t *o, uint8_t ws);
 uint32_t opt_sackok(uint8_t *o);
 uint32_t opt_sack(uint8_t *o, unsigned n, const uint32_t blocks[][2]);
+/* AccECN, 172 or 174, with N counters. */
+uint32_t opt_accecn(uint8_t *o, unsigned kind, unsigned n, const uint32_t *counters);
 
 /* A connection between the stack and the test. */
 struct peer {
@@ -139,11 +145,12 @@ struct peer {
 	uint32_t ts_val, ts_ecr;
 	uint32_t wnd;
 	uint8_t ws, stack_ws;
+	unsigned ace; /* flags that every segment has */
 };
 struct peer_opts {
 	uint16_t mss;
 	uint32_t wnd;
-	bool ts, sack, ecn;
+	bool ts, sack, ecn, accecn;
 	int ws;          /* -1: none */
 	uint64_t rtt_ns; /* of the handshake */
 };

@@ -111,6 +111,9 @@
 #define TCP_URG         0x20u
 #define TCP_ECE         0x40u
 #define TCP_CWR         0x80u
+#define TCP_AE          0x100u /* in the byte before: flags are read with it as 16 bits */
+#define TCP_ACE         0x1c0u /* AE, CWR and ECE as one number (RFC 9768) */
+#define TCP_ACE_SHIFT   6u
 
 #define TCPOPT_EOL      0u
 #define TCPOPT_NOP      1u
@@ -120,5 +123,7 @@
 #define TCPOPT_SACK     5u
 #define TCPOPT_TS       8u
 #define TCPOPT_UTO      28u
+#define TCPOPT_ACCECN0  172u
+#define TCPOPT_ACCECN1  174u
 
 #endif
