@@ -292,9 +292,11 @@ static void conn_error(struct tcp *t, const struct icmp_err *e)
 	    seq_lt(t->snd_nxt, e->seq) || (e->seq == t->snd_nxt && t->snd_nxt != t->snd_una))
 		return;
 	if (e->mtu) {
-		if (e->mtu < t->pmtu && pmtu_set(t->s.st, &e->dst, e->mtu)) {
+		bool news = e->mtu < max_u32(t->pmtu, t->plp.size) &&
+		            pmtu_set(t->s.st, &e->dst, e->mtu);
+		if (news && e->mtu < t->pmtu) { /* else it is about a probe */
 			(void)tcp_route(t);
-			tcp_sync_mss(t);
+			plp_limit(t, t->pmtu, true);
 			/* What was too large is lost for certain; no congestion is to blame. */
 			for (struct txseg *x = t->tx_head; x; x = x->next)
 				if (x->state == TX_FLYING)
@@ -330,8 +332,8 @@ bool tcp_route(struct tcp *t)
 		return false;
 	uint32_t mtu = if_mtu(t->hop.nif, addr_is_v4(&t->s.remote.addr));
 	t->pmtu = pmtu_get(st, &t->s.remote.addr, mtu);
-	if (t->mtu_probe_fail)
-		t->pmtu = min_u32(t->pmtu, t->mtu_probe_fail);
+	if (t->plp.cap)
+		t->pmtu = min_u32(t->pmtu, t->plp.cap);
 	return true;
 }
 

@@ -96,6 +96,16 @@ enum ca_state { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
 enum rtx_kind { RTX_NONE, RTX_RTO, RTX_TLP, RTX_REO, RTX_PERSIST };
 enum tcp_timer { TT_RTX, TT_DELACK, TT_KEEP, TT_PACE, TT_COUNT };
 
+/* The search for a larger MTU. */
+struct plp {
+	uint32_t cap;      /* PLPMTU: what the path is known to take; 0: as much as the route */
+	uint32_t high;     /* more has failed, or cannot be; 0: not known yet */
+	uint32_t seq, end; /* of the probe that is out */
+	uint16_t size;     /* its MTU; 0: none is out */
+	uint8_t fails;     /* of probes of one size */
+	uint64_t next_ns;  /* no probe before */
+};
+
 enum ecn_mode { ECN_OFF, ECN_CLASSIC, ECN_ACCURATE };
 
 /* Congestion notification. Counters of bytes are by their mark, ECN_ECT1 - 1 and so on. */
@@ -201,7 +211,8 @@ struct tcp {
 
 	/* way out */
 	struct hop hop;
-	uint32_t route_gen, pmtu, mtu_probe_fail;
+	uint32_t route_gen, pmtu;
+	struct plp plp;
 	bool hop_ok;
 
 	/* for TCP_INFO */
@@ -367,6 +378,15 @@ void tcp_enter_cwr(struct tcp *t);
 void tlp_timeout(struct tcp *t);
 void tlp_arm(struct tcp *t);
 void tlp_ack(struct tcp *t, const struct ack_news *news, const struct tcp_seg *g);
+
+/* tcp_mtu.c */
+/* PMTU is what the path takes, as ICMP has TOLD or as time-outs make likely. */
+void plp_limit(struct tcp *t, uint32_t pmtu, bool told);
+void plp_suspect(struct tcp *t);
+uint32_t plp_probe(struct tcp *t, uint32_t mss);
+void plp_acked(struct tcp *t);
+void plp_sent_again(struct tcp *t, const struct txseg *x);
+bool plp_only_loss(struct tcp *t);
 
 /* tcp_out.c */
 void tcp_output(struct tcp *t);

@@ -91,6 +91,7 @@ static void advance(struct tcp *t, const struct tcp_seg *g, struct ack_news *new
 	uint64_t now = t->s.st->now;
 	news->advanced = true;
 	tx_cleaned(t, g->ack, news);
+	plp_acked(t);
 	t->retransmits = t->probes = 0;
 	t->progress_ns = now;
 	if (t->urg_out && seq_le(t->snd_up, t->snd_una))

@@ -105,6 +105,8 @@ static void tahoe(struct tcp *t)
 
 static void enter_recovery(struct tcp *t)
 {
+	if (plp_only_loss(t))
+		return;
 	t->s.st->stats.tcp_fast_recovery++;
 	if (t->ca_state < CA_CWR) {
 		remember_window(t);

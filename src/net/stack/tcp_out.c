@@ -98,12 +98,13 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, co
 	return ip_send(st, p, &tx);
 }
 
-/* A segment of LEN bytes of the queue from SEQ on. Returns the bytes that went out, or -1. */
-static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint16_t flags, bool fresh)
+/* A segment of LEN bytes of the queue from SEQ on, to be cut into pieces of MSS. Returns the bytes
+ * that went out, or -1. */
+static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint16_t flags, bool fresh,
+                 uint32_t mss)
 {
 	struct net_stack *st = t->s.st;
 	uint8_t opts[40];
-	uint32_t mss = current_mss(t);
 	struct pkt *p = pkt_alloc(st, PKT_ROOM);
 	if (!p)
 		return -1;
@@ -240,7 +241,8 @@ bool tcp_retransmit(struct tcp *t, struct txseg *x, uint32_t max)
 	}
 	uint8_t flags = (uint8_t)(TCP_ACK | (x->flags & (TCP_FIN | TCP_PSH)));
 	uint32_t data = len - (x->flags & TCP_FIN ? 1 : 0);
-	long n = xmit(t, x->seq, data, flags, false);
+	plp_sent_again(t, x);
+	long n = xmit(t, x->seq, data, flags, false, mss);
 	if (n < 0)
 		return false;
 	if ((uint32_t)n < data && !tx_split(t, x, x->seq + (uint32_t)n))
@@ -338,7 +340,7 @@ static bool send_new(struct tcp *t, uint32_t len, uint32_t mss)
 	if (!x)
 		return false;
 	t->snd_nxt = x->end;
-	long n = xmit(t, seq, len, flags, true);
+	long n = xmit(t, seq, len, flags, true, mss);
 	if (n < 0 || (uint32_t)n < len) {
 		uint32_t sent = n < 0 ? 0 : (uint32_t)n;
 		x->end = t->snd_nxt = seq + sent;
@@ -441,6 +443,9 @@ static void send_all(struct tcp *t)
 	enum step r = STEP_MORE;
 	restart_after_idle(t);
 	t->cwnd_limited = false;
+	uint32_t probe = plp_probe(t, mss);
+	if (probe && !send_new(t, probe, probe))
+		t->plp.size = 0;
 	for (unsigned i = 0; r == STEP_MORE && i < OUTPUT_BUDGET; i++) {
 		if (t->pacing && t->pace_ns > t->s.st->now) {
 			tcp_arm(t, TT_PACE, t->pace_ns);

@@ -1,8 +1,6 @@
 /* The timers of a connection: four deadlines behind one node of the instance's heap. */
 #include "net/stack/tcp.h"
 
-#define MTU_BLACKHOLE_RETRIES 3u
-
 static void reschedule(struct tcp *t)
 {
 	uint64_t next = TIMER_NEVER;
@@ -87,21 +85,6 @@ static bool gave_up(struct tcp *t, uint32_t tries)
 	return true;
 }
 
-/* RFC 8899, 4.3 in its simplest form: full segments vanish again and again, so try smaller ones. */
-static void suspect_mtu(struct tcp *t)
-{
-	bool v4 = addr_is_v4(&t->s.remote.addr);
-	uint32_t floor = v4 ? 576 : IP6_MIN_MTU;
-	if (t->retransmits < MTU_BLACKHOLE_RETRIES || t->pmtu <= floor ||
-	    t->tx_head->end - t->tx_head->seq < t->mss)
-		return;
-	t->mtu_probe_fail = max_u32(floor, t->pmtu > 1500 ? 1500 : 1064);
-	if (t->mtu_probe_fail >= t->pmtu)
-		t->mtu_probe_fail = floor;
-	t->pmtu = t->mtu_probe_fail;
-	tcp_sync_mss(t);
-}
-
 static void rto_expired(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
@@ -118,7 +101,7 @@ static void rto_expired(struct tcp *t)
 	}
 	tcp_enter_loss(t);
 	t->uto_send = t->uto_s != 0; /* the segment that said it may be among the lost */
-	suspect_mtu(t);
+	plp_suspect(t);
 	if (t->retransmits < UINT8_MAX)
 		t->retransmits++;
 	/* A window that is shut says that the peer lives: MUST-35 asks for patience. */

@@ -397,31 +397,34 @@ START_TEST(ecn_is_negotiated_marked_and_answered)
 }
 END_TEST
 
+static const struct peer_opts full = {.sack = true, .ws = 7, .wnd = 2000, .rtt_ns = 20 * MS};
+
+/* Packet too big: the next hop takes MTU, and the packet was that of SEQ. */
+static void too_big(struct peer *p, unsigned mtu, uint32_t seq)
+{
+	uint8_t m[56] = {0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0, 10, 9, 9, 9, 10, 0, 0, 1, 3, 4};
+	uint8_t *q = m + 28;
+	m[26] = (uint8_t)(mtu >> 8), m[27] = (uint8_t)mtu;
+	q[0] = 0x45, q[2] = 5, q[3] = 220, q[9] = 6;
+	memcpy(q + 12, (uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2}, 8);
+	q[21] = 80, q[22] = (uint8_t)(p->sport >> 8), q[23] = (uint8_t)p->sport;
+	for (unsigned k = 0; k < 4; k++)
+		q[24 + k] = (uint8_t)(seq >> (24 - 8 * k));
+	fix_csums(m, 56);
+	inject_ip(p->r, m, 56);
+}
+
 START_TEST(path_mtu_is_learnt_from_icmp)
 {
 	struct peer p;
-	static const struct peer_opts o = {.sack = true, .ws = 7, .wnd = 2000};
-	struct rig *r = start(&p, &o);
+	struct rig *r = start(&p, &full);
 	ck_assert_int_eq(net_send(p.s, data, 2920, 0, NULL), 2920);
 	ck_assert(peer_take(&p, &in));
 	ck_assert_uint_eq(in.len, 1460);
 	drop_out(r);
-	uint8_t m[56] = {0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0, 10, 9, 9, 9, 10, 0, 0, 1, 3, 4};
-	uint8_t *q = m + 28;
-	m[26] = 1200 >> 8, m[27] = 1200 & 255;
-	q[0] = 0x45, q[2] = 5, q[3] = 220, q[9] = 6;
-	memcpy(q + 12, (uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2}, 8);
-	q[21] = 80, q[22] = (uint8_t)(p.sport >> 8), q[23] = (uint8_t)p.sport;
-	uint32_t wrong = p.ack - 1000000;
-	for (unsigned k = 0; k < 4; k++)
-		q[24 + k] = (uint8_t)(wrong >> (24 - 8 * k));
-	fix_csums(m, 56);
-	inject_ip(r, m, 56); /* RFC 5927: not from this connection's packets */
+	too_big(&p, 1200, p.ack - 1000000); /* RFC 5927: not from this connection's packets */
 	ck_assert(!take(r, &in));
-	for (unsigned k = 0; k < 4; k++)
-		q[24 + k] = (uint8_t)(p.ack >> (24 - 8 * k));
-	fix_csums(m, 56);
-	inject_ip(r, m, 56);
+	too_big(&p, 1200, p.ack);
 	ck_assert(peer_take(&p, &in)); /* again, smaller, at once */
 	ck_assert_uint_eq(in.seq, p.ack);
 	ck_assert_uint_eq(in.len, 1160);
@@ -433,19 +436,207 @@ END_TEST
 START_TEST(black_hole_is_detected)
 {
 	struct peer p;
-	static const struct peer_opts o = {.sack = true, .ws = 7, .wnd = 2000};
-	struct rig *r = start(&p, &o);
+	struct rig *r = start(&p, &full);
 	ck_assert_int_eq(net_send(p.s, data, 2920, 0, NULL), 2920);
 	drop_out(r);
-	for (unsigned i = 0; i < 60; i++) {
+	uint32_t len = 1460;
+	for (unsigned i = 0; i < 100 && len > 536; i++) {
 		rig_run(r, SEC);
-		while (peer_take(&p, &in))
-			if (in.len && in.len < 1100) {
-				rig_free(r);
-				return;
-			}
+		while (peer_take(&p, &in)) {
+			if (in.seq != p.ack)
+				continue;
+			/* BASE_PLPMTU, then the least there is, and no others. */
+			ck_assert(in.len == len || in.len == (len == 1460 ? 1160 : 536));
+			len = in.len;
+		}
 	}
-	ck_abort_msg("full segments for ever");
+	ck_assert_uint_eq(len, 536);
+	rig_free(r);
+}
+END_TEST
+
+/* 60 kB are sent in each of SECONDS; of them come back ACKs for all but what is longer than LIMIT,
+ * which SACK shows to be missing. Returns how many such there were; *LARGEST that arrived. */
+static unsigned exchange(struct peer *p, unsigned seconds, uint32_t limit, uint32_t *largest)
+{
+	unsigned dropped = 0;
+	for (unsigned s = 0; s < seconds; s++) {
+		ck_assert_int_eq(net_send(p->s, data, 60000, 0, NULL), 60000);
+		uint32_t goal = p->ack + 60000, hole = 0, high = p->ack;
+		for (unsigned i = 0; i < 50; i++) {
+			while (peer_take(p, &in)) {
+				if (in.len > limit) {
+					dropped++;
+					hole = in.len;
+				} else if (in.seq == p->ack) {
+					p->ack += in.len;
+					*largest = in.len > *largest ? in.len : *largest;
+					hole -= hole ? in.len : 0;
+					if (!hole)
+						p->ack = high > p->ack ? high : p->ack;
+				}
+				high = in.seq + in.len > high && in.len <= limit ? in.seq + in.len
+				                                                 : high;
+			}
+			rig_run(p->r, 20 * MS);
+			if (hole && high > p->ack)
+				sack(p, 0, hole, high - p->ack);
+			else
+				peer_send(p, ACK, NULL, 0);
+		}
+		ck_assert_uint_eq(p->ack, goal);
+	}
+	return dropped;
+}
+
+/* RFC 8899, 5.3: after ICMP not before ten minutes, then all at once. */
+START_TEST(larger_mtu_is_looked_for_after_icmp)
+{
+	struct peer p;
+	struct rig *r = start(&p, &full);
+	uint32_t largest = 0;
+	ck_assert_int_eq(net_send(p.s, data, 2920, 0, NULL), 2920);
+	drop_out(r);
+	too_big(&p, 1200, p.ack);
+	drop_out(r);
+	p.ack += 2920;
+	peer_send(&p, ACK, NULL, 0);
+	exchange(&p, 595, 9999, &largest);
+	ck_assert_uint_eq(largest, 1160);
+	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1200);
+	exchange(&p, 10, 9999, &largest);
+	ck_assert_uint_eq(largest, 1460);
+	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1500);
+	rig_free(r);
+}
+END_TEST
+
+static struct rig *after_black_hole(struct peer *p)
+{
+	struct rig *r = start(p, &full);
+	ck_assert_int_eq(net_send(p->s, data, 2920, 0, NULL), 2920);
+	for (unsigned i = 0; i < 20 && info(p).tcpi_pmtu == 1500; i++) {
+		rig_run(r, SEC);
+		drop_out(r);
+	}
+	ck_assert_uint_eq(info(p).tcpi_pmtu, 1200);
+	p->ack += 2920;
+	peer_send(p, ACK, NULL, 0);
+	drop_out(r);
+	return r;
+}
+
+/* Three probes of each size, 15 s apart, by halves to within 16 bytes; then ten minutes' rest. */
+START_TEST(search_finds_what_the_path_takes)
+{
+	struct peer p;
+	struct rig *r = after_black_hole(&p);
+	uint32_t largest = 0;
+	ck_assert_uint_eq(exchange(&p, 10, 1360, &largest), 0);
+	unsigned lost = exchange(&p, 32, 1360, &largest);
+	ck_assert_uint_ge(lost, 2);
+	ck_assert_uint_le(lost, 3);
+	ck_assert_uint_eq(largest, 1160); /* nothing but the largest was tried */
+	lost += exchange(&p, 300, 1360, &largest);
+	ck_assert_uint_le(largest, 1360);
+	ck_assert_uint_gt(largest, 1360 - 16);
+	ck_assert_uint_eq(info(&p).tcpi_pmtu, largest + 40);
+	ck_assert_uint_eq(lost % 3, 0);
+	ck_assert_uint_eq(exchange(&p, 250, 1360, &largest), 0);
+	/* The path gets wider: found when the timer has run out. */
+	exchange(&p, 400, 9999, &largest);
+	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1500);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_fast_recovery, 0);
+	rig_free(r);
+}
+END_TEST
+
+/* RFC 8899, 3: the loss of a probe is none of the network's. */
+START_TEST(lost_probe_is_no_congestion)
+{
+	struct peer p;
+	struct rig *r = after_black_hole(&p);
+	uint32_t largest = 0;
+	exchange(&p, 14, 9999, &largest);
+	uint64_t rto = net_stack_stats(r->h[0].st)->tcp_rto;
+	rig_run(r, 5 * SEC);
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_int_eq(net_send(p.s, data, 8 * 1160, 0, NULL), 8 * 1160);
+	uint32_t cwnd = info(&p).tcpi_snd_cwnd;
+	ck_assert(peer_take(&p, &in)); /* the probe goes first, in one piece */
+	ck_assert_uint_eq(in.len, 1460);
+	ck_assert_uint_eq(in.seq, p.ack);
+	drop_out(r);
+	rig_run(r, 20 * MS);
+	sack(&p, 0, 1460, 8 * 1160);
+	/* Again, in segments that pass, and the window is what it was. */
+	uint32_t again = 0;
+	for (unsigned i = 0; i < 2; i++, rig_run(r, 10 * MS))
+		while (peer_take(&p, &in))
+			if (in.seq == p.ack + again && again < 1460) {
+				ck_assert_uint_le(in.len, 1160);
+				again += in.len;
+			}
+	ck_assert_uint_eq(again, 1460);
+	p.ack += 8 * 1160;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_uint_eq(info(&p).tcpi_unacked, 0);
+	ck_assert_uint_ge(info(&p).tcpi_snd_cwnd, cwnd);
+	ck_assert_uint_eq(info(&p).tcpi_ca_state, 0);
+	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1200);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_fast_recovery, 0);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_rto, rto);
+	rig_free(r);
+}
+END_TEST
+
+/* But what is lost besides it is. */
+START_TEST(loss_beside_a_probe_is_congestion)
+{
+	struct peer p;
+	struct rig *r = after_black_hole(&p);
+	uint32_t largest = 0;
+	exchange(&p, 14, 9999, &largest);
+	rig_run(r, 5 * SEC);
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_int_eq(net_send(p.s, data, 8 * 1160, 0, NULL), 8 * 1160);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.len, 1460);
+	drop_out(r);
+	rig_run(r, 20 * MS);
+	sack(&p, 0, 1460 + 1160, 1460 + 5 * 1160);
+	rig_run(r, 20 * MS);
+	ck_assert_uint_eq(info(&p).tcpi_ca_state, 3);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_fast_recovery, 1);
+	rig_free(r);
+}
+END_TEST
+
+/* RFC 8899, 4.6.2: a probe's "too big" is the next size to try. */
+START_TEST(icmp_about_a_probe_directs_the_search)
+{
+	struct peer p;
+	struct rig *r = after_black_hole(&p);
+	uint32_t largest = 0;
+	exchange(&p, 14, 9999, &largest);
+	rig_run(r, 5 * SEC);
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_int_eq(net_send(p.s, data, 8 * 1160, 0, NULL), 8 * 1160);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.len, 1460);
+	drop_out(r);
+	too_big(&p, 1400, p.ack);
+	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1200); /* not what is known to pass */
+	rig_run(r, 20 * MS);
+	sack(&p, 0, 1460, 1460 + 4 * 1160);
+	p.ack += 8 * 1160;
+	peer_send(&p, ACK, NULL, 0);
+	drop_out(r);
+	largest = 0;
+	ck_assert_uint_eq(exchange(&p, 20, 1360, &largest), 0);
+	ck_assert_uint_eq(largest, 1360);
+	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1400);
+	rig_free(r);
 }
 END_TEST
 
@@ -493,6 +684,11 @@ int main(void)
 	tcase_add_test(tc, ecn_is_negotiated_marked_and_answered);
 	tcase_add_test(tc, path_mtu_is_learnt_from_icmp);
 	tcase_add_test(tc, black_hole_is_detected);
+	tcase_add_test(tc, larger_mtu_is_looked_for_after_icmp);
+	tcase_add_test(tc, search_finds_what_the_path_takes);
+	tcase_add_test(tc, lost_probe_is_no_congestion);
+	tcase_add_test(tc, loss_beside_a_probe_is_congestion);
+	tcase_add_test(tc, icmp_about_a_probe_directs_the_search);
 	tcase_add_test(tc, idle_connection_begins_again);
 	return suite_run("stack/tcp_loss", tc);
 }
