@@ -1,8 +1,8 @@
 /*
- * virtio-net (virtio 1.2, 5.1) with one pair of queues, checksum and segmentation offloads both
- * ways and merged receive buffers, as far as the device has them. Buffers are the caller's: what
- * carries the protocols offers memory to receive into, and gets it back filled; what it sends goes
- * to the device as it lies, and comes back when it is sent.
+ * virtio-net (virtio 1.2, 5.1) with as many pairs of queues as the device has, checksum and
+ * segmentation offloads both ways and merged receive buffers, as far as it has them. Buffers are
+ * the caller's: what carries the protocols offers memory to receive into, and gets it back filled;
+ * what it sends goes to the device as it lies, and comes back when it is sent.
  */
 #ifndef GK_DRIVERS_NIC_H
 #define GK_DRIVERS_NIC_H
@@ -12,7 +12,8 @@
 #define NIC_HDR_BYTES      12u
 #define NIC_SEGS_MAX       (VIRTQ_SEGS_MAX - 1u)
 #define NIC_ETH_MIN        14u
-#define NIC_SLOTS          VIRTQ_SIZE_MAX
+#define NIC_SLOTS          VIRTQ_SIZE_MAX /* of a pair */
+#define NIC_PAIRS_MAX      8u             /* a device with more is used with one */
 
 #define NIC_F_CSUM         (1ull << 0)
 #define NIC_F_GUEST_CSUM   (1ull << 1)
@@ -39,10 +40,15 @@ struct nic_slot {
 
 struct nic {
 	struct virtio_dev dev;
-	struct virtq queues[2]; /* receive, transmit */
+	struct virtq queues[2 * NIC_PAIRS_MAX + 1]; /* receive, transmit, ...; control */
+	unsigned pairs;
+	struct nic_command {
+		uint8_t class, cmd, pairs_le[2], ack;
+	} command; /* the device's as well, until it has answered */
 	uint8_t mac[6];
 	bool link, merges;
-	struct nic_slot *slots, *idle; /* to send with; under the transmit queue's lock */
+	/* To send with; under the pair's transmit queue's lock. */
+	struct nic_slot *slots, *idle[NIC_PAIRS_MAX];
 	uint64_t received, received_bytes, sent, sent_bytes, dropped, bad;
 	/* There is something to receive, or what was sent is done with, or the link has changed.
 	 * In interrupt context. */
@@ -56,28 +62,30 @@ bool nic_attach(struct nic *n, const struct virtio_dev *dev);
 void nic_start(struct nic *n, void (*wake)(void *ctx), void *ctx);
 
 /*
- * Receiving. Each buffer begins with room for a header of NIC_HDR_BYTES and comes back by its
- * COOKIE, with how many bytes were written. False: no room, or a broken device.
+ * Receiving, by PAIR of queues below nic->pairs, as all that follows. Each buffer begins with room
+ * for a header of NIC_HDR_BYTES and comes back by its COOKIE, with how many bytes were written.
+ * False: no room, or a broken device.
  */
-bool nic_offer(struct nic *n, void *data, uint32_t len_bytes, void *cookie);
-void *nic_receive(struct nic *n, uint32_t *len_bytes);
+bool nic_offer(struct nic *n, unsigned pair, void *data, uint32_t len_bytes, void *cookie);
+void *nic_receive(struct nic *n, unsigned pair, uint32_t *len_bytes);
 /* How many buffers the frame takes that begins with HDR; 0: the device says nonsense. */
 unsigned nic_frame_buffers(const struct nic *n, const struct nic_hdr *hdr, uint32_t len_bytes);
 /* The device is told of new buffers, and asked for an interrupt. False: there is more already. */
-bool nic_listen(struct nic *n);
+bool nic_listen(struct nic *n, unsigned pair);
 
 /*
  * Sending: at most NIC_SEGS_MAX pieces, which stay as they are until COOKIE comes back from
- * nic_sent. False: no room, or a broken device.
+ * nic_sent. False: no room, or a broken device. A device gives back what belongs to a flow by the
+ * pair that the flow was last sent by (5.1.6.5.6). One caller at a time.
  */
-bool nic_send(struct nic *n, const struct nic_hdr *hdr, const struct virtq_seg *segs,
+bool nic_send(struct nic *n, unsigned pair, const struct nic_hdr *hdr, const struct virtq_seg *segs,
               unsigned count, void *cookie);
 /* The device is told of what was sent since. */
-void nic_kick(struct nic *n);
+void nic_kick(struct nic *n, unsigned pair);
 /* NULL: nothing more is done. */
-void *nic_sent(struct nic *n);
+void *nic_sent(struct nic *n, unsigned pair);
 /* An interrupt when something has been sent. False: something has. */
-bool nic_listen_sent(struct nic *n);
+bool nic_listen_sent(struct nic *n, unsigned pair);
 
 /*
  * Resets the device for good. Then what it has not done comes back: buffers to receive into, and

@@ -37,7 +37,7 @@ struct port {
 	struct net_dhcp_lease lease;
 	/* Under the mutex: to be sent when the card has room, and what lies with the card. */
 	struct pkt *queue, **queue_tail;
-	unsigned queued, offered;
+	unsigned queued, offered[NIC_PAIRS_MAX];
 	uint64_t tx_dropped;
 };
 

@@ -11,24 +11,24 @@
 /* With its struct net_buf a page. */
 #define RX_BYTES   (ARCH_PAGE_SIZE - (unsigned)sizeof(struct net_buf))
 #define RX_BUDGET  64u /* frames, before others have a turn */
-#define RX_BUFFERS 64u
+#define RX_BUFFERS 64u /* of a queue */
 
 static uint64_t wall_ns(void)
 {
 	return arch_wall_boot_ns() + arch_now_ns();
 }
 
-static void refill(struct port *p)
+static void refill(struct port *p, unsigned pair)
 {
-	while (p->offered < RX_BUFFERS) {
+	while (p->offered[pair] < RX_BUFFERS) {
 		struct net_buf *b = net_buf_alloc(p->net->stack, RX_BYTES);
 		if (!b)
 			return;
-		if (!nic_offer(p->nic, b->data, RX_BYTES, b)) {
+		if (!nic_offer(p->nic, pair, b->data, RX_BYTES, b)) {
 			net_buf_unref(p->net->stack, b);
 			return;
 		}
-		p->offered++;
+		p->offered[pair]++;
 	}
 }
 
@@ -41,21 +41,21 @@ static bool add_buffer(struct port *p, struct pkt *pkt, struct net_buf *b, uint3
 	return good;
 }
 
-static bool gather(struct port *p, struct pkt *pkt, struct net_buf *first, uint32_t written,
-                   unsigned buffers)
+static bool gather(struct port *p, unsigned pair, struct pkt *pkt, struct net_buf *first,
+                   uint32_t written, unsigned buffers)
 {
 	bool good = add_buffer(p, pkt, first, NIC_HDR_BYTES, written);
 	for (unsigned i = 1; i < buffers; i++) {
-		struct net_buf *b = nic_receive(p->nic, &written);
+		struct net_buf *b = nic_receive(p->nic, pair, &written);
 		if (!b)
 			return false;
-		p->offered--;
+		p->offered[pair]--;
 		good &= add_buffer(p, pkt, b, 0, written);
 	}
 	return good;
 }
 
-static void frame_in(struct port *p, struct net_buf *first, uint32_t written)
+static void frame_in(struct port *p, unsigned pair, struct net_buf *first, uint32_t written)
 {
 	struct nic *nic = p->nic;
 	struct nic_hdr hdr;
@@ -68,7 +68,7 @@ static void frame_in(struct port *p, struct net_buf *first, uint32_t written)
 		net_buf_unref(p->net->stack, first);
 		return;
 	}
-	if (!gather(p, pkt, first, written, buffers)) {
+	if (!gather(p, pair, pkt, first, written, buffers)) {
 		nic->bad++;
 		pkt_free(pkt);
 		return;
@@ -87,24 +87,35 @@ static void frame_in(struct port *p, struct net_buf *first, uint32_t written)
 	pkt_free(pkt);
 }
 
-bool port_receive(struct port *p)
+static bool receive_from(struct port *p, unsigned pair)
 {
 	unsigned i = 0;
 	for (; i < RX_BUDGET; i++) {
 		uint32_t written;
-		struct net_buf *b = nic_receive(p->nic, &written);
+		struct net_buf *b = nic_receive(p->nic, pair, &written);
 		if (!b)
 			break;
-		p->offered--;
-		frame_in(p, b, written);
+		p->offered[pair]--;
+		frame_in(p, pair, b, written);
 	}
-	refill(p);
+	refill(p, pair);
 	return i == RX_BUDGET;
+}
+
+bool port_receive(struct port *p)
+{
+	bool more = false;
+	for (unsigned i = 0; i < p->nic->pairs; i++)
+		more |= receive_from(p, i);
+	return more;
 }
 
 bool port_listen(struct port *p)
 {
-	return nic_listen(p->nic);
+	bool empty = true;
+	for (unsigned i = 0; i < p->nic->pairs; i++)
+		empty &= nic_listen(p->nic, i);
+	return empty;
 }
 
 static struct nic_hdr header_of(const struct pkt *pkt)
@@ -128,7 +139,16 @@ static struct nic_hdr header_of(const struct pkt *pkt)
 	return hdr;
 }
 
-static bool to_card(struct port *p, struct pkt *pkt)
+/* All of a flow goes by one pair, and comes back by it. */
+static unsigned pair_of(const struct port *p, const struct pkt *pkt)
+{
+	uint8_t ports[4] = {0};
+	if (p->nic->pairs > 1 && pkt->flags & PKT_CSUM_PARTIAL)
+		(void)pkt_read(pkt, pkt->csum_start, ports, sizeof(ports));
+	return (ports[0] ^ ports[1] ^ ports[2] ^ ports[3]) % p->nic->pairs;
+}
+
+static bool to_card(struct port *p, struct pkt *pkt, unsigned pair)
 {
 	struct net_piece pieces[NIC_SEGS_MAX];
 	struct virtq_seg segs[NIC_SEGS_MAX];
@@ -139,14 +159,15 @@ static bool to_card(struct port *p, struct pkt *pkt)
 	for (unsigned i = 0; i < count; i++)
 		segs[i] =
 		        (struct virtq_seg){(void *)(uintptr_t)pieces[i].data, pieces[i].len, false};
-	return nic_send(p->nic, &hdr, segs, count, pkt);
+	return nic_send(p->nic, pair, &hdr, segs, count, pkt);
 }
 
 static void reclaim(struct port *p)
 {
 	struct pkt *pkt;
-	while ((pkt = nic_sent(p->nic)))
-		pkt_free(pkt);
+	for (unsigned i = 0; i < p->nic->pairs; i++)
+		while ((pkt = nic_sent(p->nic, i)))
+			pkt_free(pkt);
 }
 
 void port_send_more(struct port *p)
@@ -154,9 +175,10 @@ void port_send_more(struct port *p)
 	reclaim(p);
 	while (p->queue) {
 		struct pkt *pkt = p->queue;
-		if (!to_card(p, pkt)) {
+		unsigned pair = pair_of(p, pkt);
+		if (!to_card(p, pkt, pair)) {
 			/* Wait for room; look once more, it may have come meanwhile. */
-			if (nic_listen_sent(p->nic) || p->nic->dev.broken)
+			if (nic_listen_sent(p->nic, pair) || p->nic->dev.broken)
 				break;
 			reclaim(p);
 			continue;
@@ -166,7 +188,8 @@ void port_send_more(struct port *p)
 	}
 	if (!p->queue)
 		p->queue_tail = &p->queue;
-	nic_kick(p->nic);
+	for (unsigned i = 0; i < p->nic->pairs; i++)
+		nic_kick(p->nic, i);
 }
 
 void port_stop(struct port *p)
@@ -190,7 +213,7 @@ void port_output(void *ctx, struct pkt *pkt)
 	bool allowed = sec_netif_allows(&p->policy, NET_DIR_OUT);
 	if (allowed)
 		capture_frame(&p->net->capture, pkt, wall_ns());
-	if (allowed && !p->queue && to_card(p, pkt))
+	if (allowed && !p->queue && to_card(p, pkt, pair_of(p, pkt)))
 		return;
 	if (!allowed || p->queued == NETD_TX_QUEUE || p->nic->dev.broken) {
 		p->tx_dropped++;

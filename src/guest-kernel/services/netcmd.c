@@ -49,12 +49,13 @@ static void show_port(struct shell *sh, const struct port *p)
 		shell_print(sh, "  %s/%u%s%s\n", net_addr_format(&a.addr, text), a.prefix,
 		            a.tentative ? " tentative" : "", a.duplicate ? " DUPLICATE" : "");
 	shell_print(sh,
-	            "  received %lu frames, %lu bytes; sent %lu, %lu; dropped %lu, bad %lu%s%s\n",
+	            "  received %lu frames, %lu bytes; sent %lu, %lu; dropped %lu, bad %lu%s%s, "
+	            "queue pairs: %u\n",
 	            (unsigned long)n->received, (unsigned long)n->received_bytes,
 	            (unsigned long)n->sent, (unsigned long)n->sent_bytes,
 	            (unsigned long)(n->dropped + p->tx_dropped), (unsigned long)n->bad,
 	            virtio_has(&n->dev, NIC_F_HOST_TSO4) ? ", segments by the card" : "",
-	            n->merges ? ", merged buffers" : "");
+	            n->merges ? ", merged buffers" : "", n->pairs);
 }
 
 bool cmd_net(struct shell *sh, unsigned argc, char **argv)

@@ -7,7 +7,7 @@
 
 #include "gk_rig.h"
 
-#define VDEV_QUEUES  4u
+#define VDEV_QUEUES  9u
 #define VDEV_SEGS    40u
 #define VDEV_BASE(i) (0xd0000000ull + 0x1000ull * (i))
 

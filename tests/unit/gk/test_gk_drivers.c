@@ -106,7 +106,7 @@ static void on_wake(void *ctx)
 static void take_frame(struct nic *n, unsigned i)
 {
 	uint32_t len;
-	uint8_t *b = nic_receive(n, &len);
+	uint8_t *b = nic_receive(n, 0, &len);
 	struct nic_hdr hdr;
 	ck_assert_ptr_nonnull(b);
 	memcpy(&hdr, b, sizeof(hdr));
@@ -114,16 +114,16 @@ static void take_frame(struct nic *n, unsigned i)
 	ck_assert_uint_eq(len, 12 + 60 + i % 1000);
 	for (size_t k = 0; k < 60 + i % 1000; k++)
 		ck_assert_uint_eq(b[12 + k], (uint8_t)(k + i));
-	ck_assert(nic_offer(n, b, RX_BYTES, b));
-	ck_assert(nic_listen(n));
+	ck_assert(nic_offer(n, 0, b, RX_BYTES, b));
+	ck_assert(nic_listen(n, 0));
 }
 
 static void receive_frames(struct vdev *v, struct nic *n, uint8_t *buffers)
 {
 	for (unsigned i = 0; i < RX_BUFFERS; i++)
-		ck_assert(nic_offer(n, buffers + (size_t)i * RX_BYTES, RX_BYTES,
+		ck_assert(nic_offer(n, 0, buffers + (size_t)i * RX_BYTES, RX_BYTES,
 		                    buffers + (size_t)i * RX_BYTES));
-	ck_assert(nic_listen(n));
+	ck_assert(nic_listen(n, 0));
 	for (unsigned i = 0; i < 500; i++) {
 		uint8_t in[1600] = {0};
 		unsigned before = wakes;
@@ -142,17 +142,17 @@ static void send_frames(struct nic *n, uint8_t *frame)
 	struct virtq_seg segs[NIC_SEGS_MAX + 1] = {{frame, 40, false}, {frame + 40, 60, false}};
 	for (unsigned i = 0; i < 200; i++) {
 		memset(frame, (int)i, 100);
-		ck_assert(nic_send(n, &hdr, segs, 2, frame));
-		nic_kick(n);
+		ck_assert(nic_send(n, 0, &hdr, segs, 2, frame));
+		nic_kick(n, 0);
 		ck_assert_uint_eq(last_sent_len, 112);
 		ck_assert_mem_eq(last_sent, &hdr, 12);
 		ck_assert_mem_eq(last_sent + 12, frame, 100);
-		ck_assert_ptr_eq(nic_sent(n), frame);
-		ck_assert_ptr_null(nic_sent(n));
+		ck_assert_ptr_eq(nic_sent(n, 0), frame);
+		ck_assert_ptr_null(nic_sent(n, 0));
 	}
 	ck_assert_uint_eq(frames_sent, 200);
-	ck_assert(!nic_send(n, &hdr, segs, 0, frame));
-	ck_assert(!nic_send(n, &hdr, segs, NIC_SEGS_MAX + 1, frame));
+	ck_assert(!nic_send(n, 0, &hdr, segs, 0, frame));
+	ck_assert(!nic_send(n, 0, &hdr, segs, NIC_SEGS_MAX + 1, frame));
 }
 
 /* What lies with the device comes back. */
@@ -186,12 +186,13 @@ static void net_body(void *arg)
 	ck_assert(!n->link);
 	ck_assert(vdev_push(v, 0, tiny, 32));
 	uint32_t len;
-	ck_assert_ptr_nonnull(nic_receive(n, &len));
+	ck_assert_ptr_nonnull(nic_receive(n, 0, &len));
 	v->lie = VDEV_LONG_LENGTH;
 	ck_assert(vdev_push(v, 0, tiny, 32));
-	ck_assert_ptr_null(nic_receive(n, &len));
+	ck_assert_ptr_null(nic_receive(n, 0, &len));
 	ck_assert(n->dev.broken);
-	ck_assert(!nic_send(n, &(struct nic_hdr){0}, &(struct virtq_seg){frame, 100, false}, 1, n));
+	ck_assert(!nic_send(n, 0, &(struct nic_hdr){0}, &(struct virtq_seg){frame, 100, false}, 1,
+	                    n));
 	stop_and_recall(n, buffers);
 	mem_pages_free(buffers);
 	mem_free(frame);

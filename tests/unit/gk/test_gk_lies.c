@@ -125,14 +125,14 @@ static void receive(struct vdev *v)
 	uint32_t len;
 	ck_assert_ptr_nonnull(data);
 	nic_start(n, on_wake, NULL);
-	ck_assert(nic_offer(n, data, 2048, data));
-	ck_assert(nic_listen(n));
+	ck_assert(nic_offer(n, 0, data, 2048, data));
+	ck_assert(nic_listen(n, 0));
 	begin(v);
 	ck_assert(vdev_push(v, 0, frame, sizeof(frame)));
 	let_it_come();
 	/* The same id twice is seen before either is believed. */
-	ck_assert_ptr_null(nic_receive(n, &len));
-	ck_assert(!nic_offer(n, data, 2048, data) || the_lie == VDEV_SILENT);
+	ck_assert_ptr_null(nic_receive(n, 0, &len));
+	ck_assert(!nic_offer(n, 0, data, 2048, data) || the_lie == VDEV_SILENT);
 	card_is_told(n);
 	nic_stop(n);
 	while (nic_recall(n))
@@ -148,11 +148,11 @@ static void send(struct vdev *v)
 	ck_assert_ptr_nonnull(data);
 	nic_start(n, on_wake, NULL);
 	begin(v);
-	ck_assert(nic_send(n, &(struct nic_hdr){0}, &seg, 1, data));
-	nic_kick(n);
+	ck_assert(nic_send(n, 0, &(struct nic_hdr){0}, &seg, 1, data));
+	nic_kick(n, 0);
 	let_it_come();
-	ck_assert_ptr_null(nic_sent(n));
-	ck_assert(!nic_send(n, &(struct nic_hdr){0}, &seg, 1, data) || the_lie == VDEV_SILENT);
+	ck_assert_ptr_null(nic_sent(n, 0));
+	ck_assert(!nic_send(n, 0, &(struct nic_hdr){0}, &seg, 1, data) || the_lie == VDEV_SILENT);
 	card_is_told(n);
 	nic_stop(n);
 	while (nic_recall_sent(n))

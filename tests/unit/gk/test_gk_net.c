@@ -16,36 +16,57 @@
 #define F_TSO      (1u << 7 | 1u << 8 | 1u << 11 | 1u << 12)
 #define F_PLAIN    (1u << 5 | 1u << 16)
 #define F_MERGE    (1u << 15)
+#define F_MQ       (1u << 17 | 1u << 22)
+#define PAIRS_OF   4u /* pairs of queues of a card with F_MQ */
 #define RX_BYTES   (4096u - (uint32_t)sizeof(struct net_buf))
 #define FRAME_MAX  70000u
 #define OUTPUT_MAX 65536u
 
 static struct vdev cards[2];
 static unsigned lose_every, frames, lost; /* each so-many'th frame */
+static unsigned pairs_told[2], used_queues;
+static uint8_t mq_ack;
 static char output[OUTPUT_MAX];
 static size_t output_len;
 
 /* One card's frame is the other's, in as many buffers as it takes. */
-static void deliver(struct vdev *to, uint8_t *frame, uint32_t len)
+static void deliver(struct vdev *to, unsigned queue, uint8_t *frame, uint32_t len)
 {
 	bool merges = to->driver_features & F_MERGE;
 	uint16_t count = (uint16_t)((len + RX_BYTES - 1) / RX_BYTES);
-	if (to->queue[0].ready == 0)
+	if (to->queue[queue].ready == 0)
 		return;
+	used_queues |= 1u << queue;
 	memcpy(frame + 10, &count, 2);
 	ck_assert(merges || count == 1);
 	for (uint32_t at = 0; at < len; at += RX_BYTES) {
-		if (!vdev_push(to, 0, frame + at, len - at < RX_BYTES ? len - at : RX_BYTES))
+		if (!vdev_push(to, queue, frame + at, len - at < RX_BYTES ? len - at : RX_BYTES))
 			lost++;
 	}
 }
 
+/* VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET is all that there is (virtio 1.2, 5.1.6.5.5). */
+static uint32_t control(struct vdev *v, const struct vdev_seg *segs, unsigned count)
+{
+	ck_assert_uint_eq(count, 3);
+	ck_assert(segs[0].len == 2 && segs[0].data[0] == 4 && segs[0].data[1] == 0);
+	ck_assert(segs[1].len == 2 && !segs[1].writable);
+	ck_assert(segs[2].len == 1 && segs[2].writable);
+	pairs_told[v == &cards[1]] = segs[1].data[0] + 256u * segs[1].data[1];
+	segs[2].data[0] = mq_ack;
+	return 1;
+}
+
+/* A flow comes in by the pair that it is sent by, as a TAP does it. */
 static uint32_t cable(struct vdev *v, unsigned queue, struct vdev_seg *segs, unsigned count)
 {
 	static uint8_t frame[FRAME_MAX];
 	uint32_t len = 0;
-	if (queue == 0)
+	if (queue == 2 * PAIRS_OF)
+		return control(v, segs, count);
+	if (queue % 2 == 0)
 		return UINT32_MAX;
+	ck_assert(queue == 1 || mq_ack == 0);
 	for (unsigned i = 0; i < count; i++) {
 		ck_assert_uint_le(segs[i].len, sizeof(frame) - len);
 		memcpy(frame + len, segs[i].data, segs[i].len);
@@ -53,7 +74,7 @@ static uint32_t cable(struct vdev *v, unsigned queue, struct vdev_seg *segs, uns
 	}
 	if (lose_every && ++frames % lose_every == 0)
 		return 0;
-	deliver(v == &cards[0] ? &cards[1] : &cards[0], frame, len);
+	deliver(v == &cards[0] ? &cards[1] : &cards[0], queue - 1, frame, len);
 	return 0;
 }
 
@@ -301,15 +322,19 @@ static void http_body(void *arg)
 
 /* ---- the machines ---- */
 
+static unsigned card_pairs = PAIRS_OF;
+
 static void run(task_fn body, uint32_t features, const char *cmdline)
 {
+	memset(pairs_told, 0, sizeof(pairs_told));
+	used_queues = 0;
 	struct hosted_device windows[2];
 	for (unsigned i = 0; i < 2; i++) {
 		cards[i] = (struct vdev){
 		        .id = VIRTIO_ID_NET,
 		        .features =
 		                F_PLAIN | features | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC,
-		        .config = {2, 0, 0, 0, 0, (uint8_t)(i + 1), 1},
+		        .config = {2, 0, 0, 0, 0, (uint8_t)(i + 1), 1, 0, (uint8_t)card_pairs},
 		        .answer = cable,
 		};
 		windows[i] = vdev_window(&cards[i], i);
@@ -633,6 +658,34 @@ START_TEST(bytes_go_both_ways_on_a_bad_cable)
 }
 END_TEST
 
+START_TEST(flows_go_by_several_queues)
+{
+	lose_every = 0;
+	run(nettest_body, F_MQ | F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
+	ck_assert_uint_eq(pairs_told[0], PAIRS_OF);
+	ck_assert_uint_eq(pairs_told[1], PAIRS_OF);
+	ck_assert_uint_eq(used_queues & ~0x55u, 0);
+	ck_assert_uint_ne(used_queues & 0x54u, 0);
+}
+END_TEST
+
+/* A device that does not do as it offered, or has more queues than are looked after: one pair. */
+START_TEST(one_pair_of_queues_is_enough)
+{
+	lose_every = 0;
+	mq_ack = 1;
+	run(nettest_body, F_MQ | F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
+	ck_assert_uint_eq(pairs_told[1], PAIRS_OF);
+	ck_assert_uint_eq(used_queues, 1);
+	for (card_pairs = 0; card_pairs < 200; card_pairs += card_pairs ? 198 : 1) {
+		run(nettest_body, F_MQ | F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
+		ck_assert_uint_eq(pairs_told[1], 0);
+		ck_assert_uint_eq(cards[1].driver_features & F_MQ, 0);
+		ck_assert_uint_eq(used_queues, 1);
+	}
+}
+END_TEST
+
 START_TEST(packets_are_captured)
 {
 	lose_every = 0;
@@ -704,6 +757,8 @@ int main(void)
 	tcase_add_loop_test(tc, the_shell_reaches_the_other_end, 0, 4);
 	tcase_add_loop_test(tc, bytes_go_both_ways, 0, 4);
 	tcase_add_loop_test(tc, bytes_go_both_ways_on_a_bad_cable, 3, 4);
+	tcase_add_test(tc, flows_go_by_several_queues);
+	tcase_add_test(tc, one_pair_of_queues_is_enough);
 	tcase_add_test(tc, packets_are_captured);
 	tcase_add_test(tc, the_server_answers_anything);
 	tcase_add_test(tc, metrics_are_well_formed);
