@@ -197,13 +197,6 @@ void pkt_trim_to(struct pkt *p, uint32_t len)
 	p->head_end = (uint16_t)(p->head_end - cut);
 }
 
-void pkt_write_head(struct pkt *p, uint32_t off, const void *src, uint32_t len)
-{
-	uint32_t own = (uint32_t)(p->head_end - p->head);
-	BUG_ON(off > own || len > own - off);
-	mem_copy(p->room + p->head + off, src, len);
-}
-
 bool pkt_pull(struct pkt *p, uint32_t len)
 {
 	uint32_t own = (uint32_t)(p->head_end - p->head);

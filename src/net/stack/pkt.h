@@ -10,8 +10,6 @@ uint8_t *pkt_push(struct pkt *p, unsigned n);
 void pkt_trim_front(struct pkt *p, uint32_t n);
 /* Keep the first LEN bytes. */
 void pkt_trim_to(struct pkt *p, uint32_t len);
-/* Overwrite bytes of the packet's own room; OFF + LEN must lie there. */
-void pkt_write_head(struct pkt *p, uint32_t off, const void *src, uint32_t len);
 /* Make the first LEN bytes lie in the room. False: too short, or no room. */
 bool pkt_pull(struct pkt *p, uint32_t len);
 /* A packet of the same bytes that shares the buffers. NULL: no memory. */

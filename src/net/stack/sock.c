@@ -107,7 +107,7 @@ bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local)
 	return false;
 }
 
-int sock_local_ok(const struct net_sock *s, const struct net_endpoint *local)
+static int sock_local_ok(const struct net_sock *s, const struct net_endpoint *local)
 {
 	if (s->bound)
 		return -NET_EINVAL;
@@ -117,6 +117,38 @@ int sock_local_ok(const struct net_sock *s, const struct net_endpoint *local)
 	    !(s->type != NET_STREAM && addr_is_mcast(&local->addr)))
 		return -NET_EADDRNOTAVAIL;
 	return sock_allowed(s, NET_OP_BIND, local, NULL) ? 0 : -NET_EACCES;
+}
+
+/* RFC 6056, 3.3.1: a random port, then the next ones. */
+static int pick_port(const struct net_sock *s, struct net_endpoint *local)
+{
+	uint32_t range = PORT_EPHEMERAL_MAX - PORT_EPHEMERAL_MIN + 1;
+	uint32_t start = stack_random(s->st) % range;
+	for (uint32_t i = 0; i < range; i++) {
+		local->port = (uint16_t)(PORT_EPHEMERAL_MIN + (start + i) % range);
+		if (!sock_port_taken(s, local))
+			return 0;
+	}
+	return -NET_EADDRINUSE;
+}
+
+int sock_bind(struct net_sock *s, const struct net_endpoint *local)
+{
+	struct net_endpoint l = *local;
+	if (s->local.ifindex)
+		l.ifindex = s->local.ifindex;
+	int err = sock_local_ok(s, &l);
+	if (err)
+		return err;
+	if (l.port == 0 && !s->transparent)
+		err = pick_port(s, &l);
+	else if (l.port && sock_port_taken(s, &l))
+		err = -NET_EADDRINUSE;
+	if (err)
+		return err;
+	s->local = l;
+	s->bound = true;
+	return 0;
 }
 
 int net_socket(struct net_stack *st, enum net_sock_type type, struct net_sock **out)
@@ -313,11 +345,6 @@ void net_on_event(struct net_sock *s, net_event_fn fn, void *ctx)
 void net_set_label(struct net_sock *s, void *label)
 {
 	s->label = label;
-}
-
-void *net_label(const struct net_sock *s)
-{
-	return s->label;
 }
 
 /* Prefers the socket that is connected to nobody: a listener. */

@@ -34,7 +34,7 @@ bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_end
                   const struct net_endpoint *remote);
 /* Is LOCAL in use by another socket of the kind? */
 bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local);
-int sock_local_ok(const struct net_sock *s, const struct net_endpoint *local);
+int sock_bind(struct net_sock *s, const struct net_endpoint *local);
 static inline int sock_take_err(struct net_sock *s)
 {
 	int err = s->err;

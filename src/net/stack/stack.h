@@ -384,7 +384,6 @@ unsigned net_ready(const struct net_sock *s);
 void net_on_event(struct net_sock *s, net_event_fn fn, void *ctx);
 /* What the policy sees of the socket; connections inherit it from their listener. */
 void net_set_label(struct net_sock *s, void *label);
-void *net_label(const struct net_sock *s);
 /*
  * Whose socket of TYPE within this stack would get what is sent to TO: its label in *LABEL. False:
  * nobody's here, or it is not an address of this stack.

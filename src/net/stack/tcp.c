@@ -339,7 +339,7 @@ bool tcp_route(struct tcp *t)
 
 void tcp_sync_mss(struct tcp *t)
 {
-	uint32_t headers = TCP_HLEN + (addr_is_v4(&t->s.remote.addr) ? IP4_HLEN : IP6_HLEN);
+	uint32_t headers = tcp_headers(&t->s.remote.addr);
 	uint32_t mss = t->pmtu > headers ? t->pmtu - headers : TCP_MSS_FLOOR;
 	mss = min_u32(mss, t->mss_peer);
 	if (t->mss_user)

@@ -282,6 +282,12 @@ static inline uint32_t tcp_snd_end(const struct tcp *t)
 	return base + t->sndq.len;
 }
 
+/* Of IP and TCP, without options. */
+static inline uint32_t tcp_headers(const struct net_addr *peer)
+{
+	return TCP_HLEN + (addr_is_v4(peer) ? IP4_HLEN : IP6_HLEN);
+}
+
 static inline bool tcp_synchronized(const struct tcp *t)
 {
 	return t->state >= NET_TCP_ESTABLISHED;
@@ -311,6 +317,8 @@ struct tcp_syn_opts {
 	bool wscale_ok, sack_ok, ts_ok, accecn;
 	uint32_t ts_val, ts_ecr, uto_s;
 };
+/* The MSS that a SYN's options say, or do not say. */
+uint16_t tcp_mss_told(const struct tcp_opts *o, const struct net_addr *peer);
 uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so);
 /* OUT has 40 bytes; returns how many are used. AGAIN: of a retransmission. */
 uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again);
@@ -427,6 +435,7 @@ void tcp_accept_drop(struct tcp *lsn);
 bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g);
 void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g);
 struct tcp *tcp_from_req(const struct tcp_req *r);
+uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss);
 void tcp_time_wait(struct tcp *t);
 void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g);
 void tcp_tw_free(struct tcp_tw *w);

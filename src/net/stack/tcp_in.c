@@ -36,10 +36,7 @@ void tcp_take_uto(struct tcp *t, uint32_t remote_s)
 static void take_syn_options(struct tcp *t, const struct tcp_seg *g)
 {
 	const struct tcp_opts *o = &g->o;
-	bool v4 = addr_is_v4(&t->s.remote.addr);
-	t->mss_peer = (uint16_t)(o->mss ? max_u32(o->mss, TCP_MSS_FLOOR)
-	                         : v4   ? TCP_MSS_DEFAULT4
-	                                : TCP_MSS_DEFAULT6);
+	t->mss_peer = tcp_mss_told(o, &t->s.remote.addr);
 	t->ts_ok = t->ts_ok && o->has_ts;
 	t->sack_ok = t->sack_ok && o->sack_ok;
 	if (t->wscale_ok && o->has_wscale) {

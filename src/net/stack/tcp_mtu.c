@@ -13,11 +13,6 @@
 #define SEARCH_STEP    16u                /* what is closer together is the same */
 #define BLACK_HOLE_RTX 3u                 /* time-outs of a full segment */
 
-static uint32_t headers(const struct tcp *t)
-{
-	return TCP_HLEN + (addr_is_v4(&t->s.remote.addr) ? IP4_HLEN : IP6_HLEN);
-}
-
 static void take(struct tcp *t, uint32_t pmtu)
 {
 	t->plp.cap = t->pmtu = pmtu;
@@ -47,7 +42,7 @@ static uint32_t mtu_max(const struct tcp *t)
 	bool v4 = addr_is_v4(&t->s.remote.addr);
 	uint32_t mtu = pmtu_get(t->s.st, &t->s.remote.addr, if_mtu(t->hop.nif, v4));
 	uint32_t mss = t->mss_user ? min_u32(t->mss_user, t->mss_peer) : t->mss_peer;
-	return min_u32(mtu, mss + headers(t));
+	return min_u32(mtu, mss + tcp_headers(&t->s.remote.addr));
 }
 
 /* The size to try next; 0: there is nothing more to find for now. First all, then by halves. */

@@ -76,6 +76,13 @@ void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 	}
 }
 
+uint16_t tcp_mss_told(const struct tcp_opts *o, const struct net_addr *peer)
+{
+	if (o->mss)
+		return (uint16_t)max_u32(o->mss, TCP_MSS_FLOOR);
+	return addr_is_v4(peer) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6;
+}
+
 static uint8_t *put_ts(uint8_t *p, uint32_t val, uint32_t ecr)
 {
 	p[0] = TCPOPT_TS;

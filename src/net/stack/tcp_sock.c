@@ -7,7 +7,7 @@
 
 static void set_mss_adv(struct tcp *t)
 {
-	uint32_t headers = TCP_HLEN + (addr_is_v4(&t->s.remote.addr) ? IP4_HLEN : IP6_HLEN);
+	uint32_t headers = tcp_headers(&t->s.remote.addr);
 	uint32_t mtu = if_mtu(t->hop.nif, addr_is_v4(&t->s.remote.addr));
 	t->mss_adv = (uint16_t)(min_u32(mtu, 65535) - headers); /* MUST-67: of what we can take */
 	if (t->mss_user)
@@ -75,37 +75,10 @@ enum net_tcp_state tcp_state_of(const struct net_sock *s)
 
 /* ---- names ---- */
 
-static int pick_port(struct net_sock *s, struct net_endpoint *local)
-{
-	uint32_t range = PORT_EPHEMERAL_MAX - PORT_EPHEMERAL_MIN + 1;
-	uint32_t start = stack_random(s->st) % range;
-	for (uint32_t i = 0; i < range; i++) {
-		local->port = (uint16_t)(PORT_EPHEMERAL_MIN + (start + i) % range);
-		if (!sock_port_taken(s, local))
-			return 0;
-	}
-	return -NET_EADDRINUSE;
-}
-
 int tcp_bind(struct net_sock *s, const struct net_endpoint *local)
 {
-	struct net_endpoint l = *local;
-	if (to_tcp(s)->state != NET_TCP_CLOSED || s->connected)
-		return -NET_EINVAL;
-	if (s->local.ifindex)
-		l.ifindex = s->local.ifindex;
-	int err = sock_local_ok(s, &l);
-	if (err)
-		return err;
-	if (l.port == 0 && !s->transparent)
-		err = pick_port(s, &l);
-	else if (l.port && sock_port_taken(s, &l))
-		err = -NET_EADDRINUSE;
-	if (err)
-		return err;
-	s->local = l;
-	s->bound = true;
-	return 0;
+	return to_tcp(s)->state != NET_TCP_CLOSED || s->connected ? -NET_EINVAL
+	                                                          : sock_bind(s, local);
 }
 
 /* Is the pair free? A remnant that cannot be confused with a new connection makes way. */
@@ -298,8 +271,7 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 	t->snd_nxt = t->snd_up = t->iss + 1;
 	t->high_seq = t->iss;
 	t->rcv_nxt = t->rcv_acked = t->rcv_up = r->irs + 1;
-	uint32_t wnd = min_u32(st->cfg.tcp_rcvbuf, 0xffff);
-	t->rcv_adv = t->rcv_nxt + (wnd > t->mss_adv ? wnd - wnd % t->mss_adv : wnd);
+	t->rcv_adv = t->rcv_nxt + tcp_first_window(st, t->mss_adv);
 	t->snd_wnd = t->max_wnd = r->wnd;
 	t->progress_ns = st->now;
 	tcp_sync_mss(t);

@@ -16,41 +16,38 @@ static const uint16_t cookie_mss[8] = {216, 536, 1220, 1300, 1400, 1440, 1460, 8
 static uint16_t adv_mss(struct net_stack *st, const struct net_addr *peer, struct net_if *nif)
 {
 	struct hop hop = {.nif = nif};
-	bool v4 = addr_is_v4(peer);
 	(void)route_lookup(st, peer, nif, &hop);
-	uint32_t mtu = if_mtu(hop.nif, v4), headers = TCP_HLEN + (v4 ? IP4_HLEN : IP6_HLEN);
+	uint32_t mtu = if_mtu(hop.nif, addr_is_v4(peer)), headers = tcp_headers(peer);
 	return (uint16_t)min_u32(mtu - headers, 65535 - headers);
 }
 
-static uint32_t first_window(const struct net_stack *st, uint16_t mss)
+uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss)
 {
 	uint32_t wnd = min_u32(st->cfg.tcp_rcvbuf, 0xffff);
 	return wnd > mss ? wnd - wnd % mss : wnd;
 }
 
-struct syn_ack {
-	const struct tnode *n;
-	struct tcp_syn_opts opts;
-	struct net_if *nif;
-	uint32_t irs, iss;
-	uint16_t ecn; /* flags */
-	uint8_t tos;
-};
-
-static void send_syn_ack(struct net_stack *st, const struct syn_ack *a)
+/* What it offers besides is in OPTS. */
+static void send_syn_ack(const struct tcp_req *r, uint16_t ecn, struct tcp_syn_opts opts)
 {
-	struct tcp_reply r = {.src = a->n->laddr,
-	                      .dst = a->n->raddr,
-	                      .sport = a->n->lport,
-	                      .dport = a->n->rport,
-	                      .seq = a->iss,
-	                      .ack = a->irs + 1,
-	                      .wnd = first_window(st, a->opts.mss),
-	                      .flags = (uint16_t)(TCP_SYN | TCP_ACK | a->ecn),
-	                      .tos = a->tos,
-	                      .nif = a->nif};
-	r.optlen = tcp_put_syn_options(r.opts, &a->opts);
-	tcp_send_reply(st, &r);
+	struct tcp_reply a = {.src = r->n.laddr,
+	                      .dst = r->n.raddr,
+	                      .sport = r->n.lport,
+	                      .dport = r->n.rport,
+	                      .seq = r->iss,
+	                      .ack = r->irs + 1,
+	                      .wnd = tcp_first_window(r->st, r->mss_adv),
+	                      .flags = (uint16_t)(TCP_SYN | TCP_ACK | ecn),
+	                      .tos = r->tos,
+	                      .nif = r->nif};
+	opts.mss = r->mss_adv;
+	opts.wscale = r->rcv_wscale;
+	opts.wscale_ok = r->wscale_ok;
+	opts.sack_ok = r->sack_ok;
+	opts.ts_ok = r->ts_ok;
+	opts.ts_ecr = r->ts_recent;
+	a.optlen = tcp_put_syn_options(a.opts, &opts);
+	tcp_send_reply(r->st, &a);
 }
 
 static void answer(struct tcp_req *r)
@@ -58,26 +55,14 @@ static void answer(struct tcp_req *r)
 	struct net_stack *st = r->st;
 	/* RFC 9768, 3.2.3.2.2: first the option goes, then the whole offer. */
 	bool silent = r->ecn == ECN_ACCURATE && r->sent > 1;
+	struct tcp_syn_opts opts = {.ts_val = tcp_clock_ms(st) + r->ts_off,
+	                            .uto_s = r->lsn->uto_s,
+	                            .accecn = r->ecn == ECN_ACCURATE && !r->sent};
 	r->no_ect |= silent;
-	struct syn_ack a = {.n = &r->n,
-	                    .opts = {.mss = r->mss_adv,
-	                             .wscale = r->rcv_wscale,
-	                             .wscale_ok = r->wscale_ok,
-	                             .sack_ok = r->sack_ok,
-	                             .ts_ok = r->ts_ok,
-	                             .ts_val = tcp_clock_ms(st) + r->ts_off,
-	                             .ts_ecr = r->ts_recent,
-	                             .uto_s = r->lsn->uto_s,
-	                             .accecn = r->ecn == ECN_ACCURATE && !r->sent},
-	                    .nif = r->nif,
-	                    .irs = r->irs,
-	                    .iss = r->iss,
-	                    .tos = r->tos,
-	                    .ecn = silent ? 0 : ecn_answer_flags(r->ecn, r->syn_ect)};
 	if (!r->sent)
 		r->sent_ns = st->now;
 	r->sent++;
-	send_syn_ack(st, &a);
+	send_syn_ack(r, silent ? 0 : ecn_answer_flags(r->ecn, r->syn_ect), opts);
 }
 
 static void req_timer(struct timer *tm, uint64_t now)
@@ -125,8 +110,6 @@ static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
 {
 	struct net_stack *st = r->st;
 	const struct tcp_opts *o = &g->o;
-	bool v4 = addr_is_v4(&g->m->src);
-	r->nif = g->m->nif;
 	r->irs = g->seq;
 	r->iss = tcp_isn(st, &r->n);
 	r->ts_off = tcp_ts_offset(st, &r->n);
@@ -134,9 +117,7 @@ static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
 	r->wnd = g->wnd;
 	r->uto_s = o->uto_s;
 	r->mss_adv = adv_mss(st, &g->m->src, g->m->nif);
-	r->mss = (uint16_t)(o->mss ? max_u32(o->mss, TCP_MSS_FLOOR)
-	                    : v4   ? TCP_MSS_DEFAULT4
-	                           : TCP_MSS_DEFAULT6);
+	r->mss = tcp_mss_told(o, &g->m->src);
 	r->ts_ok = o->has_ts;
 	r->sack_ok = o->sack_ok;
 	r->wscale_ok = o->has_wscale;
@@ -147,19 +128,25 @@ static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
 	r->tos = r->lsn->s.tos;
 }
 
+static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
+{
+	return (struct tcp_req){.st = lsn->s.st,
+	                        .lsn = lsn,
+	                        .nif = g->m->nif,
+	                        .n = {.laddr = g->m->dst,
+	                              .raddr = g->m->src,
+	                              .lport = g->dport,
+	                              .rport = g->sport,
+	                              .kind = TNODE_REQ}};
+}
+
 static struct tcp_req *new_request(struct tcp *lsn, const struct tcp_seg *g)
 {
 	struct net_stack *st = lsn->s.st;
-	struct tcp_req *r = stack_zalloc(st, sizeof(*r));
+	struct tcp_req *r = stack_alloc(st, sizeof(*r));
 	if (!r)
 		return NULL;
-	r->st = st;
-	r->lsn = lsn;
-	r->n = (struct tnode){.laddr = g->m->dst,
-	                      .raddr = g->m->src,
-	                      .lport = g->dport,
-	                      .rport = g->sport,
-	                      .kind = TNODE_REQ};
+	*r = request(lsn, g);
 	r->timer.fire = req_timer;
 	if (!tcp_hash_add(st, &r->n)) {
 		stack_free(st, r, sizeof(*r));
@@ -320,7 +307,7 @@ static bool syn_again(struct tcp_req *r, const struct tcp_seg *g)
 static bool req_refuses(struct tcp_req *r, const struct tcp_seg *g)
 {
 	struct net_stack *st = r->st;
-	uint32_t wnd = first_window(st, r->mss_adv);
+	uint32_t wnd = tcp_first_window(st, r->mss_adv);
 	bool in_window = seg_end(g) == g->seq ? g->seq - (r->irs + 1) < wnd
 	                                      : g->seq - (r->irs + 1) < wnd ||
 	                                                seg_end(g) - 1 - (r->irs + 1) < wnd;
@@ -408,9 +395,7 @@ static uint32_t cookie_ts(struct net_stack *st, uint32_t off, const struct tcp_r
 void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 {
 	struct net_stack *st = lsn->s.st;
-	struct tcp_req r = {.st = st, .lsn = lsn};
-	r.n = (struct tnode){
-	        .laddr = g->m->dst, .raddr = g->m->src, .lport = g->dport, .rport = g->sport};
+	struct tcp_req r = request(lsn, g);
 	fill_request(&r, g);
 	unsigned i = 7;
 	while (i && cookie_mss[i] > r.mss)
@@ -419,23 +404,12 @@ void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 		r.wscale_ok = r.sack_ok = false;
 		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
 	}
-	struct syn_ack a = {.n = &r.n,
-	                    .opts = {.mss = r.mss_adv,
-	                             .wscale = r.rcv_wscale,
-	                             .wscale_ok = r.wscale_ok,
-	                             .sack_ok = r.sack_ok,
-	                             .ts_ok = r.ts_ok,
-	                             .ts_val = cookie_ts(st, r.ts_off, &r),
-	                             .ts_ecr = r.ts_recent,
-	                             .accecn = r.ecn == ECN_ACCURATE},
-	                    .nif = r.nif,
-	                    .irs = r.irs,
-	                    .iss = make_cookie(st, &r.n, r.irs, i),
-	                    .tos = r.tos,
-	                    .ecn = ecn_answer_flags(r.ecn, r.syn_ect)};
+	r.iss = make_cookie(st, &r.n, r.irs, i);
 	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
 	st->stats.tcp_cookie_sent++;
-	send_syn_ack(st, &a);
+	send_syn_ack(&r, ecn_answer_flags(r.ecn, r.syn_ect),
+	             (struct tcp_syn_opts){.ts_val = cookie_ts(st, r.ts_off, &r),
+	                                   .accecn = r.ecn == ECN_ACCURATE});
 }
 
 static bool cookie_valid(struct net_stack *st, const struct tnode *n, uint32_t irs, uint32_t cookie)
@@ -473,12 +447,7 @@ bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g)
 	uint64_t seen = st->tcp->cookie_seen_ns;
 	if (!seen || st->now - seen > COOKIE_USE_NS)
 		return false;
-	struct tcp_req r = {.st = st, .lsn = lsn, .nif = g->m->nif};
-	r.n = (struct tnode){.laddr = g->m->dst,
-	                     .raddr = g->m->src,
-	                     .lport = g->dport,
-	                     .rport = g->sport,
-	                     .kind = TNODE_REQ};
+	struct tcp_req r = request(lsn, g);
 	r.irs = g->seq - 1;
 	r.iss = g->ack - 1;
 	if (!cookie_valid(st, &r.n, r.irs, r.iss)) {

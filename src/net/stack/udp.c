@@ -89,36 +89,12 @@ void udp_destroy(struct net_sock *s)
 	stack_free(st, u, sizeof(*u));
 }
 
-/* RFC 6056, 3.3.1: a random port, then the next ones. */
-static int pick_port(const struct net_sock *s, struct net_endpoint *local)
-{
-	uint32_t range = PORT_EPHEMERAL_MAX - PORT_EPHEMERAL_MIN + 1;
-	uint32_t start = stack_random(s->st) % range;
-	for (uint32_t i = 0; i < range; i++) {
-		local->port = (uint16_t)(PORT_EPHEMERAL_MIN + (start + i) % range);
-		if (!sock_port_taken(s, local))
-			return 0;
-	}
-	return -NET_EADDRINUSE;
-}
-
 int udp_bind(struct net_sock *s, const struct net_endpoint *local)
 {
 	struct udp *u = to_udp(s);
-	struct net_endpoint l = *local;
-	if (s->local.ifindex)
-		l.ifindex = s->local.ifindex;
-	int err = sock_local_ok(s, &l);
+	int err = sock_bind(s, local);
 	if (err)
 		return err;
-	if (l.port == 0 && !s->transparent)
-		err = pick_port(s, &l);
-	else if (l.port && sock_port_taken(s, &l))
-		err = -NET_EADDRINUSE;
-	if (err)
-		return err;
-	s->local = l;
-	s->bound = true;
 	struct udp **chain = chain_of(s->st, s);
 	u->hnext = *chain;
 	*chain = u;
