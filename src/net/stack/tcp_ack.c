@@ -145,7 +145,8 @@ bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
 	news.dup = !news.advanced && !g->len && !news.wnd_moved && t->tx_head &&
 	           !(g->flags & (TCP_SYN | TCP_FIN));
 	tcp_take_sacks(t, g, &news);
-	ecn_take_feedback(t, g, &news);
+	if (t->ecn.mode)
+		ecn_take_feedback(t, g, &news);
 	sample_rtt(t, g, &news);
 	tlp_ack(t, &news, g);
 	if (news.prior_flight)

@@ -393,7 +393,8 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g)
 	tcp_take_uto(t, g->o.uto_s);
 	if (!tcp_take_ack(t, g))
 		return;
-	ecn_received(t, g, bytes);
+	if (t->ecn.mode)
+		ecn_received(t, g, bytes);
 	after_ack(t, g);
 	if (t->state != NET_TCP_CLOSED)
 		tcp_want_output(t);

@@ -49,7 +49,8 @@ static void ack_sent(struct tcp *t)
 		t->quick--;
 	t->rcv_acked = t->rcv_nxt;
 	t->ack_now = t->ack_wanted = t->dsack = t->uto_send = false;
-	ecn_ack_sent(t);
+	if (t->ecn.mode)
+		ecn_ack_sent(t);
 	tcp_disarm(t, TT_DELACK);
 }
 
@@ -63,7 +64,7 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, co
 		return -NET_ENETUNREACH;
 	}
 	uint32_t wnd = announce(t, flags), hlen = TCP_HLEN + optlen;
-	if (!(flags & (TCP_SYN | TCP_RST)))
+	if (t->ecn.mode && !(flags & (TCP_SYN | TCP_RST)))
 		flags |= ecn_flags(t);
 	if (t->ecn.mode == ECN_ACCURATE && (flags & TCP_CWR))
 		p->gso_ecn = PKT_CWR_ALL;
