@@ -1,7 +1,8 @@
 /*
  * virtio-blk with a driver that means harm. The input is a program: each step writes to the rings
- * or to requests, notifies, or resets. Whatever it does, the disk must touch nothing outside the
- * memory of its guest and the image, must not hang, and must work for the next driver.
+ * or to requests, notifies, or resets; or the image fails, or its limit changes. Whatever it does,
+ * the disk must touch nothing outside the memory of its guest and the image, must not hang, and
+ * must work for the next driver.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,37 @@ static void put_range(struct rig *rig, struct input *in)
 	memcpy(rig_mem(rig, at, sizeof(r)), &r, sizeof(r));
 }
 
-static void step(struct rig *rig, struct input *in)
+/* The host's side. An image that is cut short cannot be read, and grows where it is written. */
+static void host_event(struct rig *rig, struct input *in, int image)
+{
+	uint8_t how = (uint8_t)take(in, 1);
+	vmm_rate_t r = VMM_RATE_INIT;
+	switch (how & 3) {
+	case 0:
+		rig_must(ftruncate(image, how & 0x80 ? DISK_BYTES : how * 512) == 0, "truncate");
+		break;
+	case 1:
+		r.ops_per_second = take(in, 2);
+		r.bytes_per_second = take(in, 2) << 8;
+		blk_set_rate(rig->vd, how & 4 ? &r : NULL);
+		break;
+	case 2: /* 4.2.2.2 */
+		(void)pthread_mutex_lock(&rig->vd->lock);
+		vdev_stop_queue(rig->vd, 0);
+		(void)pthread_mutex_unlock(&rig->vd->lock);
+		break;
+	default: {
+		const struct blk_stats s = blk_stats(rig->vd);
+		if (s.read_bytes % 512 || s.written_bytes % 512 || !blk_is(rig->vd) ||
+		    !blk_engine(rig->vd))
+			abort();
+		break;
+	}
+	}
+	loop_run_once(rig->loop, 2);
+}
+
+static void step(struct rig *rig, struct input *in, int image)
 {
 	uint64_t at;
 	switch (take(in, 1) & 15) {
@@ -110,6 +141,9 @@ static void step(struct rig *rig, struct input *in)
 	case 12:
 		loop_run_once(rig->loop, 0);
 		break;
+	case 13:
+		host_event(rig, in, image);
+		break;
 	default:
 		vdev_kick(rig->vd, 0);
 		break;
@@ -138,8 +172,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rig_must(image >= 0 && ftruncate(image, DISK_BYTES) == 0, "image");
 	open_disk(&rig, &in, image);
 	while (in.left)
-		step(&rig, &in);
+		step(&rig, &in, image);
 	rig_kick(&rig, 0);
+	/* An image that was as long as the disk stays so; another is mended. */
+	if (fstat(image, &st) != 0 || st.st_size > DISK_BYTES || ftruncate(image, DISK_BYTES) != 0)
+		abort();
+	blk_set_rate(rig.vd, NULL);
 	/* The next driver finds a disk that works, and the image has its size. */
 	rig_reset(&rig);
 	rig_start(&rig, 0);

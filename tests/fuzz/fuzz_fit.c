@@ -1,7 +1,9 @@
 /* A guest image: parsed, hashed, planned and unpacked, as vmm_vm_build does with any file. */
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vmm/boot/fit.h"
@@ -21,6 +23,21 @@ static void boot_from(const struct boot_part *image, struct fit *fit)
 		(void)close(memfd);
 }
 
+/* Where a file may have LIMIT bytes at most: it cannot all be unpacked. */
+static void boot_in_little(const struct boot_part *image, struct fit *fit, rlim_t limit)
+{
+	struct rlimit had, little;
+	if (getrlimit(RLIMIT_FSIZE, &had) != 0)
+		abort();
+	little = (struct rlimit){.rlim_cur = limit, .rlim_max = had.rlim_max};
+	(void)signal(SIGXFSZ, SIG_IGN);
+	if (setrlimit(RLIMIT_FSIZE, &little) != 0)
+		abort();
+	boot_from(image, fit);
+	if (setrlimit(RLIMIT_FSIZE, &had) != 0)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
@@ -33,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (fit_hash(&image, &fit, false, &ei) == VMM_OK)
 			(void)!fit_require(&fit, image.name, &ei);
 		boot_from(&image, &fit);
+		boot_in_little(&image, &fit, size % 256);
 	}
 	(void)close(fd);
 	return 0;

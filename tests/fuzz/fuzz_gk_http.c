@@ -19,6 +19,9 @@ static void check(const struct http_request *r, int n, size_t len)
 		abort();
 	if (n == 0 && len >= HTTP_HEAD_MAX)
 		abort();
+	/* Each verdict has a reason of its own. */
+	if (n != 0 && strcmp(http_reason(n > 0 ? 200 : -n), http_reason(0)) == 0)
+		abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

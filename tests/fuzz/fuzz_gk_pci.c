@@ -70,6 +70,14 @@ static void body(void *arg)
 	for (unsigned line = 0; line < 63; line++)
 		hosted_raise(hosted_self(), line);
 	task_yield();
+	/* It is used: config space within its bounds and beyond, then a request that is not
+	 * answered. */
+	if (d->entropy.device) {
+		for (uint32_t at = 0; at < 64; at += 4)
+			virtio_config_set32(&d->entropy.dev, at,
+			                    virtio_config32(&d->entropy.dev, at));
+		entropy_reseed(&d->entropy);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

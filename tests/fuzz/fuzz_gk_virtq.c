@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct input {
 	const uint8_t *data;
 	size_t left;
+	uint32_t status, features, features_sel; /* features: of the low half */
 	struct virtio_dev dev;
 	struct virtq q;
 	bool given[64];
@@ -24,7 +25,7 @@ struct input {
 
 static uint32_t device_read(void *ctx, uint32_t offset, unsigned size)
 {
-	(void)ctx;
+	const struct input *in = ctx;
 	(void)size;
 	switch (offset) {
 	case REG_MAGIC:
@@ -34,11 +35,11 @@ static uint32_t device_read(void *ctx, uint32_t offset, unsigned size)
 	case REG_DEVICE_ID:
 		return VIRTIO_ID_RNG;
 	case REG_DEVICE_FEATURES:
-		return UINT32_MAX;
+		return in->features_sel ? UINT32_MAX : in->features;
 	case REG_QUEUE_SIZE_MAX:
 		return QUEUE;
 	case REG_STATUS:
-		return *(uint32_t *)ctx;
+		return in->status;
 	default:
 		return 0;
 	}
@@ -46,9 +47,12 @@ static uint32_t device_read(void *ctx, uint32_t offset, unsigned size)
 
 static void device_write(void *ctx, uint32_t offset, unsigned size, uint32_t value)
 {
+	struct input *in = ctx;
 	(void)size;
 	if (offset == REG_STATUS)
-		*(uint32_t *)ctx = value;
+		in->status = value;
+	else if (offset == REG_DEVICE_FEATURES_SEL)
+		in->features_sel = value;
 }
 
 static uint32_t next(struct input *in)
@@ -99,6 +103,33 @@ static void take(struct input *in)
 	in->given[at] = false;
 }
 
+/* Between quiet and listen the device is asked for nothing; what it has done meanwhile is found. */
+static void rest(struct input *in)
+{
+	virtq_quiet(&in->q);
+	if (next(in) & 1)
+		answer(in);
+	(void)virtq_listen(&in->q);
+}
+
+/* What was never answered comes back, each once. */
+static void recall(struct input *in)
+{
+	const uint8_t *cookie;
+	virtio_stop(&in->dev);
+	while ((cookie = virtq_recall(&in->q))) {
+		size_t at = (size_t)(cookie - in->buffers) / 64;
+		if (at >= 64 || !in->given[at])
+			abort();
+		in->given[at] = false;
+	}
+	for (unsigned at = 0; at < 64; at++)
+		if (in->given[at])
+			abort();
+	if (in->q.free_count != in->q.size || in->q.in_flight != 0)
+		abort();
+}
+
 static void on_queue(struct virtio_dev *dev, struct virtq *q)
 {
 	(void)dev;
@@ -116,13 +147,18 @@ static void body(void *arg)
 		abort();
 	(void)arch_irq_save();
 	while (in->left > 0 && !in->dev.broken) {
-		switch (next(in) % 4) {
+		switch (next(in) % 8) {
 		case 0:
 		case 1:
+		case 4:
 			add(in);
 			break;
 		case 2:
+		case 6:
 			answer(in);
+			break;
+		case 5:
+			rest(in);
 			break;
 		default:
 			take(in);
@@ -131,19 +167,23 @@ static void body(void *arg)
 		if (in->q.free_count > in->q.size || in->q.in_flight > in->q.size)
 			abort();
 	}
+	recall(in);
 	arch_irq_on();
+	/* As virtio_go does where a later queue has no memory. */
+	virtq_free_memory(&in->q);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct input in;
-	uint32_t status = 0;
 	in = (struct input){.data = data, .left = size};
+	/* With or without event index and indirect descriptors. */
+	in.features = next(&in) << 28;
 	struct hosted_device window = {
 	        .base = 0xd0000000,
 	        .len_bytes = 0x1000,
 	        .gsi = 5,
-	        .ctx = &status,
+	        .ctx = &in,
 	        .read = device_read,
 	        .write = device_write,
 	};

@@ -160,7 +160,7 @@ static void step(uint8_t kind, uint16_t at, uint32_t value)
 	case 4:
 		bar = bar < PCI_REGIONS ? bar : 0;
 		access_one(f->bar[bar].kind == PCI_BAR_IO ? BUS_PIO : BUS_MMIO,
-		           f->bar[bar].addr + (at & 0x1fff) + (value >> 31 << 13), size, write,
+		           f->bar[bar].addr + (at & 0x1fff) + (value >> 29 << 13), size, write,
 		           value);
 		break;
 	case 5:

@@ -15,11 +15,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct budget {
 	size_t now, most;
+	uint32_t allocs, refused; /* so many so far; the one that is refused, or 0 */
 };
 
 static void *count_alloc(void *ctx, size_t bytes)
 {
 	struct budget *b = ctx;
+	if (++b->allocs == b->refused)
+		return NULL;
 	b->now += bytes;
 	if (b->now > b->most)
 		abort(); /* more than POLICYDB_BUDGET */
@@ -76,9 +79,32 @@ static void print_and_parse(const struct policydb *db, const struct context *c)
 	arena_fini(&sets);
 }
 
+static void names(const struct policydb *db)
+{
+	for (uint32_t c = 1; c <= db->classes.nprim && c < 40; c++)
+		for (unsigned bit = 0; bit <= PERMS_MAX; bit++) {
+			const char *name = policydb_perm_name(db, c, bit);
+			if (name && (bit == PERMS_MAX || !policydb_perm(db, c, name)))
+				abort();
+		}
+	if (policydb_perm(db, policydb_class(db, "no such class"), "no such permission"))
+		abort();
+}
+
+static void sets(const struct context *c)
+{
+	const struct set *low = c->low.cat, *high = c->high.cat;
+	if (low && high && set_subset(low, high) &&
+	    (set_intersects(low, high) != (low->count > 0) ||
+	     set_equal(low, high) != set_subset(high, low)))
+		abort();
+}
+
 static void use(struct policydb *db)
 {
+	names(db);
 	for (uint32_t i = 0; i < db->isid.count && i < 8; i++) {
+		sets(&db->isid.at[i].context);
 		print_and_parse(db, &db->isid.at[i].context);
 		for (uint32_t j = 0; j < db->isid.count && j < 8; j++)
 			decide(db, &db->isid.at[i].context, &db->isid.at[j].context);
@@ -96,6 +122,38 @@ static void use(struct policydb *db)
 	(void)label_fs_use(db, "ext4", &behavior);
 }
 
+/* Written and opened again: the same parts, within the bytes that were asked for. */
+static void write_and_open(const struct package *p)
+{
+	struct package again;
+	size_t size = package_size(p);
+	uint8_t *out = malloc(size);
+	if (!size || !out)
+		abort();
+	package_write(p, out);
+	if (package_open(&again, out, size, NULL) != POLICY_OK)
+		abort();
+	for (unsigned kind = 0; kind < PACKAGE_KINDS; kind++)
+		if (again.part[kind].len != p->part[kind].len ||
+		    (p->part[kind].data &&
+		     memcmp(again.part[kind].data, p->part[kind].data, p->part[kind].len) != 0))
+			abort();
+	free(out);
+}
+
+/* One of its ALLOCS allocations is refused, which one is by chance: an error, and nothing is left.
+ */
+static void load_starved(const uint8_t *data, size_t len, uint32_t allocs)
+{
+	struct policydb *db;
+	struct policy_error err;
+	struct budget budget = {.most = POLICYDB_BUDGET(len) + sizeof(*db),
+	                        .refused = 1 + str_hash((const char *)data, len) % allocs};
+	const struct policy_mem mem = {count_alloc, count_free, &budget};
+	if (policydb_load(&mem, data, len, &db, &err) != POLICY_E_NOMEM || budget.now != 0)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct package pkg;
@@ -103,12 +161,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct policy_error err;
 	if (package_open(&pkg, data, size, &err) != POLICY_OK)
 		return 0;
+	write_and_open(&pkg);
 	size_t len = pkg.part[PACKAGE_POLICYDB].len;
 	struct budget budget = {.most = POLICYDB_BUDGET(len) + sizeof(*db)};
 	const struct policy_mem mem = {count_alloc, count_free, &budget};
 	if (policydb_load(&mem, pkg.part[PACKAGE_POLICYDB].data, len, &db, &err) == POLICY_OK) {
+		if (policydb_bytes(db) > budget.now)
+			abort();
+		uint32_t allocs = budget.allocs;
 		use(db);
 		policydb_free(db);
+		load_starved(pkg.part[PACKAGE_POLICYDB].data, len, allocs);
 	}
 	if (budget.now != 0)
 		abort();

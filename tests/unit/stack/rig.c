@@ -191,7 +191,7 @@ static void add_host(struct rig *r, int i, const struct rig_opts *o)
 	*h = (struct host){.rig = r, .index = i, .rng = (o->seed | 1) * 77777 + (uint64_t)i};
 	struct net_cfg cfg = o->cfg;
 	cfg.no_cache = !o->cached;
-	cfg.ops = &ops;
+	cfg.ops = o->cfg.ops ? o->cfg.ops : &ops;
 	cfg.ctx = h;
 	h->st = net_stack_create(&cfg);
 	NEED(h->st != NULL);
@@ -306,8 +306,39 @@ void rig_run(struct rig *r, uint64_t ns)
 
 /* ---- crafted segments ---- */
 
+/* Of PROTO, over LEN bytes at P behind its IP header; SUM is the pseudo header's. */
+static void fix_upper(uint8_t *p, uint32_t len, uint8_t proto, uint32_t sum)
+{
+	uint32_t at = proto == 6                                ? 16
+	              : proto == 17                             ? 6
+	              : proto == 1 || proto == 2 || proto == 58 ? 2
+	                                                        : 99;
+	if (at == 99 || at + 2 > len)
+		return;
+	put_be16(p + at, 0);
+	put_be16(p + at, (uint16_t)~csum_fold(csum_add(proto <= 2 ? 0 : sum, p, len)));
+}
+
+static void fix_csums6(uint8_t *p, uint32_t len)
+{
+	if (len < 40 || get_be16(p + 4) > len - 40)
+		return;
+	struct net_addr src = addr_v6_wire(p + 8), dst = addr_v6_wire(p + 24);
+	uint32_t end = 40 + get_be16(p + 4), at = 40;
+	uint8_t next = p[6];
+	/* Options and routing headers. */
+	while ((next == 0 || next == 43 || next == 60) && at + 8 <= end) {
+		next = p[at];
+		at += (p[at + 1] + 1u) * 8;
+	}
+	if (at < end)
+		fix_upper(p + at, end - at, next, csum_pseudo(&src, &dst, next, end - at));
+}
+
 void fix_csums(uint8_t *p, uint32_t len)
 {
+	if (len >= 1 && p[0] >> 4 == 6)
+		fix_csums6(p, len);
 	if (len < 20 || p[0] >> 4 != 4)
 		return;
 	uint32_t hlen = (p[0] & 15u) * 4;
@@ -315,13 +346,10 @@ void fix_csums(uint8_t *p, uint32_t len)
 		return;
 	put_be16(p + 10, 0);
 	put_be16(p + 10, csum_bytes(p, hlen));
-	uint32_t at = p[9] == 6 ? 16 : p[9] == 17 ? 6 : p[9] == 1 ? 2 : 99;
-	if ((get_be16(p + 6) & 0x3fff) || at == 99 || hlen + at + 2 > len)
+	if (get_be16(p + 6) & 0x3fff)
 		return;
 	struct net_addr src = addr_v4_wire(p + 12), dst = addr_v4_wire(p + 16);
-	put_be16(p + hlen + at, 0);
-	uint32_t sum = p[9] == 1 ? 0 : csum_pseudo(&src, &dst, p[9], len - hlen);
-	put_be16(p + hlen + at, (uint16_t)~csum_fold(csum_add(sum, p + hlen, len - hlen)));
+	fix_upper(p + hlen, len - hlen, p[9], csum_pseudo(&src, &dst, p[9], len - hlen));
 }
 
 void inject_ip(struct rig *r, const void *packet, uint32_t len)

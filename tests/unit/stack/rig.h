@@ -60,7 +60,7 @@ struct rig_opts {
 	bool crafted, ether, tso;
 	bool cached; /* with the caches of small blocks, which hide bugs from sanitizers */
 	uint32_t mtu;
-	struct net_cfg cfg; /* ops and ctx are filled in */
+	struct net_cfg cfg; /* ctx is filled in, and ops if there are none */
 	uint32_t if_flags;
 	uint64_t seed;
 };
@@ -124,7 +124,7 @@ void craft(struct rig *r, const struct tseg *s);
 bool take(struct rig *r, struct tseg *s);
 unsigned drop_out(struct rig *r);
 void inject_ip(struct rig *r, const void *packet, uint32_t len);
-/* The checksum of an IPv4 header and of TCP, UDP or ICMP behind it. */
+/* The checksum of an IPv4 header, and of TCP, UDP, ICMP or IGMP behind an IPv4 or IPv6 header. */
 void fix_csums(uint8_t *packet, uint32_t len);
 uint32_t opt_mss(uint8_t *o, uint16_t mss);
 uint32_t opt_ts(uint8_t *o, uint32_t val, uint32_t ecr);
