@@ -203,8 +203,7 @@ void *gmem_at(const struct gmem *gm, struct gpa addr, uint64_t len)
 		return NULL;
 	for (unsigned i = 0; i < gm->region_count; i++) {
 		const struct gmem_region *r = &gm->regions[i];
-		if (addr.addr < r->base)
-			continue;
+		/* Below the base it wraps, to more than any region has. */
 		uint64_t off = addr.addr - r->base;
 		if (off < r->len_bytes && len <= r->len_bytes - off)
 			return r->host + off;

@@ -36,6 +36,10 @@ bool disk_io_progress(struct disk_io *io, ssize_t n)
 	}
 	io->offset += (uint64_t)n;
 	io->left -= (uint64_t)n;
+	if (io->left == 0) {
+		io->iov_count = 0; /* and nobody looks at the segments again */
+		return true;
+	}
 	for (size_t done = (size_t)n; done;) {
 		size_t part = done < io->iov->iov_len ? done : io->iov->iov_len;
 		io->iov->iov_base = (uint8_t *)io->iov->iov_base + part;
@@ -46,7 +50,7 @@ bool disk_io_progress(struct disk_io *io, ssize_t n)
 			io->iov_count--;
 		}
 	}
-	return io->left == 0;
+	return false;
 }
 
 static ssize_t result(ssize_t n)
