@@ -27,7 +27,7 @@ typedef struct vmm_disk_opts {
 	/* What VIRTIO_BLK_T_GET_ID answers: at most VMM_DISK_SERIAL_MAX printable ASCII bytes;
 	 * NULL: "disk0", "disk1", ... in the order of the calls. */
 	const char *serial;
-	uint32_t queue_size; /* entries of the virtqueue, a power of two up to 1024; 0: 256 */
+	uint32_t queue_size; /* entries of the virtqueue, a power of two up to 1024; 0: 512 */
 	/* Reads and writes together, in bytes and requests; a flush, a discard and a write of
 	 * zeroes are a request each, and the last costs the bytes that the host had to write for
 	 * it. NULL: no limit. */

@@ -10,7 +10,7 @@
 #include "vmm/disk.h"
 
 #define DISK_FLAGS_ALL  (VMM_DISK_READ_ONLY | VMM_DISK_DIRECT | VMM_DISK_NO_LOCK | VMM_DISK_NO_URING)
-#define DISK_QUEUE_SIZE 256u
+#define DISK_QUEUE_SIZE 512u
 
 _Static_assert(VMM_DISK_SERIAL_MAX == VIRTIO_BLK_ID_BYTES, "a serial number as long as the field");
 _Static_assert(VMM_DISK_SECTOR_SIZE == DISK_SECTOR, "one size of sectors");

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define WAIT_ROUNDS 2000 /* of up to 5 ms */
-#define SEGS_MAX    256
+#define SEGS_MAX    322
 
 int blk_rig_image(uint64_t bytes)
 {

@@ -97,6 +97,37 @@ START_TEST(writes_and_reads)
 END_TEST
 
 /* Many at once, more than the ring of the kernel takes in one go; answers come in any order. */
+/* As many segments as a request may have, none beside another; one that has more breaks the queue.
+ */
+START_TEST(moves_many_segments)
+{
+	static struct seg segs[320];
+	const unsigned n = sizeof(segs) / sizeof(segs[0]);
+	open_disk(_i, (struct blk_rig_opts){.queue_size = 512});
+	for (unsigned i = 0; i < n; i++) {
+		segs[i] = (struct seg){BLK_DATA + 8192ull * (n - 1 - i), 4096, false};
+		memset(mem(segs[i].addr, 4096), (int)(i % 251), 4096);
+	}
+	ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_OUT, 24, segs, n, NULL), VIRTIO_BLK_S_OK);
+	for (unsigned i = 0; i < n; i++) {
+		memset(mem(segs[i].addr, 4096), 0xff, 4096);
+		segs[i].write = true;
+	}
+	uint32_t len = 0;
+	ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_IN, 24, segs, n, &len), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(len, n * 4096 + 1);
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned at = 0; at < 4096; at += 4095)
+			ck_assert_uint_eq(mem(segs[i].addr, 4096)[at], i % 251);
+	struct seg rest[325];
+	for (unsigned i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
+		rest[i] = (struct seg){BLK_DATA, 512, i > 0};
+	(void)rig_add(&rig, 0, rest, sizeof(rest) / sizeof(rest[0]));
+	vdev_kick(rig.vd, 0);
+	ck_assert(rig.vd->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+END_TEST
+
 START_TEST(works_in_depth)
 {
 	const unsigned depth = 85; /* times three descriptors */
@@ -475,7 +506,7 @@ START_TEST(describes_itself)
 	struct vdev *vd = rig.vd;
 	ck_assert_uint_eq(vdev_config_read(vd, 0, 8), DISK_BYTES / 512);
 	ck_assert_uint_eq(vdev_config_read(vd, offsetof(struct virtio_blk_config, seg_max), 4),
-	                  252);
+	                  254);
 	ck_assert_uint_eq(vdev_config_read(vd, offsetof(struct virtio_blk_config, blk_size), 4),
 	                  512);
 	ck_assert_uint_eq(
@@ -484,6 +515,10 @@ START_TEST(describes_itself)
 	open_disk(0, (struct blk_rig_opts){.queue_size = 8});
 	ck_assert_uint_eq(vdev_config_read(rig.vd, offsetof(struct virtio_blk_config, seg_max), 4),
 	                  6);
+	rig_close(&rig);
+	open_disk(0, (struct blk_rig_opts){.queue_size = 512});
+	ck_assert_uint_eq(vdev_config_read(rig.vd, offsetof(struct virtio_blk_config, seg_max), 4),
+	                  320);
 }
 END_TEST
 
@@ -492,6 +527,7 @@ int main(void)
 	TCase *tc = tcase_create("blk");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, writes_and_reads, 0, 2);
+	tcase_add_loop_test(tc, moves_many_segments, 0, 2);
 	tcase_add_loop_test(tc, works_in_depth, 0, 2);
 	tcase_add_loop_test(tc, offers_more_than_slots, 0, 2);
 	tcase_add_loop_test(tc, reads_from_the_page_cache_at_once, 0, 2);

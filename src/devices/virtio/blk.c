@@ -20,9 +20,13 @@
 
 #define BIT(n) (1ull << (n))
 
-/* Segments of a chain: a header in up to three pieces, data, status. */
-#define BLK_CHAIN_SEGS 256u
-#define BLK_SEG_MAX    (BLK_CHAIN_SEGS - 4)
+/*
+ * Segments of a chain: a header in up to three pieces, data, status. The data of the longest
+ * transfer that Linux makes unasked, 1280 KiB, may be pages of which no two are neighbours: with
+ * fewer segments the guest would split it.
+ */
+#define BLK_SEG_MAX    320u
+#define BLK_CHAIN_SEGS (BLK_SEG_MAX + 4)
 
 /* Reads that find nothing in the page cache are tried less and less often, at last one in 64. */
 #define CACHE_SKIP_MAX 63u
