@@ -47,8 +47,8 @@ inner_bench() {
 	echo 'lap start 1'
 	blkread /dev/vda random 2000 || give_up 'cannot read'
 	echo 'lap disk-random 2000'
-	blkread /dev/vda sequential 64 || give_up 'cannot read'
-	echo 'lap disk-sequential 64'
-	blkread /dev/vda scattered 64 || give_up 'cannot read'
-	echo 'lap disk-scattered 64'
+	blkread /dev/vda sequential 256 || give_up 'cannot read'
+	echo 'lap disk-sequential 256'
+	blkread /dev/vda scattered 256 || give_up 'cannot read'
+	echo 'lap disk-scattered 256'
 }
