@@ -24,7 +24,7 @@ typedef enum vmm_err {
 	VMM_E_STATE = -8,       /* the call does not fit the state of the handle */
 	VMM_E_FORMAT = -9,      /* an image, kernel or config file is malformed */
 	VMM_E_HASH = -10,       /* a part of an image does not have the hash it should have */
-	VMM_E_LIMIT = -11,      /* a documented limit is exceeded */
+	VMM_E_LIMIT = -11,      /* a documented limit, or that of open descriptors, is exceeded */
 	VMM_E_KVM = -12,        /* a KVM call failed; the detail names it */
 	VMM_E_TIMEOUT = -13,    /* a bounded wait ended without the event */
 } vmm_err_t;

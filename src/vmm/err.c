@@ -66,6 +66,9 @@ static vmm_err_t code_of_errno(int errnum)
 		return VMM_E_UNSUPPORTED;
 	case EINVAL:
 		return VMM_E_INVAL;
+	case EMFILE:
+	case ENFILE:
+		return VMM_E_LIMIT;
 	default:
 		return VMM_E_IO;
 	}

@@ -199,8 +199,9 @@ static vmm_err_t write_at(const struct build *b, const uint8_t *p, size_t len, u
 		ssize_t n = pwrite(b->out_fd, p, len, (off_t)at);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return err_sys(ei, errno, b->opts->output, "cannot write the image");
+		if (n <= 0)
+			return err_sys(ei, n < 0 ? errno : EIO, b->opts->output,
+			               "cannot write the image");
 		p += n;
 		at += (uint64_t)n;
 		len -= (size_t)n;

@@ -36,9 +36,9 @@ static vmm_err_t write_out(struct unpack *u, vmm_err_info_t *ei)
 		ssize_t n = write(u->fd, p, len);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return err_sys(ei, errno, u->part->name, "%s: cannot unpack it",
-			               u->part->name);
+		if (n <= 0)
+			return err_sys(ei, n < 0 ? errno : EIO, u->part->name,
+			               "%s: cannot unpack it", u->part->name);
 		p += n;
 		len -= (size_t)n;
 		u->made += (uint64_t)n;
