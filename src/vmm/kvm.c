@@ -188,7 +188,8 @@ vmm_err_t kvm_irqfd(int vm_fd, int event_fd, uint32_t gsi, vmm_err_info_t *ei)
 	return call(vm_fd, KVM_IRQFD, &arg, "KVM_IRQFD", ei);
 }
 
-vmm_err_t kvm_ioeventfd(int vm_fd, int event_fd, const struct kvm_doorbell *d, vmm_err_info_t *ei)
+vmm_err_t kvm_ioeventfd(int vm_fd, int event_fd, const struct kvm_doorbell *d, bool on,
+                        vmm_err_info_t *ei)
 {
 	struct kvm_ioeventfd arg = {
 	        .datamatch = d->data,
@@ -196,16 +197,10 @@ vmm_err_t kvm_ioeventfd(int vm_fd, int event_fd, const struct kvm_doorbell *d, v
 	        .len = d->len,
 	        .fd = event_fd,
 	        .flags = (d->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0u) |
-	                 (d->pio ? KVM_IOEVENTFD_FLAG_PIO : 0u),
+	                 (d->pio ? KVM_IOEVENTFD_FLAG_PIO : 0u) |
+	                 (on ? 0u : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
 	return call(vm_fd, KVM_IOEVENTFD, &arg, "KVM_IOEVENTFD", ei);
-}
-
-vmm_err_t kvm_ioeventfd_mmio(int vm_fd, int event_fd, uint64_t addr, uint32_t datamatch,
-                             vmm_err_info_t *ei)
-{
-	const struct kvm_doorbell d = {.addr = addr, .len = 4, .match = true, .data = datamatch};
-	return kvm_ioeventfd(vm_fd, event_fd, &d, ei);
 }
 
 vmm_err_t kvm_coalesce_mmio(int vm_fd, uint64_t addr, uint64_t len, vmm_err_info_t *ei)
@@ -246,16 +241,6 @@ vmm_err_t kvm_dirty_log_read(int vm_fd, unsigned slot, uint64_t *bitmap, vmm_err
 {
 	struct kvm_dirty_log arg = {.slot = slot, .dirty_bitmap = bitmap};
 	return call(vm_fd, KVM_GET_DIRTY_LOG, &arg, "KVM_GET_DIRTY_LOG", ei);
-}
-
-bool kvm_ioeventfd_any(int vm_fd, int event_fd, uint64_t addr, bool on)
-{
-	struct kvm_ioeventfd arg = {
-	        .addr = addr,
-	        .fd = event_fd,
-	        .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
-	};
-	return ioctl(vm_fd, KVM_IOEVENTFD, &arg) == 0;
 }
 
 bool kvm_irqfd_set(int vm_fd, int event_fd, uint32_t gsi, bool on)

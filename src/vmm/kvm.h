@@ -37,11 +37,6 @@ VMM_WARN_UNUSED vmm_err_t kvm_open(const char *path, int fd, int *kvm_fd, struct
 VMM_WARN_UNUSED vmm_err_t kvm_vm_create(int kvm_fd, const struct gmem *gm, int *vm_fd,
                                         vmm_err_info_t *ei);
 VMM_WARN_UNUSED vmm_err_t kvm_irqfd(int vm_fd, int event_fd, uint32_t gsi, vmm_err_info_t *ei);
-/* A 4-byte write of DATAMATCH to the MMIO address signals EVENT_FD instead of exiting. */
-VMM_WARN_UNUSED vmm_err_t kvm_ioeventfd_mmio(int vm_fd, int event_fd, uint64_t addr,
-                                             uint32_t datamatch, vmm_err_info_t *ei);
-/* A write of any length to the MMIO address signals EVENT_FD, or does not any more. */
-bool kvm_ioeventfd_any(int vm_fd, int event_fd, uint64_t addr, bool on);
 /* As kvm_irqfd, and back; for what the guest changes while it runs. */
 bool kvm_irqfd_set(int vm_fd, int event_fd, uint32_t gsi, bool on);
 /*
@@ -55,7 +50,7 @@ bool kvm_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, void *host, uint64_t l
 /* KVM_DEV_TYPE_VFIO: *DEVICE_FD, by which KVM learns of groups whose devices the guest drives. */
 VMM_WARN_UNUSED vmm_err_t kvm_vfio_create(int vm_fd, int *device_fd, vmm_err_info_t *ei);
 VMM_WARN_UNUSED vmm_err_t kvm_vfio_add_group(int device_fd, int group_fd, vmm_err_info_t *ei);
-/* A write of LEN bytes to a port or MMIO address signals EVENT_FD; of any value if not MATCH. */
+/* A write of LEN bytes (0: of any length) to a port or MMIO address, of any value if not MATCH. */
 struct kvm_doorbell {
 	bool pio;
 	uint64_t addr;
@@ -63,8 +58,9 @@ struct kvm_doorbell {
 	bool match;
 	uint64_t data;
 };
+/* Such a write signals EVENT_FD instead of exiting, or does not any more. */
 VMM_WARN_UNUSED vmm_err_t kvm_ioeventfd(int vm_fd, int event_fd, const struct kvm_doorbell *d,
-                                        vmm_err_info_t *ei);
+                                        bool on, vmm_err_info_t *ei);
 VMM_WARN_UNUSED vmm_err_t kvm_coalesce_mmio(int vm_fd, uint64_t addr, uint64_t len,
                                             vmm_err_info_t *ei);
 /* MSRs of COUNT ranges leave to user space instead of being answered by KVM. */

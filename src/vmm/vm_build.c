@@ -132,10 +132,16 @@ static vmm_err_t connect_virtio(vmm_vm_t *vm, uint32_t i, vmm_err_info_t *ei)
 		vpci_set_vm(vm->vpci[i], vm->vm_fd);
 		return VMM_OK;
 	}
-	uint64_t notify = vm->machine.virtio[i].base + VIRTIO_MMIO_QUEUE_NOTIFY;
+	struct kvm_doorbell notify = {
+	        .addr = vm->machine.virtio[i].base + VIRTIO_MMIO_QUEUE_NOTIFY,
+	        .len = 4,
+	        .match = true,
+	};
 	vmm_err_t err = VMM_OK;
-	for (uint32_t q = 0; !err && q < vd->queue_count; q++)
-		err = kvm_ioeventfd_mmio(vm->vm_fd, vd->queue[q].kick_fd, notify, q, ei);
+	for (uint32_t q = 0; !err && q < vd->queue_count; q++) {
+		notify.data = q;
+		err = kvm_ioeventfd(vm->vm_fd, vd->queue[q].kick_fd, &notify, true, ei);
+	}
 	return err;
 }
 

@@ -169,7 +169,8 @@ vmm_err_t vm_connect_user(vmm_vm_t *vm, vmm_err_info_t *ei)
 {
 	vmm_err_t err = VMM_OK;
 	for (uint32_t i = 0; !err && i < vm->doorbell_count; i++)
-		err = kvm_ioeventfd(vm->vm_fd, vm->doorbell[i].fd, &vm->doorbell[i].where, ei);
+		err = kvm_ioeventfd(vm->vm_fd, vm->doorbell[i].fd, &vm->doorbell[i].where, true,
+		                    ei);
 	if (!err)
 		err = connect_msrs(vm, ei);
 	if (!err)

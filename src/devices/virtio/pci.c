@@ -364,9 +364,12 @@ static void config_written(struct pci_func *f, uint32_t offset, unsigned size, u
 static void set_notify(struct vpci *p, bool on, uint64_t addr)
 {
 	const struct vdev *vd = p->regs.vd;
-	for (unsigned q = 0; q < vd->queue_count && p->vm_fd >= 0; q++)
-		(void)kvm_ioeventfd_any(p->vm_fd, vd->queue[q].kick_fd, addr + q * NOTIFY_STRIDE,
-		                        on);
+	for (unsigned q = 0; q < vd->queue_count && p->vm_fd >= 0; q++) {
+		const struct kvm_doorbell any = {.addr = addr + q * NOTIFY_STRIDE};
+		/* Without it the write exits, and bar_write kicks the queue. */
+		vmm_err_t err = kvm_ioeventfd(p->vm_fd, vd->queue[q].kick_fd, &any, on, NULL);
+		(void)err;
+	}
 	p->notify_on = on;
 	p->notify_addr = addr;
 }
