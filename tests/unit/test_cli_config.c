@@ -180,6 +180,15 @@ START_TEST(command_line)
 }
 END_TEST
 
+/* An option that may stand alone leaves an image behind it alone. */
+START_TEST(images_behind_options)
+{
+	static const char *const images[] = {"./off", "9front.img", "guest.img"};
+	ck_assert(ARGS(_i == 1 ? "--profile" : "--rng", images[_i]));
+	ck_assert_str_eq(config.boot.image, images[_i]);
+}
+END_TEST
+
 START_TEST(defaults)
 {
 	ck_assert(ARGS("--kernel", "k"));
@@ -295,6 +304,10 @@ static const struct {
         {{"--cpus", "0"}, "--cpus", "1 to 32"},
         {{"--cpus", "1000"}, "--cpus", "1 to 32"},
         {{"--stats=yes"}, "--stats", "takes no value"},
+        {{"--rng", "rate=1M"}, "--rng", "only behind '=': --rng=rate=1M"},
+        {{"--rng", "off"}, "--rng", "--rng=off"},
+        {{"--balloon", "64M,reporting=off"}, "--balloon", "--balloon=64M,reporting=off"},
+        {{"--profile", "every=1"}, "--profile", "--profile=every=1"},
         {{"--protocol", "efi"}, "--protocol", "auto, linux64 or pvh"},
         {{"--disk", "x,readonyl"}, "--disk", "did you mean 'readonly'"},
         {{"--disk", "x,serial"}, "--disk serial", "needs a value"},
@@ -594,6 +607,7 @@ int main(void)
 	tcase_add_test(tc, lists);
 	tcase_add_test(tc, nearest);
 	tcase_add_test(tc, command_line);
+	tcase_add_loop_test(tc, images_behind_options, 0, 3);
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, image_keeps_its_command_line);
 	tcase_add_test(tc, an_empty_command_line_is_one);

@@ -1,8 +1,10 @@
 /* `vmm run`'s command line. See config.h. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "config.h"
+#include "keys.h"
 
 struct args {
 	int argc;
@@ -40,6 +42,17 @@ static const struct option_row *read_word(struct run_config *c, const char *word
 	return config_find(name, p);
 }
 
+/* Is WORD what ROW would take behind its '='? An image of such a name can be called ./NAME. */
+static bool reads_as_keys(const struct option_row *row, const char *word)
+{
+	size_t len = strcspn(word, "=,");
+	for (const struct key_row *key = row->keys; key->name; key++)
+		if (strlen(key->name) == len && strncmp(key->name, word, len) == 0)
+			return true;
+	bool size = row->first_key && strcmp(row->first_key, "size") == 0;
+	return size && isdigit((unsigned char)word[0]);
+}
+
 static bool apply_word(struct run_config *c, struct args *a, const char *word, struct problem *p)
 {
 	const char *value;
@@ -49,6 +62,10 @@ static bool apply_word(struct run_config *c, struct args *a, const char *word, s
 	if (row->form == OPTION_SWITCH && value)
 		return problem_set(p, NULL, "takes no value, but '%s' is given", value);
 	bool takes_next = row->form != OPTION_SWITCH && row->form != OPTION_MAY_KEYS;
+	if (!value && row->form == OPTION_MAY_KEYS && a->next < a->argc &&
+	    reads_as_keys(row, a->argv[a->next]))
+		return problem_set(p, NULL, "takes '%s' only behind '=': --%s=%s", a->argv[a->next],
+		                   row->name, a->argv[a->next]);
 	if (!value && takes_next) {
 		if (a->next == a->argc)
 			return problem_set(p, NULL, "needs a value: %s", row->meta);
