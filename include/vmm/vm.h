@@ -96,7 +96,11 @@ VMM_API int vmm_vm_memory_fd(const vmm_vm_t *vm);
 /* Stop it if it runs, release everything. VM may be NULL. */
 VMM_API void vmm_vm_destroy(vmm_vm_t *vm);
 
-/* The detail of the last call on VM that failed. Valid until the next call; the caller's thread. */
+/*
+ * The detail of the last call on VM that failed. Valid until the next call; the caller's thread.
+ * There is one for the VM: while other threads make calls on it that can fail, only their codes are
+ * sure.
+ */
 VMM_API const vmm_err_info_t *vmm_vm_error(const vmm_vm_t *vm);
 
 typedef enum vmm_boot_protocol {
