@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -205,7 +206,12 @@ static int wait_ms(const struct loop *loop, int timeout_ms)
 void loop_run_once(struct loop *loop, int timeout_ms)
 {
 	struct epoll_event events[EVENTS_PER_ROUND];
+	const struct timespec pause = {.tv_nsec = (long)NS_PER_MS};
 	int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, wait_ms(loop, timeout_ms));
+	/* It would fail the next time as well: tasks and timers go on, and the CPU is not used up.
+	 */
+	if (n < 0 && errno != EINTR)
+		(void)nanosleep(&pause, NULL);
 	loop->batch = events;
 	loop->batch_len = n > 0 ? n : 0;
 	for (int i = 0; i < loop->batch_len; i++) {

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -23,7 +24,7 @@ static struct plan {
 	bool is_short;
 	unsigned skip, times;
 	unsigned hits;
-} on_read, on_write, on_sync, on_fallocate, on_pwrite, on_alloc;
+} on_read, on_write, on_sync, on_fallocate, on_pwrite, on_alloc, on_submit;
 
 static bool strikes(struct plan *p)
 {
@@ -56,6 +57,8 @@ int __real_fallocate(int fd, int mode, off_t at, off_t len);
 int __wrap_fallocate(int fd, int mode, off_t at, off_t len);
 void *__real_aligned_alloc(size_t align, size_t len);
 void *__wrap_aligned_alloc(size_t align, size_t len);
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
 
 ssize_t __wrap_preadv(int fd, const struct iovec *iov, int n, off_t at)
 {
@@ -100,13 +103,18 @@ void *__wrap_aligned_alloc(size_t align, size_t len)
 	return __real_aligned_alloc(align, len);
 }
 
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+	return strikes(&on_submit) ? -on_submit.error : __real_io_uring_submit(ring);
+}
+
 static struct disk_file file;
 static uint8_t data[8192];
 
 static void forget_plans(void)
 {
-	struct plan *const all[] = {&on_read,      &on_write,  &on_sync,
-	                            &on_fallocate, &on_pwrite, &on_alloc};
+	struct plan *const all[] = {&on_read,   &on_write, &on_sync,  &on_fallocate,
+	                            &on_pwrite, &on_alloc, &on_submit};
 	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		*all[i] = (struct plan){0};
 }
@@ -271,6 +279,51 @@ START_TEST(the_guest_is_told)
 }
 END_TEST
 
+/* A ring that takes nothing for a moment is asked again; one that never does fails the requests,
+ * also those beyond its own size, and is asked anew for the next one. */
+START_TEST(a_ring_that_refuses_does_not_keep_the_guest_waiting)
+{
+	struct rig rig;
+	struct seg out = {BLK_DATA, 4096, false}, in = {BLK_DATA, 4096, true};
+	int fd = blk_rig_image(IMAGE_BYTES);
+	blk_rig_open(&rig, &(struct blk_rig_opts){.fd = fd, .uring = true});
+	if (strcmp(blk_engine(rig.vd), "io_uring") != 0) {
+		(void)puts("SKIP a_ring_that_refuses: no io_uring here");
+		rig_close(&rig);
+		(void)close(fd);
+		return;
+	}
+	rig_start(&rig, vdev_offered(rig.vd));
+	on_submit = (struct plan){.error = EAGAIN, .times = 5};
+	ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_OUT, 0, &out, 1, NULL), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(on_submit.hits, 5);
+	ck_assert_uint_eq(blk_stats(rig.vd).failures, 0);
+
+	on_submit = (struct plan){.error = EAGAIN, .times = EVER};
+	for (unsigned i = 0; i < 80; i++)
+		(void)blk_rig_add(&rig, i, VIRTIO_BLK_T_OUT, i, &(struct seg){BLK_DATA, 512, false},
+		                  1);
+	rig_kick(&rig, 0);
+	ck_assert_uint_eq(blk_rig_wait(&rig, 80), 80);
+	for (unsigned i = 0; i < 80; i++)
+		ck_assert_uint_eq(blk_rig_status(&rig, i), VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(blk_stats(rig.vd).failures, 80);
+	ck_assert_uint_gt(rig.lines, 0);
+	ck_assert_uint_eq(on_submit.hits, 500);
+
+	/* A reset meets it as well, and ends. */
+	(void)blk_rig_add(&rig, 0, VIRTIO_BLK_T_OUT, 0, &out, 1);
+	rig_kick(&rig, 0);
+	rig_reset(&rig);
+	forget_plans();
+	rig_start(&rig, vdev_offered(rig.vd));
+	ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_OUT, 0, &out, 1, NULL), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_IN, 0, &in, 1, NULL), VIRTIO_BLK_S_OK);
+	rig_close(&rig);
+	(void)close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("disk_faults");
@@ -280,5 +333,6 @@ int main(void)
 	tcase_add_loop_test(tc, interrupted_syncs_and_holes_go_on, 0, 3);
 	tcase_add_test(tc, what_the_host_lacks_is_done_without);
 	tcase_add_test(tc, the_guest_is_told);
+	tcase_add_test(tc, a_ring_that_refuses_does_not_keep_the_guest_waiting);
 	return suite_run("disk_faults", tc);
 }

@@ -1,5 +1,6 @@
 /* The event loop: sources, timers and tasks, and the order in which they get their turn. */
 #include <check.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -8,6 +9,19 @@
 #include "suite.h"
 #include "vmm/clock.h"
 #include "vmm/loop.h"
+
+int __real_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms);
+
+static int epoll_error; /* what each wait fails with */
+
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms)
+{
+	if (!epoll_error)
+		return __real_epoll_wait(fd, events, max, timeout_ms);
+	errno = epoll_error;
+	return -1;
+}
 
 static struct loop *loop;
 static char order[32]; /* a letter for everything that ran */
@@ -273,6 +287,30 @@ START_TEST(another_thread_posts_and_stops)
 }
 END_TEST
 
+/* A defect that epoll_wait meets each time: what does not need it goes on, at a pace. */
+START_TEST(an_epoll_that_fails_keeps_nobody_busy)
+{
+	struct loop_timer t = {.expired = ran, .ctx = "t"};
+	struct loop_task a = {.run = ran, .ctx = "a"};
+	loop_timer_set(loop, &t, 0);
+	loop_post(loop, &a);
+	epoll_error = EBADF;
+	uint64_t before = clock_now_ns();
+	for (unsigned i = 0; i < 20; i++)
+		loop_run_once(loop, -1);
+	ck_assert_uint_ge(clock_now_ns() - before, 20 * NS_PER_MS);
+	ck_assert_str_eq(order, "ta");
+	epoll_error = EINTR; /* no defect: no pause is needed, and none is taken for long */
+	loop_post(loop, &a);
+	loop_run_once(loop, -1);
+	ck_assert_str_eq(order, "taa");
+	epoll_error = 0;
+	loop_post(loop, &a);
+	loop_run_once(loop, -1);
+	ck_assert_str_eq(order, "taaa");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("loop");
@@ -290,5 +328,6 @@ int main(void)
 	tcase_add_test(tc, tasks_can_be_taken_back);
 	tcase_add_test(tc, a_task_that_posts_itself_keeps_nobody_waiting);
 	tcase_add_test(tc, another_thread_posts_and_stops);
+	tcase_add_test(tc, an_epoll_that_fails_keeps_nobody_busy);
 	return suite_run("loop", tc);
 }

@@ -17,13 +17,20 @@
  * started in parts. */
 #define SQ_ENTRIES 64u
 
+/* With nothing in flight whose end could help: how often the kernel is asked, each time after a
+ * pause, before what waits is given up. */
+#define TRIES_MAX 500u
+#define PAUSE_NS  1000000L
+
 struct uring_engine {
 	struct disk_engine e;
 	struct io_uring ring;
 	/* Not taken by the ring yet; normally empty. */
 	struct disk_io *head;
 	struct disk_io **tail;
-	unsigned started; /* in the kernel's hands */
+	struct disk_io *failed; /* given up, not reaped */
+	unsigned started;       /* in the kernel's hands */
+	unsigned tries;         /* in vain, in a row */
 };
 
 static struct uring_engine *uring_of(struct disk_engine *e)
@@ -70,6 +77,50 @@ static void fill(struct uring_engine *u)
 	}
 }
 
+static struct disk_io *io_of(const struct io_uring_sqe *sqe)
+{
+	return (struct disk_io *)(uintptr_t)sqe->user_data;
+}
+
+static void give_up(struct uring_engine *u, struct disk_io *io, int error)
+{
+	io->error = error;
+	io->next = u->failed;
+	u->failed = io;
+}
+
+/* Everything that waits has failed. The ring's tail goes back over what was prepared: the kernel
+ * looks at it in io_uring_enter only, as no thread of its own polls this ring. */
+static void give_all_up(struct uring_engine *u, int error)
+{
+	struct io_uring_sq *sq = &u->ring.sq;
+	unsigned taken = *sq->khead;
+	for (unsigned at = taken; at != sq->sqe_tail; at++)
+		give_up(u, io_of(&sq->sqes[at & sq->ring_mask]), error);
+	sq->sqe_head = sq->sqe_tail = taken;
+	io_uring_smp_store_release(sq->ktail, taken);
+	while (u->head) {
+		struct disk_io *io = u->head;
+		u->head = io->next;
+		give_up(u, io, error);
+	}
+	u->tail = &u->head;
+}
+
+/* The kernel took nothing, and nothing is to come that would have it asked again: after a pause the
+ * loop does, for a time. */
+static void refused(struct uring_engine *u, int error)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
+	if (++u->tries < TRIES_MAX) {
+		(void)nanosleep(&pause, NULL);
+	} else {
+		u->tries = 0;
+		give_all_up(u, error);
+	}
+	(void)eventfd_write(u->e.event_fd, 1);
+}
+
 static void uring_flush(struct disk_engine *e)
 {
 	struct uring_engine *u = uring_of(e);
@@ -81,20 +132,27 @@ static void uring_flush(struct disk_engine *e)
 	do {
 		fill(u);
 		n = io_uring_submit(&u->ring);
-		if (n > 0)
+		if (n > 0) {
 			u->started += (unsigned)n;
+			u->tries = 0;
+		}
 	} while (n > 0 && u->head);
 	(void)io_uring_cq_eventfd_toggle(&u->ring, true);
 	/* The kernel takes no more just now (EAGAIN, EBUSY): the rest follows with the next
-	 * completion, or with the next turn of the loop if none is to come. */
+	 * completion, if one is to come. */
 	if ((u->head || io_uring_sq_ready(&u->ring)) && !u->started)
-		(void)eventfd_write(e->event_fd, 1);
+		refused(u, n < 0 ? -n : EIO);
 }
 
 static struct disk_io *uring_reap(struct disk_engine *e)
 {
 	struct uring_engine *u = uring_of(e);
 	struct io_uring_cqe *cqe;
+	struct disk_io *failed = u->failed;
+	if (failed) {
+		u->failed = failed->next;
+		return failed;
+	}
 	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
 		struct disk_io *io = io_uring_cqe_get_data(cqe);
 		int res = cqe->res;
@@ -111,10 +169,10 @@ static struct disk_io *uring_reap(struct disk_engine *e)
 static void uring_wait(struct disk_engine *e)
 {
 	struct uring_engine *u = uring_of(e);
-	const struct timespec pause = {.tv_nsec = 1000000};
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 	struct io_uring_cqe *cqe;
 	uring_flush(e);
-	if (!u->started || io_uring_wait_cqe(&u->ring, &cqe) < 0)
+	if (u->started && io_uring_wait_cqe(&u->ring, &cqe) < 0)
 		(void)nanosleep(&pause, NULL); /* the kernel is short of something */
 }
 
