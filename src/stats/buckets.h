@@ -15,7 +15,7 @@ static inline uint32_t bucket_of(uint64_t value, unsigned bits)
 {
 	if (value >> (bits + 1) == 0)
 		return (uint32_t)value;
-	unsigned shift = 63u - (unsigned)__builtin_clzll(value) - bits;
+	unsigned shift = (63u ^ (unsigned)__builtin_clzll(value)) - bits;
 	return (shift << bits) + (uint32_t)(value >> shift);
 }
 

@@ -23,7 +23,10 @@ static uint64_t get(const _Atomic uint64_t *counter)
 
 struct profile *profile_create(void)
 {
-	return calloc(1, sizeof(struct profile));
+	struct profile *p = calloc(1, sizeof(*p));
+	if (p)
+		p->place = &p->rest;
+	return p;
 }
 
 void profile_destroy(struct profile *p)
@@ -38,10 +41,18 @@ void profile_describe(uint64_t key, vmm_profile_entry_t *e)
 	e->address = key & PROFILE_ADDRESS;
 }
 
+_Static_assert(VMM_PROFILE_PLACES == 1u << 8, "a slot is the top byte of a hash");
+
+/* Where the search for a key begins (Fibonacci hashing). */
+static uint32_t slot_of(uint64_t key)
+{
+	return (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 56);
+}
+
 /* Few places, most of them found at once: the guest's devices are where they are. */
 struct profile_place *profile_find(struct profile *p, uint64_t key)
 {
-	uint32_t at = profile_slot(key);
+	uint32_t at = slot_of(key);
 	for (uint32_t i = 0; i < PROBES; i++) {
 		struct profile_place *place = &p->places[(at + i) % VMM_PROFILE_PLACES];
 		if (place->key == key)
@@ -54,6 +65,16 @@ struct profile_place *profile_find(struct profile *p, uint64_t key)
 		}
 	}
 	return &p->rest;
+}
+
+void profile_widen(struct profile_place *place, uint64_t ticks)
+{
+	uint64_t least = get(&place->min_ticks), most = get(&place->max_ticks);
+	least = least == 0 || ticks + 1 < least ? ticks + 1 : least;
+	most = ticks > most ? ticks : most;
+	atomic_store_explicit(&place->min_ticks, least, memory_order_relaxed);
+	atomic_store_explicit(&place->max_ticks, most, memory_order_relaxed);
+	place->span = most - (least - 1);
 }
 
 void profile_resume(struct profile *p)
@@ -71,9 +92,9 @@ void profile_resume(struct profile *p)
 void profile_rest(struct profile *p)
 {
 	uint64_t now = ticks_now();
-	if (p->place)
+	if (p->left)
 		profile_record(p->place, now - p->left);
-	p->place = NULL;
+	p->left = 0;
 	if (!p->resting && get(&p->began))
 		p->resting = now;
 }

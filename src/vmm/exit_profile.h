@@ -18,14 +18,15 @@
 struct profile_place {
 	uint64_t key; /* profile_key; 0: free */
 	_Atomic uint64_t ticks;
-	_Atomic uint64_t min_ticks; /* minus one: 0 in a place that has seen nothing */
+	_Atomic uint64_t min_ticks; /* plus one: 0 in a place that has seen nothing */
 	_Atomic uint64_t max_ticks;
+	uint64_t span;                                /* from the least to the greatest */
 	_Atomic uint64_t bucket[VMM_PROFILE_BUCKETS]; /* their sum is the count */
 };
 
 struct profile {
-	uint64_t left;               /* KVM_RUN */
-	struct profile_place *place; /* of the exit that is being handled, or NULL */
+	uint64_t left;               /* KVM_RUN; 0: no exit is being handled */
+	struct profile_place *place; /* of the last exit: the next one often has the same */
 	_Atomic uint64_t began;      /* the first KVM_RUN */
 	uint64_t resting;            /* since when it waits at the gate, or 0 */
 	_Atomic uint64_t rest_ticks;
@@ -46,6 +47,8 @@ void profile_destroy(struct profile *p);
 void profile_resume(struct profile *p);
 /* The place of this exit: found, new, or that of the rest. */
 struct profile_place *profile_find(struct profile *p, uint64_t key);
+/* The least or the greatest of PLACE so far. */
+void profile_widen(struct profile_place *place, uint64_t ticks);
 /* The thread stops to wait for something that is no exit's doing. */
 void profile_rest(struct profile *p);
 
@@ -65,53 +68,42 @@ static inline void profile_add(_Atomic uint64_t *counter, uint64_t n)
 
 static inline void profile_record(struct profile_place *place, uint64_t ticks)
 {
-	/* One less wraps to the greatest in a new place. */
-	if (ticks <= atomic_load_explicit(&place->min_ticks, memory_order_relaxed) - 1)
-		atomic_store_explicit(&place->min_ticks, ticks + 1, memory_order_relaxed);
-	if (ticks > atomic_load_explicit(&place->max_ticks, memory_order_relaxed))
-		atomic_store_explicit(&place->max_ticks, ticks, memory_order_relaxed);
+	/* One look for both ends, which a new place is always beyond. */
+	if (ticks + 1 - atomic_load_explicit(&place->min_ticks, memory_order_relaxed) > place->span)
+		profile_widen(place, ticks);
 	profile_add(&place->ticks, ticks);
 	profile_add(&place->bucket[bucket_of(ticks, VMM_PROFILE_BITS)], 1);
 }
-
-_Static_assert(VMM_PROFILE_PLACES == 1u << 8, "a slot is the top byte of a hash");
 
 #define PROFILE_REASON_SHIFT 56u
 #define PROFILE_WRITE        (1ull << 55)
 #define PROFILE_USED         (1ull << 54)
 #define PROFILE_ADDRESS      ((1ull << 52) - 1)
+#define PROFILE_KEY(reason)  ((uint64_t)(reason) << PROFILE_REASON_SHIFT | PROFILE_USED)
 
 static inline uint64_t profile_key(const struct kvm_run *run, int err)
 {
 	if (err)
-		return (uint64_t)KVM_EXIT_INTR << PROFILE_REASON_SHIFT | PROFILE_USED;
-	uint32_t reason = run->exit_reason < 0xff ? run->exit_reason : 0xff;
-	uint64_t key = (uint64_t)reason << PROFILE_REASON_SHIFT | PROFILE_USED;
-	switch (reason) {
+		return PROFILE_KEY(KVM_EXIT_INTR);
+	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		return key | run->io.port | (uint64_t)run->io.direction << 55;
+		return PROFILE_KEY(KVM_EXIT_IO) | run->io.port | (uint64_t)run->io.direction << 55;
 	case KVM_EXIT_MMIO:
-		return key | (run->mmio.phys_addr & PROFILE_ADDRESS) |
+		return PROFILE_KEY(KVM_EXIT_MMIO) | (run->mmio.phys_addr & PROFILE_ADDRESS) |
 		       (run->mmio.is_write ? PROFILE_WRITE : 0);
 	case KVM_EXIT_X86_RDMSR:
-		return key | run->msr.index;
+		return PROFILE_KEY(KVM_EXIT_X86_RDMSR) | run->msr.index;
 	case KVM_EXIT_X86_WRMSR:
-		return key | run->msr.index | PROFILE_WRITE;
+		return PROFILE_KEY(KVM_EXIT_X86_WRMSR) | run->msr.index | PROFILE_WRITE;
 	default:
-		return key;
+		return PROFILE_KEY(run->exit_reason < 0xff ? run->exit_reason : 0xff);
 	}
-}
-
-/* Where the search for a key begins (Fibonacci hashing). */
-static inline uint32_t profile_slot(uint64_t key)
-{
-	return (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 56);
 }
 
 /* Right before KVM_RUN: ends the exit that was being handled. */
 static inline void profile_enter(struct profile *p)
 {
-	if (p->place)
+	if (p->left)
 		profile_record(p->place, ticks_now() - p->left);
 	else
 		profile_resume(p);
@@ -122,8 +114,8 @@ static inline void profile_leave(struct profile *p, const struct kvm_run *run, i
 {
 	p->left = ticks_now();
 	uint64_t key = profile_key(run, err);
-	struct profile_place *place = &p->places[profile_slot(key)];
-	p->place = place->key == key ? place : profile_find(p, key);
+	if (p->place->key != key)
+		p->place = profile_find(p, key);
 }
 
 #endif
