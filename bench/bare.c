@@ -85,11 +85,11 @@ void bare_set_cpuid(struct bare *b)
 	free(cpuid);
 }
 
-void bare_set_rbp(struct bare *b, uint64_t value)
+void bare_set_rip(struct bare *b, uint64_t value)
 {
 	struct kvm_regs regs;
 	need(ioctl(b->vcpu_fd, KVM_GET_REGS, &regs), "KVM_GET_REGS");
-	regs.rbp = value;
+	regs.rip = value;
 	need(ioctl(b->vcpu_fd, KVM_SET_REGS, &regs), "KVM_SET_REGS");
 }
 

@@ -22,8 +22,8 @@ struct bare {
 void bare_open(struct bare *b, const uint8_t *code, size_t len);
 /* Give the vCPU the CPUID that KVM supports, without which no operating system starts. */
 void bare_set_cpuid(struct bare *b);
-/* A number for the guest in its register EBP. */
-void bare_set_rbp(struct bare *b, uint64_t value);
+/* Begin there instead of at BARE_ENTRY. */
+void bare_set_rip(struct bare *b, uint64_t value);
 /* KVM_RUN; the exit is in b->run. */
 void bare_run(struct bare *b);
 

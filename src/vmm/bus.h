@@ -53,24 +53,26 @@ VMM_WARN_UNUSED vmm_err_t bus_add(struct bus *bus, enum bus_space space, uint64_
 /* No range can be added any more; look-ups are allowed from now on. */
 void bus_freeze(struct bus *bus);
 
-/* The range that holds all of [addr, addr + size), or NULL. Inline, as is what follows: this is on
- * the path of every exit. */
+/* Whether R holds all of [addr, addr + size). ADDR below it wraps to more than any length. */
+static inline bool bus_range_holds(const struct bus_range *r, uint64_t addr, unsigned size)
+{
+	uint64_t offset = addr - r->base;
+	return offset < r->len_bytes && size <= r->len_bytes - offset;
+}
+
+/* The range that holds all of [addr, addr + size), or NULL. */
 static inline const struct bus_range *bus_find(const struct bus *bus, enum bus_space space,
                                                uint64_t addr, unsigned size)
 {
+	/* The last range that begins at or below ADDR, if one does; on an empty bus, one of no
+	 * length. No branch depends on the address: the processor would not foresee it. */
 	const struct bus_range *r = bus->range[space];
-	unsigned lo = 0;
-	unsigned hi = bus->count[space];
-	while (lo < hi) {
-		unsigned mid = lo + (hi - lo) / 2;
-		if (addr < r[mid].base)
-			hi = mid;
-		else if (addr - r[mid].base >= r[mid].len_bytes)
-			lo = mid + 1;
-		else
-			return size <= r[mid].len_bytes - (addr - r[mid].base) ? &r[mid] : NULL;
+	for (unsigned n = bus->count[space]; n > 1;) {
+		unsigned half = n / 2;
+		r = r[half].base <= addr ? r + half : r;
+		n -= half;
 	}
-	return NULL;
+	return bus_range_holds(r, addr, size) ? r : NULL;
 }
 
 /*

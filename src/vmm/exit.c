@@ -15,7 +15,14 @@ static void count(_Atomic uint64_t *counter)
 	                      memory_order_relaxed);
 }
 
-static void unclaimed(struct vcpu *v, const char *what, uint64_t addr, unsigned size, bool write)
+/*
+ * Kept out of the way of the ordinary exit, to a device that the vCPU has just talked to: what is
+ * inlined there would cost it registers to save.
+ */
+#define APART __attribute__((noinline))
+
+APART static void unclaimed(struct vcpu *v, const char *what, uint64_t addr, unsigned size,
+                            bool write)
 {
 	count(&v->stats.unclaimed);
 	log_guest(&v->vm->log, VMM_LOG_DEBUG,
@@ -62,8 +69,8 @@ static void store(uint8_t *p, unsigned size, uint64_t value)
 	}
 }
 
-static inline bool access_once(const struct bus *bus, enum bus_space space, uint64_t addr,
-                               uint8_t *data, unsigned size, bool write)
+static bool access_once(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+                        unsigned size, bool write)
 {
 	if (write)
 		return bus_write(bus, space, addr, size, load(data, size));
@@ -73,9 +80,8 @@ static inline bool access_once(const struct bus *bus, enum bus_space space, uint
 	return found;
 }
 
-/* One access of any length up to 8: those that are no power of two go byte by byte. */
-static bool access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
-                       unsigned size, bool write)
+APART bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr,
+                           uint8_t *data, unsigned size, bool write)
 {
 	if (!(size & (size - 1)))
 		return access_once(bus, space, addr, data, size, write);
@@ -85,31 +91,69 @@ static bool access_bus(const struct bus *bus, enum bus_space space, uint64_t add
 	return all;
 }
 
-bool exit_access_bus(const struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
-                     unsigned size, bool write)
+/* Where the next exit looks first. */
+static void come_near(struct vcpu *v, enum bus_space space, uint64_t addr, unsigned size)
 {
-	return access_bus(bus, space, addr, data, size, write);
+	const struct bus_range *r = bus_find(&v->vm->bus, space, addr, size);
+	if (r)
+		v->near[space] = r;
 }
 
-static void handle_pio(struct vcpu *v)
+static inline void access_near(const struct bus_range *r, uint64_t addr, uint8_t *data,
+                               unsigned size, bool write)
+{
+	if (write)
+		r->ops->write(r->ctx, addr - r->base, size, load(data, size));
+	else
+		store(data, size, r->ops->read(r->ctx, addr - r->base, size));
+}
+
+/* Another device than the last one, none, or REP INS and REP OUTS: several accesses to a port. */
+APART static void handle_far_pio(struct vcpu *v)
 {
 	const struct kvm_run *run = v->run;
 	uint8_t *data = (uint8_t *)v->run + run->io.data_offset;
 	bool write = run->io.direction == KVM_EXIT_IO_OUT;
 	bool found = true;
+	come_near(v, BUS_PIO, run->io.port, run->io.size);
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
-		found &= access_bus(&v->vm->bus, BUS_PIO, run->io.port, data, run->io.size, write);
+		found &= exit_access_bus(&v->vm->bus, BUS_PIO, run->io.port, data, run->io.size,
+		                         write);
 	if (!found)
 		unclaimed(v, "port", run->io.port, run->io.size, write);
+}
+
+static void handle_pio(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	const struct bus_range *near = v->near[BUS_PIO];
+	if (run->io.count == 1 && bus_range_holds(near, run->io.port, run->io.size))
+		access_near(near, run->io.port, (uint8_t *)run + run->io.data_offset, run->io.size,
+		            run->io.direction == KVM_EXIT_IO_OUT);
+	else
+		handle_far_pio(v);
+}
+
+/* Another device than the last one, none, or a length that is no power of two. */
+APART static void handle_far_mmio(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	bool write = run->mmio.is_write;
+	come_near(v, BUS_MMIO, run->mmio.phys_addr, run->mmio.len);
+	if (!exit_access_bus(&v->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
+	                     run->mmio.len, write))
+		unclaimed(v, "address", run->mmio.phys_addr, run->mmio.len, write);
 }
 
 static void handle_mmio(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
-	bool write = run->mmio.is_write;
-	if (!access_bus(&v->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data, run->mmio.len,
-	                write))
-		unclaimed(v, "address", run->mmio.phys_addr, run->mmio.len, write);
+	const struct bus_range *near = v->near[BUS_MMIO];
+	uint32_t size = run->mmio.len;
+	if (!(size & (size - 1)) && bus_range_holds(near, run->mmio.phys_addr, size))
+		access_near(near, run->mmio.phys_addr, run->mmio.data, size, run->mmio.is_write);
+	else
+		handle_far_mmio(v);
 }
 
 /* The bytes at RIP as hexadecimal text: those that KVM gave, else those in guest memory. */
@@ -197,7 +241,7 @@ void exit_describe_failure(struct vcpu *v, vmm_event_t *event)
 }
 
 /* The embedder's registers only: KVM asks for no others. */
-static void handle_msr(struct vcpu *v, bool write)
+APART static void handle_msr(struct vcpu *v, bool write)
 {
 	struct kvm_run *run = v->run;
 	const struct user_msrs *m = vm_find_msr(v->vm, run->msr.index);
@@ -210,7 +254,7 @@ static void handle_msr(struct vcpu *v, bool write)
 	run->msr.error = !good;
 }
 
-static void handle_system_event(struct vcpu *v)
+APART static void handle_system_event(struct vcpu *v)
 {
 	switch (v->run->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
@@ -223,6 +267,13 @@ static void handle_system_event(struct vcpu *v)
 		vm_request(v->vm, PLATFORM_PANIC, v->run->system_event.type);
 		break;
 	}
+}
+
+APART static void handle_failure(struct vcpu *v)
+{
+	vmm_event_t event = {0};
+	exit_describe_failure(v, &event);
+	vm_halt(v->vm, &event);
 }
 
 void exit_dispatch(struct vcpu *v)
@@ -248,12 +299,9 @@ void exit_dispatch(struct vcpu *v)
 	case KVM_EXIT_SYSTEM_EVENT:
 		handle_system_event(v);
 		break;
-	default: {
-		vmm_event_t event = {0};
-		exit_describe_failure(v, &event);
-		vm_halt(v->vm, &event);
+	default:
+		handle_failure(v);
 		break;
-	}
 	}
 }
 
@@ -265,8 +313,8 @@ bool vmm_exit_dispatch(vmm_vm_t *vm, const vmm_exit_t *exit)
 	uint8_t *data = exit->data;
 	bool found = true;
 	for (uint32_t i = 0; i < exit->count; i++, data += exit->size)
-		found &= access_bus(&vm->bus, space, exit->address, data, exit->size,
-		                    exit->is_write);
+		found &= exit_access_bus(&vm->bus, space, exit->address, data, exit->size,
+		                         exit->is_write);
 	return found;
 }
 

@@ -205,6 +205,8 @@ static vmm_err_t make_vcpus(vmm_vm_t *vm)
 		vm->vcpus[i].vm = vm;
 		vm->vcpus[i].id = i;
 		vm->vcpus[i].fd = -1;
+		for (unsigned space = 0; space < BUS_SPACES; space++)
+			vm->vcpus[i].near[space] = vm->bus.range[space];
 		if (!(vm->opts.flags & VMM_VM_PROFILE))
 			continue;
 		vm->vcpus[i].profile = profile_create();

@@ -67,6 +67,7 @@ struct vcpu {
 	uint32_t id;
 	int fd;
 	struct kvm_run *run;
+	const struct bus_range *near[BUS_SPACES]; /* where its last access of each kind went */
 	pthread_t thread;
 	bool has_thread;
 	/* Step mode: who to kick. */
