@@ -40,7 +40,7 @@ static const char help[] =
         "  -c, --cpus N         of each VM (1)\n"
         "  -n, --rounds N       (5)\n"
         "  --vms N              of density (8)\n"
-        "  --peer vmm|qemu|kvmtool\n"
+        "  --peer vmm|qemu|kvmtool[=PROGRAM]\n"
         "                       may be repeated (all)\n"
         "  --timeout SECONDS    for each VM (60)\n"
         "  --json FILE          every value; - for standard output\n"
@@ -222,7 +222,10 @@ static bool round_laps(struct bench *b, enum peer peer)
 		last = now;
 	}
 	(void)peer_stop(&s);
-	return laps > 0 || give_up(b, peer, "its guest printed no 'lap NAME COUNT'");
+	char why[96];
+	(void)snprintf(why, sizeof(why), "its guest printed no 'lap NAME COUNT' within %u s",
+	               b->o.timeout_s);
+	return laps > 0 || give_up(b, peer, why);
 }
 
 static bool one_round(struct bench *b, enum peer peer)
@@ -301,16 +304,32 @@ static bool ratio_of(const struct metric *m, unsigned peer, struct spread *out)
 	return n > 0;
 }
 
+/* Times are kept in ns; a column is easier to read in units of the size of the first. */
+static const char *scale_of(const struct metric *m, double *by)
+{
+	double median = 0;
+	for (unsigned peer = 0; peer < PEERS && median == 0; peer++)
+		if (m->count[peer] > 0)
+			median = spread_of(m->value[peer], m->count[peer]).median;
+	*by = 1;
+	if (strcmp(m->unit, "ns") != 0 || median < 1e4)
+		return m->unit;
+	*by = median < 1e7 ? 1e3 : 1e6;
+	return median < 1e7 ? "us" : "ms";
+}
+
 static void print_metric(const struct metric *m)
 {
+	double by;
+	const char *unit = scale_of(m, &by);
 	for (unsigned peer = 0; peer < PEERS; peer++) {
 		struct spread ratio;
 		if (m->count[peer] == 0)
 			continue;
 		struct spread s = spread_of(m->value[peer], m->count[peer]);
 		(void)printf("%-22s %-8s %6u %12.1f %12.1f %12.1f %-4s", m->name,
-		             peer_name((enum peer)peer), m->count[peer], s.least, s.median,
-		             s.greatest, m->unit);
+		             peer_name((enum peer)peer), m->count[peer], s.least / by,
+		             s.median / by, s.greatest / by, unit);
 		if (peer != PEER_VMM && ratio_of(m, peer, &ratio))
 			(void)printf(" %7.3f  %.3f to %.3f", ratio.median, ratio.least,
 			             ratio.greatest);
@@ -391,10 +410,18 @@ static bool set_number(const char *option, const char *value, uint32_t max, uint
 
 static bool set_peer(struct peers_options *o, const char *option, const char *value)
 {
-	for (unsigned peer = 0; peer < PEERS; peer++)
-		if (strcmp(value, peer_name((enum peer)peer)) == 0)
-			return o->any_wanted = o->wanted[peer] = true;
-	return bad_value(option, value, "vmm, qemu or kvmtool");
+	for (unsigned peer = 0; peer < PEERS; peer++) {
+		const char *name = peer_name((enum peer)peer);
+		size_t len = strlen(name);
+		if (strncmp(value, name, len) != 0 || (value[len] != '\0' && value[len] != '='))
+			continue;
+		if (value[len] == '=' && value[len + 1] == '\0')
+			break;
+		if (value[len] == '=')
+			o->program[peer] = value + len + 1;
+		return o->any_wanted = o->wanted[peer] = true;
+	}
+	return bad_value(option, value, "vmm, qemu or kvmtool, perhaps with =PROGRAM");
 }
 
 static bool set_memory(struct peers_options *o, const char *option, const char *value)

@@ -20,7 +20,13 @@
 extern char **environ;
 extern const uint8_t bench_guest_image[], bench_guest_image_end[];
 
-static const char *const programs[PEERS] = {"/proc/self/exe", "qemu-system-x86_64", "lkvm"};
+#define GUEST_MAC "52:54:00:12:34:56"
+
+static const char *program_of(enum peer peer, const struct peers_options *o)
+{
+	static const char *const programs[PEERS] = {"/proc/self/exe", "qemu-system-x86_64", "lkvm"};
+	return o->program[peer] ? o->program[peer] : programs[peer];
+}
 
 uint64_t peers_now_ns(void)
 {
@@ -39,8 +45,8 @@ static bool is_installed(const char *program)
 {
 	const char *path = getenv("PATH");
 	char file[512];
-	if (program[0] == '/')
-		return true;
+	if (strchr(program, '/'))
+		return access(program, X_OK) == 0;
 	while (path && *path) {
 		size_t n = strcspn(path, ":");
 		(void)snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, program);
@@ -53,7 +59,7 @@ static bool is_installed(const char *program)
 
 const char *peer_obstacle(enum peer peer, const struct peers_options *o)
 {
-	if (!is_installed(programs[peer]))
+	if (!is_installed(program_of(peer, o)))
 		return "is not installed";
 	if (peer == PEER_KVMTOOL && !o->kernel)
 		return "has no PVH entry, which the bench guest needs; give --kernel a bzImage";
@@ -101,7 +107,7 @@ static void words_vmm(struct words *w, const struct peers_options *o, const char
 		add2(w, "--cmdline", o->cmdline);
 	if (o->disk)
 		add2(w, "--disk", o->disk);
-	(void)snprintf(text, sizeof(text), "tap=%s", o->tap ? o->tap : "");
+	(void)snprintf(text, sizeof(text), "tap=%s,mac=" GUEST_MAC, o->tap ? o->tap : "");
 	if (o->tap)
 		add2(w, "--net", text);
 }
@@ -109,8 +115,9 @@ static void words_vmm(struct words *w, const struct peers_options *o, const char
 static void words_qemu(struct words *w, const struct peers_options *o, const char *kernel)
 {
 	char text[512];
-	add(w, programs[PEER_QEMU]);
+	add(w, program_of(PEER_QEMU, o));
 	add2(w, "-M", "microvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,rtc=on");
+	add2(w, "-global", "virtio-mmio.force-legacy=false"); /* devices as vmm's are */
 	add2(w, "-accel", "kvm");
 	add2(w, "-cpu", "host");
 	add(w, "-nodefaults");
@@ -136,14 +143,14 @@ static void words_qemu(struct words *w, const struct peers_options *o, const cha
 	               o->tap ? o->tap : "");
 	if (o->tap) {
 		add2(w, "-netdev", text);
-		add2(w, "-device", "virtio-net-device,netdev=n0");
+		add2(w, "-device", "virtio-net-device,netdev=n0,mac=" GUEST_MAC);
 	}
 }
 
 static void words_kvmtool(struct words *w, const struct peers_options *o, const char *kernel)
 {
 	char text[512];
-	add2(w, programs[PEER_KVMTOOL], "run");
+	add2(w, program_of(PEER_KVMTOOL, o), "run");
 	add(w, "--nodefaults");
 	add2(w, "--console", "serial");
 	add2(w, "-k", kernel);
@@ -158,7 +165,8 @@ static void words_kvmtool(struct words *w, const struct peers_options *o, const 
 	add2(w, "-p", text);
 	if (o->disk)
 		add2(w, "-d", o->disk);
-	(void)snprintf(text, sizeof(text), "mode=tap,tapif=%s", o->tap ? o->tap : "");
+	(void)snprintf(text, sizeof(text), "mode=tap,tapif=%s,guest_mac=" GUEST_MAC,
+	               o->tap ? o->tap : "");
 	add2(w, "-n", o->tap ? text : "mode=none");
 }
 
@@ -186,7 +194,7 @@ static void build_words(enum peer peer, const struct peers_options *o, const cha
 	w->word[w->count] = NULL;
 }
 
-static int spawn(enum peer peer, struct words *w, int out, int err_out, pid_t *pid)
+static int spawn(const char *program, struct words *w, int out, int err_out, pid_t *pid)
 {
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t attr;
@@ -204,7 +212,7 @@ static int spawn(enum peer peer, struct words *w, int out, int err_out, pid_t *p
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	(void)posix_spawnattr_setpgroup(&attr, 0);
 	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-	int err = posix_spawnp(pid, programs[peer], &fa, &attr, w->word, environ);
+	int err = posix_spawnp(pid, program, &fa, &attr, w->word, environ);
 	(void)posix_spawn_file_actions_destroy(&fa);
 	(void)posix_spawnattr_destroy(&attr);
 	return err;
@@ -251,7 +259,7 @@ bool peer_start(enum peer peer, const struct peers_options *o, struct spawned *s
 	build_words(peer, o, o->kernel ? o->kernel : kernel, &w);
 	s->began_ns = peers_now_ns();
 	s->err = memfd_create("stderr", MFD_CLOEXEC);
-	int err = spawn(peer, &w, pipe_fd[1], s->err, &s->pid);
+	int err = spawn(program_of(peer, o), &w, pipe_fd[1], s->err, &s->pid);
 	if (guest >= 0)
 		(void)close(guest);
 	(void)close(pipe_fd[1]);

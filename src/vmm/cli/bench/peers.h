@@ -35,6 +35,7 @@ struct peers_options {
 	const char *disk;
 	const char *tap;
 	const char *json;
+	const char *program[PEERS]; /* or NULL: the one that is installed */
 	bool wanted[PEERS];
 	bool any_wanted;
 	bool help;
