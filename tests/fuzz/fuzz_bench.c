@@ -1,7 +1,7 @@
 /*
  * `vmm bench compare` and `vmm bench model`. An input that begins with '{' is a file that is given
  * to both twice. Any other is a line, which is the name of the sub-command and its arguments, then
- * the files A and B, with a null byte between them.
+ * the files A and B, with a null byte between them. Each is also what tracefs might say.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -66,6 +66,9 @@ static void as_command(char *line, char *a, char *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct trace_event events[16];
+	if (trace_parse((const char *)data, size, events, sizeof(events) / sizeof(events[0])) > 16)
+		abort();
 	char line[LINE_MAX], a[32], b[32];
 	const uint8_t *end = size ? memchr(data, '\n', size) : NULL;
 	if (!end || data[0] == '{' || (size_t)(end - data) >= sizeof(line)) {

@@ -172,6 +172,72 @@ static int compare_files(json_int_t a, json_int_t b)
 	return status;
 }
 
+/* As of 6.1's tracefs with the x86-tsc clock, and what must not be taken for an event. */
+START_TEST(tracepoints_are_read)
+{
+	static const char lines[] =
+	        "# tracer: nop\n#\n"
+	        "#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION\n"
+	        "       vmm-vcpu0-93      [000] d..1. 4914200: kvm_entry: vcpu 0, rip 0x1015e6\n"
+	        "       vmm-vcpu0-93      [000] ...1. 4917300: kvm_exit: vcpu 0 reason io rip 0x1\n"
+	        "CPU:0 [LOST 12 EVENTS]\n"
+	        "       vmm-vcpu0-93      [000] ...1. 4917350: kvm_pio: pio_read at 0x520\n"
+	        "x: kvm_exit: y\n: kvm_exit: \n7: kvm_entry: \n"
+	        " 99999999999999999999: kvm_exit: \n"
+	        " 18446744073709551615: kvm_exit: 12: kvm_entry: \n"
+	        " 12: kvm_entry: ";
+	struct trace_event e[8];
+	ck_assert_uint_eq(trace_parse(lines, sizeof(lines) - 1, e, 8), 4);
+	ck_assert(e[0].entry && e[0].ticks == 4914200);
+	ck_assert(!e[1].entry && e[1].ticks == 4917300);
+	ck_assert(!e[2].entry && e[2].ticks == UINT64_MAX);
+	ck_assert(e[3].entry && e[3].ticks == 12);
+	/* No more than there is room for; no byte beyond the end, wherever that is. */
+	ck_assert_uint_eq(trace_parse(lines, sizeof(lines) - 1, e, 1), 1);
+	ck_assert_uint_eq(trace_parse(lines, 0, e, 8), 0);
+	for (size_t len = 1; len < sizeof(lines); len++) {
+		char *copy = malloc(len);
+		ck_assert_ptr_nonnull(copy);
+		memcpy(copy, lines, len);
+		ck_assert_uint_le(trace_parse(copy, len, e, 8), 4);
+		free(copy);
+	}
+}
+END_TEST
+
+START_TEST(tracepoints_split_a_sample)
+{
+	/* The second sample has two exits, the third has lost one stamp, the fourth its device's.
+	 */
+	const struct bench_sample s[] = {{100, 200}, {300, 500}, {600, 700}, {800, 900}};
+	const uint64_t stamp[] = {150, 340, 650, 10};
+	const struct trace_event e[] = {
+	        {90, true},   {110, false}, {180, true},  {310, false}, {350, true},
+	        {360, false}, {480, true},  {610, false}, {820, false}, {880, true},
+	};
+	const size_t n = sizeof(e) / sizeof(e[0]);
+	struct trace_parts p;
+	ck_assert(trace_split(e, n, s, stamp, 4, &p));
+	ck_assert_uint_eq(p.samples, 2);
+	ck_assert(p.user);
+	const uint64_t want[TRACE_PARTS] = {10, 40, 140, 20};
+	for (unsigned i = 0; i < TRACE_PARTS; i++)
+		ck_assert_uint_eq(p.median[i], want[i]);
+	ck_assert(trace_split(e, n, s, NULL, 4, &p));
+	ck_assert_uint_eq(p.samples, 3);
+	ck_assert(!p.user);
+	ck_assert_uint_eq(p.median[TRACE_TO_USER], 70);
+	ck_assert_uint_eq(p.median[TRACE_FROM_USER], 0);
+	ck_assert(!trace_split(e, 0, s, stamp, 4, &p));
+	ck_assert(!trace_split(e, n, s, stamp, 0, &p));
+	/* Out of order: whatever comes of it, no sample twice and none beyond the end. */
+	const struct trace_event wild[] = {
+	        {UINT64_MAX, false}, {0, true}, {110, false}, {120, true}};
+	(void)trace_split(wild, 4, s, stamp, 4, &p);
+	ck_assert_uint_le(p.samples, 4);
+}
+END_TEST
+
 START_TEST(compare_tells_what_differs)
 {
 	ck_assert_int_eq(compare_files(1000, 1100), CLI_OK);
@@ -241,6 +307,8 @@ int main(void)
 	tcase_add_test(tc, csv_lines_have_as_many_fields_as_the_head);
 	tcase_add_test(tc, an_interrupted_run_says_so);
 	tcase_add_test(tc, every_case_is_whole);
+	tcase_add_test(tc, tracepoints_are_read);
+	tcase_add_test(tc, tracepoints_split_a_sample);
 	tcase_add_test(tc, compare_tells_what_differs);
 	tcase_add_test(tc, compare_refuses_nonsense);
 	tcase_add_test(tc, model_multiplies_and_adds);

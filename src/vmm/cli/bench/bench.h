@@ -52,6 +52,22 @@ struct bench_options {
 	uint32_t host_cpus; /* that this process may use */
 	bool vmmcall;
 	bool profiled;
+	bool traced; /* this run is for KVM's tracepoints, not for the figures */
+};
+
+/* One line of tracefs: a vCPU has left the guest, or is about to enter it. */
+struct trace_event {
+	uint64_t ticks;
+	bool entry;
+};
+
+/* From the guest's instruction to KVM, from there to the VMM's device, and the way home. */
+enum { TRACE_TO_KERNEL, TRACE_TO_USER, TRACE_FROM_USER, TRACE_TO_GUEST, TRACE_PARTS };
+
+struct trace_parts {
+	uint32_t samples; /* that both tracepoints were found of */
+	bool user;        /* else TO_USER is all of the time in KVM, and FROM_USER nothing */
+	uint64_t median[TRACE_PARTS];
 };
 
 enum outcome_state {
@@ -81,7 +97,8 @@ struct outcome {
 	bool counted; /* host_seen and guest_did say something */
 	uint64_t host_seen;
 	uint64_t guest_did;
-	bool split; /* out and back are there */
+	bool split;               /* out and back are there */
+	struct trace_parts parts; /* of a traced run */
 	uint32_t kvm_count;
 	struct outcome_kvm kvm[OUTCOME_KVM_MAX]; /* KVM's own counters over the samples */
 	uint64_t net[BENCH_COUNT_MAX];           /* DONE of them, floor subtracted */
@@ -92,6 +109,27 @@ struct outcome {
 /* bench_guest.c: run one case; in the child. Fills O. */
 void bench_run_case(const struct bench_case *c, unsigned cpl, const struct bench_options *opts,
                     struct outcome *o);
+
+/* bench_trace.c: an instance of tracefs for one run of one case. */
+struct trace {
+	char dir[96]; /* or empty */
+	int switch_fd;
+	bool on;
+};
+
+/* False: not on this host; WHY. trace_close all the same. */
+bool trace_open(struct trace *t, char *why, size_t room);
+/* On the vCPU's thread, right before the samples and right after them. */
+void trace_begin(struct trace *t);
+void trace_end(struct trace *t);
+/* Events in the order of time, to be freed; NULL or none: nothing was traced. */
+struct trace_event *trace_take(struct trace *t, size_t *count);
+void trace_close(struct trace *t);
+/* The events of any text; how many there are, at most ROOM. */
+size_t trace_parse(const char *text, size_t len, struct trace_event *out, size_t room);
+/* STAMP: when the VMM's device was called, or NULL. False: no sample has both events. */
+bool trace_split(const struct trace_event *e, size_t count, const struct bench_sample *s,
+                 const uint64_t *stamp, uint32_t samples, struct trace_parts *out);
 
 /* A measured case, ready to print. */
 struct measured {
@@ -109,6 +147,9 @@ struct measured {
 	struct outcome_kvm kvm[OUTCOME_KVM_MAX];
 	struct summary net, out, back;
 	bool split;
+	bool traced; /* PARTS, or NO_PARTS says why not */
+	struct trace_parts parts;
+	char no_parts[OUTCOME_WHY_MAX];
 	struct weighted *bucket; /* of net, NET_BUCKET_BITS; freed by measured_fini */
 	size_t bucket_count;
 };

@@ -31,6 +31,8 @@ static const char help[] =
         "  --budget MS          time for the samples of a case (2000)\n"
         "  --case-timeout S     time for a whole case, which may hang the guest (20)\n"
         "  --profiled           with the counters of `vmm run --profile` on: what those cost\n"
+        "  --trace              split each by KVM's tracepoints too, in a short run of its own\n"
+        "                       (needs tracefs, and the right to use it)\n"
         "  --histograms         a small histogram under each line\n"
         "  --json FILE          everything that was measured; - for standard output\n"
         "  --csv FILE           a line for each case\n"
@@ -42,11 +44,13 @@ static const char help[] =
         "it keeps what it has and marks it as partial.\n"
         "Exit status: 0 done, 1 a case failed or no VM can run, 2 bad usage, 8 interrupted.\n";
 
+#define TRACE_SAMPLES 500u
+
 struct plan {
 	struct bench_options opts;
 	bool wanted[64];
 	bool any_wanted;
-	bool list, help, histograms;
+	bool list, help, histograms, trace;
 	int cpl; /* -1: both */
 	const char *json, *csv, *plot;
 };
@@ -106,6 +110,8 @@ static bool apply_option(struct plan *p, int argc, char **argv, int *i)
 		return p->list = true;
 	if (strcmp(option, "--profiled") == 0)
 		return p->opts.profiled = true;
+	if (strcmp(option, "--trace") == 0)
+		return p->trace = true;
 	if (strcmp(option, "--histograms") == 0)
 		return p->histograms = true;
 	if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0)
@@ -239,9 +245,11 @@ static void name_death(struct outcome *o, bool timed_out, int status, uint32_t t
 }
 
 /* False: interrupted. */
-static bool run_child(const struct plan *p, const struct bench_case *c, unsigned cpl,
+static bool run_child(const struct bench_options *opts, const struct bench_case *c, unsigned cpl,
                       struct outcome *o)
 {
+	/* Only the head: the sample arrays are as long as the child makes them. */
+	memset(o, 0, offsetof(struct outcome, net));
 	(void)fflush(NULL);
 	pid_t parent = getpid();
 	pid_t child = fork();
@@ -254,14 +262,14 @@ static bool run_child(const struct plan *p, const struct bench_case *c, unsigned
 	if (child == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() == parent)
-			bench_run_case(c, cpl, &p->opts, o);
+			bench_run_case(c, cpl, opts, o);
 		_exit(0);
 	}
 	bool timed_out;
 	int status = 0;
-	if (!wait_child(child, p->opts.timeout_s, &timed_out, &status))
+	if (!wait_child(child, opts->timeout_s, &timed_out, &status))
 		return false;
-	name_death(o, timed_out, status, p->opts.timeout_s);
+	name_death(o, timed_out, status, opts->timeout_s);
 	return true;
 }
 
@@ -299,6 +307,22 @@ static void progress_end(void)
 		(void)fputs("\r\033[K", stderr);
 }
 
+/* Tracing costs time of its own: the figures come from the run before. False: interrupted. */
+static bool trace_case(const struct plan *p, struct measured *m, struct outcome *o)
+{
+	struct bench_options opts = p->opts;
+	opts.traced = true;
+	opts.count = opts.count < TRACE_SAMPLES ? opts.count : TRACE_SAMPLES;
+	if (!run_child(&opts, m->bench, m->cpl, o))
+		return false;
+	m->traced = o->state == OUTCOME_OK && o->parts.samples > 0;
+	m->parts = o->parts;
+	if (!m->traced)
+		(void)snprintf(m->no_parts, sizeof(m->no_parts), "%s",
+		               o->why[0] ? o->why : "nothing was traced");
+	return true;
+}
+
 /* False: out of memory. */
 static bool run_cases(const struct plan *p, struct bench_report *r, struct outcome *o)
 {
@@ -306,17 +330,18 @@ static bool run_cases(const struct plan *p, struct bench_report *r, struct outco
 	for (size_t i = 0; good && i < r->count && !r->partial; i++) {
 		struct measured *m = &r->m[i];
 		const char *why = obstacle(m->bench, &p->opts);
-		/* Only the head: the sample arrays are as long as the child makes them. */
-		memset(o, 0, offsetof(struct outcome, net));
 		progress(r, i);
 		if (why) {
+			memset(o, 0, offsetof(struct outcome, net));
 			o->state = OUTCOME_ABSENT;
 			(void)snprintf(o->why, sizeof(o->why), "%s", why);
-		} else if (!run_child(p, m->bench, m->cpl, o)) {
+		} else if (!run_child(&p->opts, m->bench, m->cpl, o)) {
 			r->partial = true;
 			break;
 		}
 		good = measured_take(m, o);
+		if (good && p->trace && m->state == OUTCOME_OK)
+			r->partial = !trace_case(p, m, o);
 	}
 	progress_end();
 	return good;

@@ -50,6 +50,7 @@ struct rig {
 	_Atomic uint64_t seen;
 	uint64_t *stamp; /* host's TSC at each access seen */
 	struct vmm_kvm_stats before, after;
+	struct trace trace;
 
 	pthread_t waker;
 	bool has_waker;
@@ -125,8 +126,10 @@ static void mark(struct rig *r, uint32_t what)
 		drain_doorbell(r);
 		take_kvm_stats(r, &r->before);
 		r->counting = true;
+		trace_begin(&r->trace);
 		break;
 	case BENCH_MARK_END:
+		trace_end(&r->trace);
 		r->counting = false;
 		take_kvm_stats(r, &r->after);
 		break;
@@ -457,6 +460,26 @@ static void take_samples(struct rig *r)
 	}
 }
 
+/* Of a traced run, which is for nothing else. */
+static void take_trace(struct rig *r)
+{
+	struct outcome *o = r->o;
+	size_t count;
+	struct trace_event *e = trace_take(&r->trace, &count);
+	struct bench_sample *s = calloc(o->done ? o->done : 1, sizeof(*s));
+	bool good = e && s && r->aligned &&
+	            need(r, "samples",
+	                 vmm_memory_read(r->vm, BENCH_SAMPLES, s, o->done * sizeof(*s))) &&
+	            trace_split(e, count, s, o->split ? r->stamp : NULL, o->done, &o->parts);
+	if (!good)
+		give_up(o, OUTCOME_ABSENT,
+		        r->aligned ? "no kvm_exit and kvm_entry fell into a sample"
+		                   : "the guest's TSC cannot be set to the host's",
+		        NULL);
+	free(e);
+	free(s);
+}
+
 /* What the host saw against what the guest did. */
 static void check_counts(struct rig *r)
 {
@@ -510,6 +533,8 @@ static void run(struct rig *r)
 	take_samples(r);
 	if (r->o->state == OUTCOME_NOT_RUN)
 		check_counts(r);
+	if (r->trace.on && r->o->state == OUTCOME_NOT_RUN)
+		take_trace(r);
 	take_kvm_counts(r);
 	if (r->o->state == OUTCOME_NOT_RUN)
 		r->o->state = OUTCOME_OK;
@@ -537,9 +562,13 @@ void bench_run_case(const struct bench_case *c, unsigned cpl, const struct bench
 	r->c = c;
 	r->cpl = cpl;
 	r->o = o;
-	if (!lay_out(r))
+	r->trace.switch_fd = -1;
+	if (opts->traced && !trace_open(&r->trace, o->why, sizeof(o->why)))
+		o->state = OUTCOME_ABSENT;
+	else if (!lay_out(r))
 		give_up(o, OUTCOME_FAILED, "cannot prepare: out of memory or descriptors", NULL);
 	else if (create(r, opts) && prepare(r, opts))
 		run(r);
+	trace_close(&r->trace);
 	/* The process ends here: its VM, its waker and its memory go with it. */
 }

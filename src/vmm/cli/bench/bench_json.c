@@ -54,6 +54,20 @@ static json_t *kvm_json(const struct measured *m)
 	return o;
 }
 
+static json_t *parts_json(const struct measured *m)
+{
+	const uint64_t *part = m->parts.median;
+	json_t *o = json_object();
+	(void)json_object_set_new(o, "samples", json_integer(m->parts.samples));
+	(void)json_object_set_new(o, "to_kernel", integer(part[TRACE_TO_KERNEL]));
+	(void)json_object_set_new(o, m->parts.user ? "to_user" : "in_kernel",
+	                          integer(part[TRACE_TO_USER]));
+	if (m->parts.user)
+		(void)json_object_set_new(o, "from_user", integer(part[TRACE_FROM_USER]));
+	(void)json_object_set_new(o, "to_guest", integer(part[TRACE_TO_GUEST]));
+	return o;
+}
+
 static void put_numbers(json_t *o, const struct measured *m)
 {
 	(void)json_object_set_new(o, "count", integer(m->net.count));
@@ -65,6 +79,10 @@ static void put_numbers(json_t *o, const struct measured *m)
 		(void)json_object_set_new(o, "out_cycles", summary_json(m, &m->out, false));
 		(void)json_object_set_new(o, "back_cycles", summary_json(m, &m->back, false));
 	}
+	if (m->traced)
+		(void)json_object_set_new(o, "traced_cycles", parts_json(m));
+	else if (m->no_parts[0])
+		(void)json_object_set_new(o, "not_traced", json_string(m->no_parts));
 	if (m->counted) {
 		(void)json_object_set_new(o, "host_seen", integer(m->host_seen));
 		(void)json_object_set_new(o, "guest_did", integer(m->guest_did));

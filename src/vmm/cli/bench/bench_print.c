@@ -101,6 +101,27 @@ static void put_line(FILE *out, const struct measured *m)
 	(void)fputc('\n', out);
 }
 
+/* A line of its own, under the case's. */
+static void put_parts(FILE *out, const struct measured *m)
+{
+	const uint64_t *part = m->parts.median;
+	if (!m->traced) {
+		(void)fprintf(out, "    by tracepoints: not on this host: %s\n", m->no_parts);
+		return;
+	}
+	(void)fputs("    by tracepoints: guest to KVM", out);
+	put_ns(out, m, part[TRACE_TO_KERNEL], true);
+	(void)fputs(m->parts.user ? ", to the VMM" : ", in KVM", out);
+	put_ns(out, m, part[TRACE_TO_USER], true);
+	if (m->parts.user) {
+		(void)fputs(", back to KVM", out);
+		put_ns(out, m, part[TRACE_FROM_USER], true);
+	}
+	(void)fputs(", to the guest", out);
+	put_ns(out, m, part[TRACE_TO_GUEST], true);
+	(void)fprintf(out, " (%u samples)\n", m->parts.samples);
+}
+
 void report_table(FILE *out, const struct bench_report *r, bool histograms)
 {
 	(void)fprintf(out, "%-17s CPL %7s %8s %8s %8s %8s %8s %8s %8s %9s %8s %8s\n", "case",
@@ -109,6 +130,8 @@ void report_table(FILE *out, const struct bench_report *r, bool histograms)
 	for (size_t i = 0; i < r->count; i++) {
 		const struct measured *m = &r->m[i];
 		put_line(out, m);
+		if (m->traced || m->no_parts[0])
+			put_parts(out, m);
 		if (histograms && m->state == OUTCOME_OK && m->net.count > 0)
 			put_histogram(out, m);
 	}
