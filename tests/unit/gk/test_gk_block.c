@@ -1,9 +1,11 @@
 /* Disks: driver, scheduler and cache, against a model of the medium. */
 #include <string.h>
 
+#include "gk_policy.h"
 #include "gk_vdev.h"
 #include "guest-kernel/block/disk.h"
 #include "guest-kernel/drivers/devices.h"
+#include "guest-kernel/security/security.h"
 
 #define SECTORS_ALL 8003u /* not whole blocks */
 #define BYTES_ALL   (SECTORS_ALL * 512u)
@@ -575,6 +577,65 @@ START_TEST(time_that_nobody_saw_does_not_count)
 }
 END_TEST
 
+/* ---- the policy ---- */
+
+static struct disk *asked_disk;
+static bool may_read, may_write;
+
+/* A record for each that is denied, and none else. */
+static void use_disk(void *arg)
+{
+	uint64_t first = rig_records();
+	unsigned requests = medium.reads + medium.writes;
+	(void)arg;
+	ck_assert_int_eq(disk_read(asked_disk, 0, buffer, 512), may_read);
+	ck_assert_int_eq(rig_recorded(first, "denied  { read }"), !may_read);
+	ck_assert_int_eq(disk_write(asked_disk, 4096, buffer, 512), may_write);
+	ck_assert_int_eq(rig_recorded(first, "denied  { write }"), !may_write);
+	if (may_read && may_write)
+		return;
+	ck_assert(rig_recorded(first, "name=\"disk:/disk0\""));
+	ck_assert(rig_recorded(first, "tclass=blk_file permissive=0"));
+	ck_assert(may_read || medium.reads + medium.writes == requests);
+}
+
+static void use_as(const char *service, bool read, bool write)
+{
+	may_read = read;
+	may_write = write;
+	struct task *t = sec_service_start(service, PRIO_DEFAULT, use_disk, NULL);
+	ck_assert_ptr_nonnull(t);
+	task_join(t);
+}
+
+static void policy_body(void *arg)
+{
+	struct kernel *k = kernel_of_cpu();
+	const char *why = "";
+	(void)arg;
+	asked_disk = open_disk(&devices, 16);
+	ck_assert_msg(security_start(k, &why), "%s", why);
+	disk_set_label(asked_disk,
+	               sec_label("disk", "/disk0", POLICY_CLASS_BLK_FILE, "disk:/disk0"));
+	use_as("http", false, false);
+	use_as("net", false, false);
+	use_as("shell", true, true);
+	use_as("block", true, true);
+	ck_assert_int_eq(security_set_bool(k, "shell_may_use_disks", false), POLICY_OK);
+	use_as("shell", false, false);
+	rig_policy("block disk:/disk0 write deny\n");
+	use_as("block", true, false);
+	disk_destroy(asked_disk);
+	security_stop(k);
+}
+
+START_TEST(a_disk_is_for_whom_the_policy_lets)
+{
+	struct vdev v = make_device(F_FLUSH);
+	vdev_run((struct vdev *[]){&v}, 1, policy_body, NULL);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("block");
@@ -590,5 +651,6 @@ int main(void)
 	tcase_add_test(tc, a_disk_that_does_not_reset_keeps_its_memory);
 	tcase_add_test(tc, a_disk_may_take_the_whole_cache_along);
 	tcase_add_test(tc, time_that_nobody_saw_does_not_count);
+	tcase_add_test(tc, a_disk_is_for_whom_the_policy_lets);
 	return suite_run("gk_block", tc);
 }

@@ -635,6 +635,37 @@ START_TEST(an_interface_that_the_policy_denies)
 }
 END_TEST
 
+static void pages_body(void *arg)
+{
+	uint64_t first;
+	(void)arg;
+	struct ends *e = begin_with(true);
+	say_as_shell(e, "fetch http://10.7.0.1/metrics");
+	expect("HTTP/1.1 200 OK");
+	first = rig_records();
+	say_as_shell(e, "fetch http://10.7.0.1/admin");
+	expect("HTTP/1.1 403 Forbidden");
+	ck_assert(rig_recorded(first, "denied  { get } for"));
+	ck_assert(rig_recorded(first, "name=\"path:/admin\""));
+	rig_policy("http path:/metrics get deny\nshell command:mem run deny\n");
+	first = rig_records();
+	say_as_shell(e, "fetch http://10.7.0.1/metrics");
+	expect("HTTP/1.1 403 Forbidden");
+	ck_assert(rig_recorded(first, "tclass=http_resource permissive=0"));
+	say_as_shell(e, "mem");
+	expect("mem: denied by the policy");
+	ck_assert(rig_recorded(first, "denied  { run } for"));
+	ck_assert(rig_recorded(first, "name=\"command:mem\""));
+	end(e);
+}
+
+START_TEST(pages_and_commands_that_the_policy_denies)
+{
+	lose_every = 0;
+	run(pages_body, 0, "gk.ip=off");
+}
+END_TEST
+
 static const uint32_t kinds[] = {0, F_CSUM, F_MERGE | F_CSUM, F_MERGE | F_CSUM | F_TSO};
 
 START_TEST(the_shell_reaches_the_other_end)
@@ -764,6 +795,7 @@ int main(void)
 	tcase_add_test(tc, metrics_are_well_formed);
 	tcase_add_test(tc, a_card_says_nonsense);
 	tcase_add_test(tc, an_interface_that_the_policy_denies);
+	tcase_add_test(tc, pages_and_commands_that_the_policy_denies);
 	tcase_add_test(tc, several_cpus_use_one_stack);
 	tcase_add_test(tc, hooks_decide);
 	tcase_add_test(tc, addresses_are_as_told);

@@ -61,6 +61,7 @@ static void be_shell(void *arg)
 	ck_assert_ptr_nonnull(strstr(last_record(), "tclass=security permissive=0"));
 	ck_assert_int_eq(security_set_bool(k, "shell_may_reboot", false), POLICY_E_DENIED);
 	ck_assert_int_eq(security_reload(k, NULL), POLICY_E_DENIED);
+	ck_assert_ptr_nonnull(strstr(last_record(), "denied  { load_policy } for"));
 	ck_assert_ptr_null(sec_service_start("http", PRIO_DEFAULT, be_shell, NULL));
 	ck_assert_ptr_null(sec_service_start("nobody", PRIO_DEFAULT, be_shell, NULL));
 }
@@ -73,8 +74,11 @@ static void be_http(void *arg)
 	ck_assert(!sec_http("/", HTTP_PUT));
 	ck_assert(!sec_http("/admin/x", HTTP_GET));
 	ck_assert(!sec_command("mem"));
+	ck_assert_ptr_nonnull(strstr(last_record(), "denied  { run } for"));
 	ck_assert(!sec_system(SYSTEM_HALT));
+	ck_assert_ptr_nonnull(strstr(last_record(), "denied  { halt } for"));
 	ck_assert(!sec_device("/console", FILE_WRITE));
+	ck_assert_ptr_nonnull(strstr(last_record(), "tclass=chr_file permissive=0"));
 	ck_assert(sec_may(task_current()->subject.label, POLICY_CLASS_PROCESS, PROCESS_FORK,
 	                  POLICY_NO_CAP, NULL));
 }
@@ -146,8 +150,11 @@ static void cancel_as(void *arg)
 	struct task *t = task_find(kernel_of_cpu(), *(uint32_t *)arg);
 	ck_assert_ptr_nonnull(t);
 	bool shell = strcmp(task_current()->name, "shell") == 0;
+	uint64_t first = rig_records();
 	ck_assert(task_set_prio(t, PRIO_BACKGROUND) == false);
+	ck_assert(rig_recorded(first, "denied  { setsched } for"));
 	ck_assert_int_eq(task_cancel(t), shell);
+	ck_assert_int_eq(rig_recorded(first, "denied  { signal } for"), !shell);
 	task_detach(t);
 }
 
@@ -172,6 +179,44 @@ static void cancel_body(void *arg)
 START_TEST(who_may_ask_a_task_to_end)
 {
 	rig_run(cancel_body, NULL);
+}
+END_TEST
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void start_denied(void *arg)
+{
+	uint64_t first = rig_records();
+	(void)arg;
+	ck_assert_ptr_null(task_start("child", PRIO_DEFAULT, nothing, NULL));
+	ck_assert(rig_recorded(first, "denied  { fork } for"));
+}
+
+static void become_denied(void *arg)
+{
+	uint64_t first = rig_records();
+	(void)arg;
+	ck_assert_ptr_null(sec_service_start("net", PRIO_DEFAULT, nothing, NULL));
+	ck_assert(rig_recorded(first, "denied  { transition } for"));
+	ck_assert(rig_recorded(first, "tcontext=system_u:system_r:net_t:s0 tclass=process"));
+}
+
+static void start_body(void *arg)
+{
+	(void)arg;
+	begin();
+	run_as("http", NULL, become_denied, NULL);
+	rig_policy("http http process.fork deny\n");
+	run_as("http", NULL, start_denied, NULL);
+	end();
+}
+
+START_TEST(who_may_start_a_task)
+{
+	rig_run(start_body, NULL);
 }
 END_TEST
 
@@ -652,6 +697,7 @@ int main(void)
 	tcase_add_test(tc, services_may_what_the_policy_says);
 	tcase_add_test(tc, a_child_is_what_its_maker_is);
 	tcase_add_test(tc, who_may_ask_a_task_to_end);
+	tcase_add_test(tc, who_may_start_a_task);
 	tcase_add_test(tc, messages_go_where_the_policy_lets_them);
 	tcase_add_test(tc, a_guarded_mailbox_needs_a_capability);
 	tcase_add_test(tc, memory_is_shared_as_the_policy_and_a_capability_let_it);
