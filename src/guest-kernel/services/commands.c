@@ -436,8 +436,8 @@ const struct command shell_commands[] = {
         {"setsebool", "NAME on|off", "set one", cmd_setsebool, false},
         {"id", "[TASK]", "who the shell is, or a task", cmd_id, false},
         {"kill", "TASK", "ask a task to end", cmd_kill, false},
-        {"talk", "CONTEXT CONTEXT", "do messages pass between services of these contexts?",
-         cmd_talk, false},
+        {"talk", "CONTEXT CONTEXT", "do messages and datagrams pass between them?", cmd_talk,
+         false},
         {"reboot", "", "flush the disks and reset", cmd_reboot, false},
         {"poweroff", "", "flush the disks and switch off", cmd_poweroff, false},
 };

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "guest-kernel/core/msg.h"
+#include "guest-kernel/net/socket.h"
 #include "guest-kernel/services/shell.h"
 
 #define WHY_BYTES 4096u
@@ -248,28 +249,52 @@ bool cmd_kill(struct shell *sh, unsigned argc, char **argv)
 	return good ? true : refused(sh, argv[1], "denied by the policy");
 }
 
-/* -- messages between two contexts -- */
+/* -- messages and datagrams between two contexts -- */
+
+#define TALK_PORT  7007u /* and the next one */
+#define HEARD_NS   (20 * NS_PER_MS)
+#define WORD       "word"
+#define WORD_BYTES 4u
 
 struct talker {
 	const char *context;
+	struct netd *net; /* or NULL */
 	struct mailbox *own, *other;
-	bool ready, wrote, read;
+	struct ksock *sock; /* or NULL: it may not have one */
+	unsigned port, other_port;
+	bool ready, wrote, read, heard;
 };
 
-static void make_mailbox(void *arg)
+static struct net_endpoint loopback(unsigned port)
+{
+	struct net_endpoint e = {.port = (uint16_t)port};
+	(void)net_addr_parse("127.0.0.1", &e.addr);
+	return e;
+}
+
+static void make_ends(void *arg)
 {
 	struct talker *t = arg;
 	const struct msg m = {.type = 1};
+	const struct net_endpoint here = loopback(t->port);
 	t->own = mailbox_create(4);
 	t->ready = t->own && msg_send(t->own, &m, 0);
+	if (t->net && ksock_open(t->net, NET_DGRAM, &t->sock) == 0 &&
+	    ksock_bind(t->sock, &here) != 0) {
+		ksock_close(t->sock);
+		t->sock = NULL;
+	}
 }
 
-static void use_mailbox(void *arg)
+static void use_ends(void *arg)
 {
 	struct talker *t = arg;
+	const struct net_endpoint there = loopback(t->other_port);
 	struct msg m = {.type = 2};
 	t->wrote = msg_send(t->other, &m, 0);
 	t->read = msg_receive(t->other, MSG_ANYONE, &m, 0);
+	if (t->sock)
+		(void)ksock_send(t->sock, WORD, WORD_BYTES, &there);
 }
 
 static bool run_as(const struct talker *t, const char *name, task_fn fn, void *arg)
@@ -280,32 +305,56 @@ static bool run_as(const struct talker *t, const char *name, task_fn fn, void *a
 	return task != NULL;
 }
 
+/* FROM acts, and what has come to TO's socket is looked at. */
+static bool act(struct talker *from, const struct talker *to, const char *name)
+{
+	char word[WORD_BYTES];
+	if (!run_as(from, name, use_ends, from))
+		return false;
+	if (to->sock) {
+		to->sock->patience_ns = HEARD_NS;
+		from->heard = ksock_recv(to->sock, word, sizeof(word), NULL) == WORD_BYTES;
+	}
+	return true;
+}
+
 static void say(struct shell *sh, const struct talker *from, const struct talker *to)
 {
 	shell_print(sh, "%s writes to %s: %s\n", from->context, to->context,
 	            from->wrote ? "yes" : "no");
 	shell_print(sh, "%s reads from %s: %s\n", from->context, to->context,
 	            from->read ? "yes" : "no");
+	if (from->net)
+		shell_print(sh, "%s sends datagrams to %s: %s\n", from->context, to->context,
+		            from->heard ? "yes" : "no");
+}
+
+static void unmake(struct talker *t)
+{
+	ksock_close(t->sock);
+	if (t->own)
+		mailbox_destroy(t->own);
 }
 
 bool cmd_talk(struct shell *sh, unsigned argc, char **argv)
 {
 	if (argc != 3)
 		return false;
-	struct talker one = {.context = argv[1]}, two = {.context = argv[2]};
-	bool good = run_as(&one, "one", make_mailbox, &one) &&
-	            run_as(&two, "two", make_mailbox, &two) && one.ready && two.ready;
+	struct netd *net = sh->sys->net_up ? &sh->sys->net : NULL;
+	struct talker one = {.context = argv[1], .net = net, .port = TALK_PORT};
+	struct talker two = {.context = argv[2], .net = net, .port = TALK_PORT + 1};
+	bool good = run_as(&one, "one", make_ends, &one) && run_as(&two, "two", make_ends, &two) &&
+	            one.ready && two.ready;
 	one.other = two.own;
 	two.other = one.own;
-	good = good && run_as(&one, "one", use_mailbox, &one) &&
-	       run_as(&two, "two", use_mailbox, &two);
+	one.other_port = two.port;
+	two.other_port = one.port;
+	good = good && act(&one, &two, "one") && act(&two, &one, "two");
 	if (good) {
 		say(sh, &one, &two);
 		say(sh, &two, &one);
 	}
-	if (one.own)
-		mailbox_destroy(one.own);
-	if (two.own)
-		mailbox_destroy(two.own);
+	unmake(&one);
+	unmake(&two);
 	return good ? true : refused(sh, argv[0], "the services cannot be had");
 }

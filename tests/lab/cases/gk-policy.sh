@@ -56,6 +56,8 @@ outer() {
 	said "$public reads from $secret: no"
 	said "$secret writes to $public: no"
 	said "$secret reads from $public: yes"
+	said "$public sends datagrams to $secret: yes"
+	said "$secret sends datagrams to $public: no"
 
 	dd if=/lab/multilevel.policy of=/run/cut.policy bs=1000 count=3 2>/dev/null
 	image /run/cut.policy 'sestatus'
