@@ -23,6 +23,7 @@ outer() {
 		GK_CPUS=$cpus
 		vm_start 100
 		vm_expect 'net0: 10.9.0.2/24 as told' 20
+		vm_expect '^gk> ' 20 # the server listens by now
 		get page '' '</html>'
 		get metrics metrics "^gk_cpus $cpus\$"
 		ping -c 3 10.9.0.2 >/run/ping || fail 'the guest does not answer ping'

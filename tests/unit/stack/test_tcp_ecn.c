@@ -420,6 +420,26 @@ START_TEST(third_segment_is_judged)
 }
 END_TEST
 
+/* One with data has the counter already. */
+START_TEST(third_segment_with_data_is_a_counter)
+{
+	struct rig_opts o = {.crafted = true};
+	struct rig *r = rig_new(&o);
+	struct net_sock *l = listen_on(r), *s;
+	struct tseg a = seg(4000, 80, SYN | ACE, 100, 0);
+	craft(r, &a);
+	ck_assert(take(r, &in));
+	a = seg(4000, 80, ACK | ace(1), 101,
+	        in.seq + 1); /* six: a marked SYN-ACK in the other code */
+	a.data = data, a.len = 100;
+	craft(r, &a);
+	ck_assert_int_eq(net_accept(l, &s, NULL), 0);
+	ck_assert_uint_eq(info_of(s).tcpi_accecn_fail_mode, 0);
+	ck_assert_uint_eq(info_of(s).tcpi_ca_state, 0);
+	rig_free(r);
+}
+END_TEST
+
 /* 3.1.2: two who call each other answer as servers do. */
 START_TEST(simultaneous_opening)
 {
@@ -907,6 +927,7 @@ int main(void)
 	tcase_add_test(tc, syns_of_several_kinds);
 	tcase_add_test(tc, latest_syn_is_told_of);
 	tcase_add_test(tc, third_segment_is_judged);
+	tcase_add_test(tc, third_segment_with_data_is_a_counter);
 	tcase_add_test(tc, simultaneous_opening);
 	tcase_add_test(tc, cookies_remember_it_by_the_ack);
 	tcase_add_test(tc, marks_are_counted_and_told);
