@@ -180,7 +180,7 @@ START_TEST(interrupts_and_notifications_that_cannot_be)
 	vpci_set(&p, VPCI_MSIX + 4, 4, 0x4000 | 6); /* a table in no BAR */
 	expect(&p, 1, 1);
 	p = new_rng(8);
-	p.notify_skip = 4; /* outside its area */
+	p.notify_skip = VDEV_QUEUES; /* outside its area */
 	expect(&p, 1, 1);
 	p = new_rng(8);
 	p.notify_skip = 1;
