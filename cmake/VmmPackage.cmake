@@ -4,6 +4,11 @@ set(PACKAGING ${CMAKE_SOURCE_DIR}/packaging)
 set(STAGED ${CMAKE_CURRENT_BINARY_DIR}/packaging)
 set(CPACK_COMPONENTS_ALL libvmm0 libvmm-dev vmm)
 
+# What the linker took, for the bill of materials and the licences.
+set(MAPS ${CMAKE_BINARY_DIR}/vmm.map ${CMAKE_BINARY_DIR}/guest_kernel.map)
+target_link_options(vmm PRIVATE -Wl,-Map=${CMAKE_BINARY_DIR}/vmm.map)
+target_link_options(guest_kernel PRIVATE -Wl,-Map=${CMAKE_BINARY_DIR}/guest_kernel.map)
+
 # Compressed without a name and a time in it.
 function(vmm_compressed source component directory name)
 	set(out ${STAGED}/${component}/${name}.gz)
@@ -19,18 +24,23 @@ vmm_compressed(${CMAKE_SOURCE_DIR}/docs/man/vmm.1 vmm ${CMAKE_INSTALL_MANDIR}/ma
 vmm_compressed(${CMAKE_SOURCE_DIR}/docs/man/libvmm.3 libvmm-dev ${CMAKE_INSTALL_MANDIR}/man3 libvmm.3)
 foreach(component ${CPACK_COMPONENTS_ALL})
 	vmm_compressed(${PACKAGING}/debian/changelog ${component} share/doc/${component} changelog)
+endforeach()
+foreach(component libvmm0 libvmm-dev)
 	install(FILES ${PACKAGING}/debian/copyright DESTINATION share/doc/${component}
 		COMPONENT ${component})
 endforeach()
 
-# The bill of materials: what the command was linked from.
+# The bill of materials, and the licences: of what the programs were linked from.
 set(SBOM ${STAGED}/vmm/vmm.spdx.json)
-add_custom_command(OUTPUT ${SBOM}
+set(COPYRIGHT ${STAGED}/vmm/copyright)
+add_custom_command(OUTPUT ${SBOM} ${COPYRIGHT}
 	COMMAND ${CMAKE_COMMAND} -E make_directory ${STAGED}/vmm
-	COMMAND ${PACKAGING}/sbom ${PROJECT_VERSION} > ${SBOM}
-	DEPENDS ${PACKAGING}/sbom ${PACKAGING}/debian/changelog VERBATIM)
-set_property(GLOBAL APPEND PROPERTY VMM_STAGED ${SBOM})
-install(FILES ${SBOM} DESTINATION share/doc/vmm COMPONENT vmm)
+	COMMAND ${PACKAGING}/sbom ${PROJECT_VERSION} ${MAPS} > ${SBOM}
+	COMMAND ${PACKAGING}/copyright ${MAPS} > ${COPYRIGHT}
+	DEPENDS vmm guest_kernel ${PACKAGING}/sbom ${PACKAGING}/copyright ${PACKAGING}/linked
+		${PACKAGING}/licences ${PACKAGING}/debian/changelog ${PACKAGING}/debian/copyright VERBATIM)
+set_property(GLOBAL APPEND PROPERTY VMM_STAGED ${SBOM} ${COPYRIGHT})
+install(FILES ${SBOM} ${COPYRIGHT} DESTINATION share/doc/vmm COMPONENT vmm)
 
 # A guest as a service.
 configure_file(${PACKAGING}/systemd/vmm@.service.in ${STAGED}/vmm@.service @ONLY)
