@@ -65,7 +65,8 @@ static _Noreturn void clean_up(const struct run_config *c, bool made_cgroup, int
 	char byte;
 	struct sockets told;
 	(void)prctl(PR_SET_NAME, "vmm-janitor");
-	/* What the terminal signals is not for it, nor what is sent to all of a service's processes. */
+	/* What the terminal signals is not for it, nor what is sent to all of a service's
+	 * processes. */
 	(void)setsid();
 	(void)signal(SIGTERM, SIG_IGN);
 	ssize_t n;
