@@ -57,7 +57,7 @@ static inline bool good_rule(const struct policydb *db, const struct raw_rule *r
 }
 
 /* What good_rule has against it. */
-static void refuse_rule(struct reader *r, const struct raw_rule *rule)
+static __attribute__((noinline)) void refuse_rule(struct reader *r, const struct raw_rule *rule)
 {
 	const struct policydb *db = r->db;
 	if (!one_kind(rule->specified))
@@ -83,17 +83,16 @@ static void put_aside(struct reader *r, struct raw_rule *rule, uint32_t cond)
 	rule->data = r->cond_parts.count - 1;
 }
 
-/* Extended permissions are in the place of the four bytes of data, and take more. */
-static void read_data(struct reader *r, struct raw_rule *rule, uint32_t cond)
+/* All but access vectors. Extended permissions are in the place of the four bytes of data, and take
+ * more. */
+static __attribute__((noinline)) void read_data(struct reader *r, struct raw_rule *rule)
 {
 	if (rule->specified & AVTAB_XPERMS) {
 		r->at -= 4;
 		rule->data = read_xperms(r);
-	} else if (rule->specified & AVTAB_TYPE) {
+	} else {
 		(void)reader_check(r, &r->db->types, rule->data, "type");
 	}
-	if (cond != UNCONDITIONAL)
-		put_aside(r, rule, cond);
 }
 
 /* The top bit of the kind is of the writer's memory. */
@@ -116,10 +115,14 @@ static void read_rule(struct reader *r, uint32_t cond)
 		return;
 	}
 	*rule = parse_rule(p);
-	if (good_rule(r->db, rule, cond))
-		read_data(r, rule, cond);
-	else
+	if (!good_rule(r->db, rule, cond)) {
 		refuse_rule(r, rule);
+		return;
+	}
+	if (!(rule->specified & AVTAB_AV))
+		read_data(r, rule);
+	if (cond != UNCONDITIONAL)
+		put_aside(r, rule, cond);
 }
 
 /*
@@ -446,7 +449,9 @@ static void read_conditionals(struct reader *r)
 	db->cond.count = read_count(r, 16);
 	db->cond.at = arena_array(&db->arena, db->cond.count, sizeof(*db->cond.at));
 	db->cond_state = arena_array(&db->arena, (size_t)db->cond.count + 1, 1);
-	if (!db->cond.at || !db->cond_state)
+	uint32_t most = (uint32_t)((r->len - r->at) / RULE_BYTES); /* rules that can come */
+	if (!db->cond.at || !db->cond_state || !vec_reserve(&r->rules, most) ||
+	    !vec_reserve(&r->cond_parts, most))
 		reader_nomem(r);
 	for (uint32_t i = 0; reader_ok(r) && i < db->cond.count; i++)
 		read_cond(r, &db->cond.at[i], i);
