@@ -107,11 +107,13 @@ static void open_sockets(struct rig *r, struct sockets *s, uint8_t how, bool acc
 	rig_run(r, 0);
 }
 
-static void use_socket(struct rig *r, const struct sockets *s, unsigned what)
+static void use_socket(struct rig *r, struct sockets *s, unsigned what)
 {
 	static uint8_t buf[4096];
 	struct net_sock *accepted;
-	struct net_sock *x = what & 8 ? s->active : s->c.s;
+	struct net_sock **at = what & 8 ? &s->active : &s->c.s, *x = *at;
+	if (!x)
+		return;
 	switch (what & 7) {
 	case 0:
 		(void)net_recv(x, buf, sizeof(buf), 0, NULL);
@@ -133,8 +135,12 @@ static void use_socket(struct rig *r, const struct sockets *s, unsigned what)
 	case 5:
 		net_if_set_link(r->h[0].nif, what & 8);
 		break;
-	default:
+	case 6:
 		(void)net_set(x, NET_TCP_UTO, what);
+		break;
+	default: /* what comes now is for nobody */
+		net_close(x);
+		*at = NULL;
 		break;
 	}
 	net_poll(r->h[0].st);
@@ -149,7 +155,7 @@ static void inject(struct rig *r, const uint8_t *packet, uint32_t len)
 }
 
 /* What the rig and the sanitizers see is what counts. */
-static void play(struct rig *r, const struct sockets *s, const uint8_t *data, size_t size)
+static void play(struct rig *r, struct sockets *s, const uint8_t *data, size_t size)
 {
 	size_t at = 0;
 	for (unsigned n = 0; n < 64 && size - at >= 2; n++) {
@@ -201,7 +207,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	play(r, &s, data + 2, size - 2);
 	r->h[0].fail_after = 0;
 	use_socket(r, &s, 0);
-	net_close(s.c.s);
+	if (s.c.s)
+		net_close(s.c.s);
 	if (s.active)
 		net_close(s.active);
 	rig_run(r, 200 * SEC);
