@@ -112,19 +112,20 @@ void bench_run_case(const struct bench_case *c, unsigned cpl, const struct bench
 
 /* bench_trace.c: an instance of tracefs for one run of one case. */
 struct trace {
-	char dir[96]; /* or empty */
+	char dir[96];
 	int switch_fd;
 	bool on;
 };
 
-/* False: not on this host; WHY. trace_close all the same. */
+/* In the process of the case. False: not on this host; WHY. */
 bool trace_open(struct trace *t, char *why, size_t room);
 /* On the vCPU's thread, right before the samples and right after them. */
 void trace_begin(struct trace *t);
 void trace_end(struct trace *t);
 /* Events in the order of time, to be freed; NULL or none: nothing was traced. */
 struct trace_event *trace_take(struct trace *t, size_t *count);
-void trace_close(struct trace *t);
+/* When that process, PID, has ended, however it did. */
+void trace_remove(pid_t pid);
 /* The events of any text; how many there are, at most ROOM. */
 size_t trace_parse(const char *text, size_t len, struct trace_event *out, size_t room);
 /* STAMP: when the VMM's device was called, or NULL. False: no sample has both events. */

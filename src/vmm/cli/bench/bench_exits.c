@@ -267,7 +267,10 @@ static bool run_child(const struct bench_options *opts, const struct bench_case 
 	}
 	bool timed_out;
 	int status = 0;
-	if (!wait_child(child, opts->timeout_s, &timed_out, &status))
+	bool ended = wait_child(child, opts->timeout_s, &timed_out, &status);
+	if (opts->traced)
+		trace_remove(child);
+	if (!ended)
 		return false;
 	name_death(o, timed_out, status, opts->timeout_s);
 	return true;

@@ -569,6 +569,5 @@ void bench_run_case(const struct bench_case *c, unsigned cpl, const struct bench
 		give_up(o, OUTCOME_FAILED, "cannot prepare: out of memory or descriptors", NULL);
 	else if (create(r, opts) && prepare(r, opts))
 		run(r);
-	trace_close(&r->trace);
 	/* The process ends here: its VM, its waker and its memory go with it. */
 }

@@ -38,6 +38,11 @@ static bool fail(char *why, size_t room, const char *what)
 	return false;
 }
 
+static void instance_of(const char *root, pid_t pid, char *dir, size_t room)
+{
+	(void)snprintf(dir, room, "%s/instances/vmm-bench-%d", root, (int)pid);
+}
+
 bool trace_open(struct trace *t, char *why, size_t room)
 {
 	size_t i = 0;
@@ -153,13 +158,13 @@ struct trace_event *trace_take(struct trace *t, size_t *count)
 	return e;
 }
 
-void trace_close(struct trace *t)
+void trace_remove(pid_t pid)
 {
-	if (t->switch_fd >= 0)
-		(void)close(t->switch_fd);
-	if (t->dir[0])
-		(void)rmdir(t->dir);
-	*t = (struct trace){.switch_fd = -1};
+	char dir[96];
+	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
+		instance_of(roots[i], pid, dir, sizeof(dir));
+		(void)rmdir(dir);
+	}
 }
 
 /* The first exit after BEGIN and the last entry before END; AT is where the search goes on. */
