@@ -226,6 +226,29 @@ START_TEST(image_in_memory_needs_no_engine)
 }
 END_TEST
 
+static void read_on(struct rig *r)
+{
+	const struct seg in = {BLK_DATA, 4096, true};
+	if (r->used_signals[0] < 3)
+		(void)blk_rig_add(r, r->used_signals[0], VIRTIO_BLK_T_IN, 16, &in, 1);
+}
+
+/* A driver that answers an interrupt with a request at once needs no notification for it. */
+START_TEST(looks_again_behind_an_interrupt)
+{
+	(void)close(image);
+	image = memfd_create("image", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(image, DISK_BYTES), 0);
+	open_disk(_i, (struct blk_rig_opts){0});
+	rig.interrupted = read_on;
+	read_on(&rig);
+	vdev_kick(rig.vd, 0); /* once, and without a turn of the loop */
+	ck_assert_uint_eq(rig.used_signals[0], 3);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(blk_rig_status(&rig, i), VIRTIO_BLK_S_OK);
+}
+END_TEST
+
 START_TEST(flushes)
 {
 	open_disk(_i, (struct blk_rig_opts){0});
@@ -532,6 +555,7 @@ int main(void)
 	tcase_add_loop_test(tc, offers_more_than_slots, 0, 2);
 	tcase_add_loop_test(tc, reads_from_the_page_cache_at_once, 0, 2);
 	tcase_add_loop_test(tc, image_in_memory_needs_no_engine, 0, 2);
+	tcase_add_loop_test(tc, looks_again_behind_an_interrupt, 0, 2);
 	tcase_add_loop_test(tc, flushes, 0, 2);
 	tcase_add_loop_test(tc, tells_its_serial_number, 0, 2);
 	tcase_add_loop_test(tc, discards_and_zeroes, 0, 2);

@@ -155,6 +155,20 @@ START_TEST(a_request_is_served_and_the_interrupt_acknowledged)
 }
 END_TEST
 
+/* The loop sends the interrupt with the device's lock held; the vCPU that takes it does not wait.
+ */
+START_TEST(interrupts_are_looked_at_without_the_lock)
+{
+	atomic_store(&rig.vd->interrupt_status, VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
+	ck_assert_int_eq(pthread_mutex_lock(&rig.vd->lock), 0);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS),
+	                  VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
+	put(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+	ck_assert_int_eq(pthread_mutex_unlock(&rig.vd->lock), 0);
+}
+END_TEST
+
 START_TEST(notifications_that_name_no_queue_go_nowhere)
 {
 	const struct seg buffer = {RIG_DATA, 64, true};
@@ -267,6 +281,7 @@ int main(void)
 	tcase_add_test(tc, the_device_says_what_it_is);
 	tcase_add_test(tc, features_are_shown_and_taken_by_halves);
 	tcase_add_test(tc, a_request_is_served_and_the_interrupt_acknowledged);
+	tcase_add_test(tc, interrupts_are_looked_at_without_the_lock);
 	tcase_add_test(tc, notifications_that_name_no_queue_go_nowhere);
 	tcase_add_test(tc, queues_that_do_not_exist_have_no_size);
 	tcase_add_test(tc, a_ready_queue_keeps_its_description);

@@ -16,7 +16,10 @@ void rig_must(bool ok, const char *what)
 /* The transport finds its rig through the log's context. */
 static void signal_used(struct vdev *vd, unsigned q)
 {
-	((struct rig *)vd->log->ctx)->used_signals[q]++;
+	struct rig *rig = vd->log->ctx;
+	rig->used_signals[q]++;
+	if (rig->interrupted)
+		rig->interrupted(rig);
 }
 
 static void signal_config(struct vdev *vd)

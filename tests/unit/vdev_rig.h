@@ -31,6 +31,9 @@ struct rig {
 	unsigned used_signals[RIG_QUEUES];
 	unsigned config_signals;
 	unsigned lines; /* of the log */
+	/* The driver's handler of interrupts for queues, or NULL; on the loop, the device's lock
+	 * held. */
+	void (*interrupted)(struct rig *rig);
 
 	/* net_rig.c */
 	struct vmm_net *net;

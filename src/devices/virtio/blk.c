@@ -34,6 +34,9 @@
 /* What is moved on the loop where the image is in memory; longer copies can have a thread. */
 #define MEMORY_BYTES_MAX (32u << 10)
 
+/* What one turn may move while the guest goes on asking: others are on the loop as well. */
+#define TURN_BYTES_MAX (4u << 20)
+
 /* A request in flight. */
 struct blk_slot {
 	uint16_t head;
@@ -271,11 +274,17 @@ static void reap(struct blk *b)
 		complete(b, io);
 }
 
+static uint64_t moved_bytes(const struct blk *b)
+{
+	return b->stats.read_bytes + b->stats.written_bytes;
+}
+
 /* Everything that there is to do: new requests and completed ones. On the loop's thread. */
 static void run(struct blk *b)
 {
 	struct ring *r = &b->vd.queue[0].ring;
 	unsigned budget = b->slot_count;
+	uint64_t before = moved_bytes(b);
 	bool more = false;
 	reap(b);
 	if (!usable(b)) {
@@ -287,10 +296,12 @@ static void run(struct blk *b)
 		bool on = take(b, &budget);
 		b->fast->ops->flush(b->fast);
 		reap(b);
+		/* Before notifications are wanted again: a guest that goes on at once has its next
+		 * request here by then, and sends none for it. */
+		vdev_flush_used(&b->vd, 0);
 		/* Without a free slot, the next completion comes here again; else the timer. */
 		more = on && b->free_count && usable(b) && ring_kick_enable(r);
-	} while (more && budget);
-	vdev_flush_used(&b->vd, 0);
+	} while (more && budget && moved_bytes(b) - before < TURN_BYTES_MAX);
 	if (more)
 		loop_post(b->vd.loop, &b->work);
 }

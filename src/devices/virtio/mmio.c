@@ -46,8 +46,6 @@ static uint32_t read_reg(const struct vregs *m, uint64_t reg)
 		return vq ? vq->size_max : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
 		return vq ? vq->ring.ready : 0;
-	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return atomic_load(&vd->interrupt_status);
 	case VIRTIO_MMIO_STATUS:
 		return vd->status;
 	case VIRTIO_MMIO_CONFIG_GENERATION:
@@ -67,6 +65,9 @@ static uint64_t mmio_read(void *ctx, uint64_t offset, unsigned size)
 	struct vregs *m = ctx;
 	struct vdev *vd = m->vd;
 	uint64_t value = 0;
+	/* Asked for each interrupt, which the loop may still be holding the lock for. */
+	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS && size == 4)
+		return atomic_load(&vd->interrupt_status);
 	(void)pthread_mutex_lock(&vd->lock);
 	if (offset >= VIRTIO_MMIO_CONFIG)
 		value = vdev_config_read(vd, offset - VIRTIO_MMIO_CONFIG, size);
@@ -93,9 +94,6 @@ static void write_reg(struct vregs *m, uint64_t reg, uint32_t value)
 		break;
 	case VIRTIO_MMIO_QUEUE_SEL:
 		m->queue_sel = value;
-		break;
-	case VIRTIO_MMIO_INTERRUPT_ACK:
-		atomic_fetch_and(&m->vd->interrupt_status, ~value);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		vregs_set_status(m, (uint8_t)value);
@@ -131,6 +129,10 @@ static void mmio_write(void *ctx, uint64_t offset, unsigned size, uint64_t value
 		/* Only without ioeventfd, or with a value that names no queue. */
 		if (size == 4 && value < vd->queue_count)
 			vdev_kick(vd, (unsigned)value);
+		return;
+	}
+	if (offset == VIRTIO_MMIO_INTERRUPT_ACK && size == 4) {
+		atomic_fetch_and(&vd->interrupt_status, ~(uint32_t)value);
 		return;
 	}
 	(void)pthread_mutex_lock(&vd->lock);
