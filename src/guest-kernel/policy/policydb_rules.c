@@ -612,8 +612,10 @@ void read_range_transitions(struct reader *r)
 	struct policydb *db = r->db;
 	uint32_t count = read_count(r, 24);
 	struct range_trans *list = arena_array(&db->arena, count, sizeof(*list));
-	if (!list)
+	if (!list) {
 		reader_nomem(r);
+		return;
+	}
 	for (uint32_t i = 0; reader_ok(r) && i < count; i++) {
 		uint32_t source = read_u32(r);
 		uint32_t target = read_u32(r);
@@ -676,10 +678,12 @@ void read_type_attributes(struct reader *r)
 	struct policydb *db = r->db;
 	uint32_t types = db->types.nprim;
 	struct vec list;
-	vec_init(&list, &db->arena, sizeof(uint16_t));
 	db->attr_first = arena_array(&db->arena, (size_t)types + 2, sizeof(*db->attr_first));
-	if (!db->attr_first)
+	if (!db->attr_first) {
 		reader_nomem(r);
+		return;
+	}
+	vec_init(&list, &db->arena, sizeof(uint16_t));
 	for (uint32_t t = 1; reader_ok(r) && t <= types; t++) {
 		db->attr_first[t] = list.count;
 		read_attributes_of(r, &list, t);
