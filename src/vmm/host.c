@@ -4,17 +4,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <mntent.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "errset.h"
 #include "sized.h"
 #include "gmem.h"
 #include "kvm.h"
+#include "sandbox/cgroup.h"
 #include "vmm/sandbox.h"
 
 #define TUN_PATH        "/dev/net/tun"
@@ -232,6 +236,64 @@ static void check_sandbox(vmm_host_info_t *info)
 	fix(add(info, "sandbox", VMM_CHECK_NOTE, "guests run without: %s", names), how);
 }
 
+/* Tried in a process of its own, as root and as a user may. */
+static void check_pid_namespace(vmm_host_info_t *info)
+{
+	int status = 0;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0);
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (child > 0 && status == 0)
+		(void)add(info, "PID namespace", VMM_CHECK_OK, "can be had");
+	else
+		(void)add(info, "PID namespace", VMM_CHECK_NOTE,
+		          "cannot be had; --sandbox pid-namespace would fail");
+}
+
+/* Where cgroup v2 is mounted first. */
+static bool find_cgroups(char *at, size_t room)
+{
+	char line[1024];
+	struct mntent m;
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	bool found = false;
+	while (mounts && !found && getmntent_r(mounts, &m, line, sizeof(line))) {
+		found = strcmp(m.mnt_type, "cgroup2") == 0;
+		(void)snprintf(at, room, "%s", m.mnt_dir);
+	}
+	if (mounts)
+		(void)endmntent(mounts);
+	return found;
+}
+
+static void check_cgroups(vmm_host_info_t *info)
+{
+	static const char *const wanted[] = {"cpu", "io", "memory", "pids"};
+	char at[128], missing[64] = "";
+	if (!find_cgroups(at, sizeof(at))) {
+		fix(add(info, "cgroup v2", VMM_CHECK_NOTE, "is not mounted; --cgroup would fail"),
+		    "mount -t cgroup2 none /sys/fs/cgroup");
+		return;
+	}
+	int dir = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t len = 0;
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		if (!cgroup_lists(dir, "cgroup.controllers", wanted[i]))
+			len += (size_t)snprintf(missing + len, sizeof(missing) - len, "%s%s",
+			                        len ? ", " : "", wanted[i]);
+	if (dir >= 0)
+		(void)close(dir);
+	if (len == 0)
+		(void)add(info, "cgroup v2", VMM_CHECK_OK,
+		          "%s: --cgroup can limit cpu, io, memory and pids", at);
+	else
+		fix(add(info, "cgroup v2", VMM_CHECK_NOTE, "%s: --cgroup cannot limit %s", at,
+		        missing),
+		    "the kernel's parameters cgroup_no_v1=all, systemd.unified_cgroup_hierarchy=1");
+}
+
 vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)
 {
 	if (!sized_info(info, sizeof(*info), NULL))
@@ -243,5 +305,7 @@ vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)
 	check_tap(info);
 	check_uring(info);
 	check_sandbox(info);
+	check_pid_namespace(info);
+	check_cgroups(info);
 	return VMM_OK;
 }

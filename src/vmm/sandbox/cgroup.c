@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "../errset.h"
+#include "cgroup.h"
 
 #define CPU_PERIOD_US 100000u /* the kernel's default */
 #define CPU_QUOTA_MIN 1000u   /* us: it refuses less */
@@ -43,8 +43,7 @@ static int write_at(int dir, const char *name, const char *text)
 	return err;
 }
 
-/* Whether the list of words in the file NAME of DIR has WORD. */
-static bool has_word(int dir, const char *name, const char *word)
+bool cgroup_lists(int dir, const char *name, const char *word)
 {
 	char text[512];
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -88,9 +87,9 @@ static vmm_err_t hand_down(int parent_fd, const char *parent, const char *contro
                            vmm_err_info_t *ei)
 {
 	char text[16];
-	if (has_word(parent_fd, "cgroup.subtree_control", controller))
+	if (cgroup_lists(parent_fd, "cgroup.subtree_control", controller))
 		return VMM_OK;
-	if (!has_word(parent_fd, "cgroup.controllers", controller))
+	if (!cgroup_lists(parent_fd, "cgroup.controllers", controller))
 		return err_set(ei, VMM_E_UNSUPPORTED, controller,
 		               "%scgroup.controllers does not have '%s': the limit cannot be set "
 		               "there",

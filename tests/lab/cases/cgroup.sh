@@ -121,7 +121,10 @@ vm_exec_vmm() {
 }
 
 outer() {
+	vmm doctor | grep -q '^note *cgroup v2 *is not mounted' || fail 'the doctor sees cgroups'
 	mount -t cgroup2 none "$GROUPS_AT" || fail 'no cgroup v2 here'
+	vmm doctor | grep -q '^ok *cgroup v2 .*can limit cpu, io, memory and pids' ||
+		fail 'the doctor does not see the controllers'
 	wait_for 10 test -b /dev/nvme0n1 || fail 'no disk here'
 	for part in while_it_runs limits found_there refused without_privilege; do
 		echo "$part"

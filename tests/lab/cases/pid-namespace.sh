@@ -59,6 +59,7 @@ outer() {
 		wait_for 5 test ! -e /run/at/vm.socket || fail "$user: the socket of a killed VM is there"
 		echo "as $user: ends with its keeper"
 	done
+	vmm doctor | grep -q '^ok *PID namespace' || fail 'the doctor sees no PID namespace'
 	status=0
 	vmm run --net none --sandbox pid-namespace --serial null /lab/hello.elf >"$VM_LOG" 2>"$VM_ERR" ||
 		status=$?
