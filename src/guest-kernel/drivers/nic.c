@@ -46,7 +46,7 @@ static void on_queue(struct virtio_dev *dev, struct virtq *q)
 static void read_link(struct virtio_dev *dev)
 {
 	struct nic *n = dev->driver;
-	bool link = !virtio_has(dev, F_STATUS) || virtio_config8(dev, CONFIG_STATUS) & STATUS_LINK;
+	bool link = !virtio_has(dev, F_STATUS) || virtio_config16(dev, CONFIG_STATUS) & STATUS_LINK;
 	__atomic_store_n(&n->link, link, __ATOMIC_RELAXED);
 	wake(n);
 }
@@ -93,8 +93,7 @@ static bool agree(struct nic *n, const struct virtio_dev *dev)
 		return false;
 	n->merges = virtio_has(&n->dev, F_MRG_RXBUF);
 	if (virtio_has(&n->dev, F_MQ) && virtio_has(&n->dev, F_CTRL_VQ))
-		n->pairs = virtio_config8(&n->dev, CONFIG_PAIRS) +
-		           256u * virtio_config8(&n->dev, CONFIG_PAIRS + 1);
+		n->pairs = virtio_config16(&n->dev, CONFIG_PAIRS);
 	if (n->pairs >= 2 && n->pairs <= NIC_PAIRS_MAX)
 		want |= F_CTRL_VQ | F_MQ;
 	else

@@ -167,6 +167,11 @@ uint8_t virtio_config8(const struct virtio_dev *dev, uint32_t offset)
 	return (uint8_t)dev->transport->config(dev, offset, 1);
 }
 
+uint16_t virtio_config16(const struct virtio_dev *dev, uint32_t offset)
+{
+	return (uint16_t)dev->transport->config(dev, offset, 2);
+}
+
 uint32_t virtio_config32(const struct virtio_dev *dev, uint32_t offset)
 {
 	return dev->transport->config(dev, offset, 4);

@@ -116,10 +116,12 @@ void virtio_fail(struct virtio_dev *dev, const char *why);
 void virtio_settle(struct virtio_dev *dev);
 /* Resets the device; it is not used any more. Task context. */
 void virtio_stop(struct virtio_dev *dev);
-uint32_t virtio_config32(const struct virtio_dev *dev, uint32_t offset);
-uint64_t virtio_config64(const struct virtio_dev *dev,
-                         uint32_t offset); /* both halves of one state */
+/* A field of the device's configuration, by an access as wide as it is (virtio 1.2, 4.1.3.1 and
+ * 4.2.2.2); one of 64 bits by two, both halves of one state. */
 uint8_t virtio_config8(const struct virtio_dev *dev, uint32_t offset);
+uint16_t virtio_config16(const struct virtio_dev *dev, uint32_t offset);
+uint32_t virtio_config32(const struct virtio_dev *dev, uint32_t offset);
+uint64_t virtio_config64(const struct virtio_dev *dev, uint32_t offset);
 void virtio_config_set32(struct virtio_dev *dev, uint32_t offset, uint32_t value);
 static inline bool virtio_has(const struct virtio_dev *dev, uint64_t feature)
 {

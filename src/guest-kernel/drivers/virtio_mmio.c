@@ -93,8 +93,9 @@ static void notify(struct virtq *q)
 
 static uint32_t config(const struct virtio_dev *dev, uint32_t offset, unsigned size)
 {
-	return size == 1 ? arch_mmio_read8(dev->regs, REG_CONFIG + offset)
-	                 : reg(dev, REG_CONFIG + offset);
+	return size == 1   ? arch_mmio_read8(dev->regs, REG_CONFIG + offset)
+	       : size == 2 ? arch_mmio_read16(dev->regs, REG_CONFIG + offset)
+	                   : reg(dev, REG_CONFIG + offset);
 }
 
 static void set_config(struct virtio_dev *dev, uint32_t offset, uint32_t value)

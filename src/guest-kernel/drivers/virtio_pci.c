@@ -172,8 +172,9 @@ static uint32_t config(const struct virtio_dev *dev, uint32_t offset, unsigned s
 {
 	if (!in_config(dev, offset, size))
 		return 0;
-	return size == 1 ? arch_mmio_read8(dev->pci.config, offset)
-	                 : arch_mmio_read32(dev->pci.config, offset);
+	return size == 1   ? arch_mmio_read8(dev->pci.config, offset)
+	       : size == 2 ? arch_mmio_read16(dev->pci.config, offset)
+	                   : arch_mmio_read32(dev->pci.config, offset);
 }
 
 static void set_config(struct virtio_dev *dev, uint32_t offset, uint32_t value)

@@ -45,7 +45,7 @@ struct virtio_transport {
 	/* After them: interrupts call virtio_interrupt from now on. */
 	bool (*connect)(struct virtio_dev *dev);
 	void (*notify)(struct virtq *q);
-	/* SIZE bytes, 1 or 4, of the device's own config space. */
+	/* SIZE bytes, 1, 2 or 4, of the device's own config space. */
 	uint32_t (*config)(const struct virtio_dev *dev, uint32_t offset, unsigned size);
 	void (*set_config)(struct virtio_dev *dev, uint32_t offset, uint32_t value);
 	uint32_t (*generation)(const struct virtio_dev *dev);

@@ -142,6 +142,14 @@ void vdev_config_changed(struct vdev *v)
 	interrupt(v, 2);
 }
 
+/* A field of a card's is read as what it is (virtio 1.2, 5.1.4): the address in bytes, then le16.
+ */
+static void check_width(const struct vdev *v, uint32_t at, unsigned size)
+{
+	if (v->id == VIRTIO_ID_NET)
+		ck_assert_uint_eq(size, at < 6 ? 1 : 2);
+}
+
 static uint32_t read_reg(void *ctx, uint32_t offset, unsigned size)
 {
 	struct vdev *v = ctx;
@@ -149,6 +157,7 @@ static uint32_t read_reg(void *ctx, uint32_t offset, unsigned size)
 	uint32_t value = 0;
 	if (offset >= REG_CONFIG) {
 		ck_assert_uint_le(offset - REG_CONFIG + size, sizeof(v->config));
+		check_width(v, offset - REG_CONFIG, size);
 		memcpy(&value, v->config + (offset - REG_CONFIG), size);
 		return value;
 	}
