@@ -36,9 +36,12 @@
 #define BENCH_PORT_IRQ      0x52cu /* enum bench_irq: the host sends an interrupt */
 #define BENCH_PORTS         16u
 
-/* MMIO registers, a page each. */
+/* MMIO registers. At CPL 3 they also stand for the ports MARK and debug-exit: not every host lets a
+ * guest that starts there reach ports, whatever its IOPL. */
 #define BENCH_MMIO           0xd1000000ull
 #define BENCH_MMIO_DATA      (BENCH_MMIO + 0x0000u)
+#define BENCH_MMIO_MARK      (BENCH_MMIO + 0x0010u) /* enum bench_mark */
+#define BENCH_MMIO_END       (BENCH_MMIO + 0x0014u) /* enum bench_end */
 #define BENCH_MMIO_DOORBELL  (BENCH_MMIO + 0x1000u) /* an ioeventfd */
 #define BENCH_MMIO_COALESCED (BENCH_MMIO + 0x2000u)
 

@@ -30,6 +30,7 @@ static inline struct bench_result *result(void)
 }
 
 /* main.c */
+void mark(enum bench_mark what);
 _Noreturn void bench_exit(enum bench_end end);
 
 /* irq.c: CPL 0 only. */

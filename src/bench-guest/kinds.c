@@ -113,7 +113,7 @@ static void arena_next(void)
 	arena_at += step;
 	if (arena_at - BENCH_ARENA + step <= params()->arena_bytes)
 		return;
-	outl(BENCH_PORT_MARK, BENCH_MARK_REARM);
+	mark(BENCH_MARK_REARM);
 	arena_at = BENCH_ARENA;
 }
 
@@ -129,7 +129,7 @@ static bool dirty_begin(void)
 		return false;
 	for (uint64_t at = 0; at < params()->arena_bytes; at += params()->arena_step)
 		*(volatile uint64_t *)(BENCH_ARENA + at) = 1;
-	outl(BENCH_PORT_MARK, BENCH_MARK_REARM);
+	mark(BENCH_MARK_REARM);
 	return true;
 }
 

@@ -37,6 +37,8 @@ struct rig {
 	vmm_vm_t *vm;
 	vmm_irq_t *irq;
 	int doorbell; /* eventfd */
+	int ended;    /* eventfd: the guest has ended by END_CODE, at CPL 3 */
+	_Atomic uint32_t end_code;
 	uint64_t arena_bytes;
 	uint64_t arena_step;
 	uint64_t memory_bytes;
@@ -176,10 +178,23 @@ static uint64_t mmio_read(void *ctx, uint64_t offset, unsigned size)
 	return 0;
 }
 
+/* Again and again, until the VM is stopped: the first time counts. */
+static void guest_ended(struct rig *r, uint32_t code)
+{
+	uint32_t none = UINT32_MAX;
+	if (atomic_compare_exchange_strong(&r->end_code, &none, code))
+		(void)eventfd_write(r->ended, 1);
+}
+
 static void mmio_write(void *ctx, uint64_t offset, unsigned size, uint64_t value)
 {
-	(void)offset, (void)size, (void)value;
-	count(ctx);
+	(void)size;
+	if (offset == BENCH_MMIO_MARK - BENCH_MMIO_DATA)
+		mark(ctx, (uint32_t)value);
+	else if (offset == BENCH_MMIO_END - BENCH_MMIO_DATA)
+		guest_ended(ctx, (uint32_t)value);
+	else
+		count(ctx);
 }
 
 static bool msr_read(void *ctx, uint32_t msr, uint64_t *value)
@@ -410,12 +425,17 @@ static bool judge_end(struct rig *r, const vmm_event_t *e)
 /* Until the guest has ended. The parent ends a process that stays here too long. */
 static void wait_for_end(struct rig *r, vmm_event_t *e)
 {
-	struct pollfd p = {.fd = vmm_vm_event_fd(r->vm), .events = POLLIN};
+	struct pollfd p[] = {{.fd = vmm_vm_event_fd(r->vm), .events = POLLIN},
+	                     {.fd = r->ended, .events = POLLIN}};
 	for (;;) {
-		(void)poll(&p, 1, WAIT_SLICE_MS);
+		(void)poll(p, 2, WAIT_SLICE_MS);
 		while (vmm_vm_next_event(r->vm, e))
 			if (e->final)
 				return;
+		if (p[1].revents & POLLIN) {
+			*e = (vmm_event_t){.kind = VMM_EVENT_DEBUG_EXIT, .code = r->end_code};
+			return;
+		}
 	}
 }
 
@@ -550,7 +570,9 @@ static bool lay_out(struct rig *r)
 	r->dirty = calloc(r->dirty_words, sizeof(*r->dirty));
 	r->stamp = calloc(BENCH_COUNT_MAX, sizeof(*r->stamp));
 	r->doorbell = eventfd(0, EFD_CLOEXEC | (r->c->flags & CASE_WAKE ? 0 : EFD_NONBLOCK));
-	return r->dirty && r->stamp && r->doorbell >= 0;
+	r->ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->end_code = UINT32_MAX;
+	return r->dirty && r->stamp && r->doorbell >= 0 && r->ended >= 0;
 }
 
 void bench_run_case(const struct bench_case *c, unsigned cpl, const struct bench_options *opts,

@@ -66,7 +66,7 @@ static void put_histogram(FILE *f, const struct measured *m)
 			              (unsigned long long)m->bucket[i].count);
 	(void)fprintf(f,
 	              "EOD\nset title '%s, CPL %u'\nset xlabel 'ns, up to the 99.9th percentile'\n"
-	              "set ylabel 'samples'\nset logscale y\nset yrange [0.5:*]\n"
+	              "set ylabel 'samples'\nset yrange [0.5:*]\nset logscale y\n"
 	              "set xtics auto\nset ytics auto\n"
 	              "plot $h using 1:2 with impulses lw 2 lc 'navy'\nunset logscale y\n",
 	              m->bench->name, m->cpl);
