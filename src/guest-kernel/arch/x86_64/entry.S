@@ -34,11 +34,12 @@ gk_entry32:
 	movl $0x80010001, %eax		/* PG, WP, PE */
 	movl %eax, %cr0
 	lgdt PHYS(gk_way_up_gdt_pointer)
-	ljmp $0x08, $PHYS(1f)
+	ljmp $0x08, $PHYS(gk_entry64)
 	.code64
-1:	movabsq $2f, %rax
+gk_entry64:
+	movabsq $1f, %rax
 	jmp *%rax
-2:	xorl %eax, %eax
+1:	xorl %eax, %eax
 	movl %eax, %ds
 	movl %eax, %es
 	movl %eax, %ss
