@@ -6,30 +6,17 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vmm/sandbox/put.h"
+
 static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 #define PASSED_ON (sizeof(passed_on) / sizeof(passed_on[0]))
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t n = write(fd, text, strlen(text));
-	int err = errno;
-	(void)close(fd);
-	errno = err;
-	return n == (ssize_t)strlen(text);
-}
 
 /* The same ids inside as outside: files and devices are opened as before. */
 static bool map_own_ids(uid_t uid, gid_t gid)
@@ -37,9 +24,13 @@ static bool map_own_ids(uid_t uid, gid_t gid)
 	char users[48], groups[48];
 	(void)snprintf(users, sizeof(users), "%u %u 1", uid, uid);
 	(void)snprintf(groups, sizeof(groups), "%u %u 1", gid, gid);
-	return write_file("/proc/self/uid_map", users) &&
-	       write_file("/proc/self/setgroups", "deny") &&
-	       write_file("/proc/self/gid_map", groups);
+	int err = put_text(AT_FDCWD, "/proc/self/uid_map", users);
+	if (!err)
+		err = put_text(AT_FDCWD, "/proc/self/setgroups", "deny");
+	if (!err)
+		err = put_text(AT_FDCWD, "/proc/self/gid_map", groups);
+	errno = err;
+	return err == 0;
 }
 
 /* Of this process's children from here on. */

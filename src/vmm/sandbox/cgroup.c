@@ -18,6 +18,7 @@
 
 #include "../errset.h"
 #include "cgroup.h"
+#include "put.h"
 
 #define CPU_PERIOD_US 100000u /* the kernel's default */
 #define CPU_QUOTA_MIN 1000u   /* us: it refuses less */
@@ -30,18 +31,6 @@ struct limit {
 	char text[48];
 	const char *line; /* instead of TEXT, where a caller gives it */
 };
-
-/* Text goes in as one write, which the kernel takes or refuses as a whole. */
-static int write_at(int dir, const char *name, const char *text)
-{
-	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	ssize_t n = write(fd, text, strlen(text));
-	int err = n == (ssize_t)strlen(text) ? 0 : n < 0 ? errno : EIO;
-	(void)close(fd);
-	return err;
-}
 
 bool cgroup_lists(int dir, const char *name, const char *word)
 {
@@ -95,7 +84,7 @@ static vmm_err_t hand_down(int parent_fd, const char *parent, const char *contro
 		               "there",
 		               parent, controller);
 	(void)snprintf(text, sizeof(text), "+%s", controller);
-	int err = write_at(parent_fd, "cgroup.subtree_control", text);
+	int err = put_text(parent_fd, "cgroup.subtree_control", text);
 	if (err)
 		return err_sys(ei, err, controller,
 		               "'%s' cannot be written to %scgroup.subtree_control%s", text, parent,
@@ -110,7 +99,7 @@ static vmm_err_t set_limit(int parent_fd, const char *parent, int dir, const str
 	vmm_err_t code = hand_down(parent_fd, parent, l->controller, ei);
 	if (code)
 		return code;
-	int err = write_at(dir, l->file, text);
+	int err = put_text(dir, l->file, text);
 	return err ? err_sys(ei, err, l->controller, "'%s' cannot be written to %s", text, l->file)
 	           : VMM_OK;
 }
@@ -171,7 +160,7 @@ static vmm_err_t join(int parent_fd, const char *parent, const char *name,
 	if (dir < 0)
 		return err_sys(ei, errno, "path", "'%s' cannot be opened", o->path);
 	vmm_err_t code = set_limits(parent_fd, parent, dir, o, ei);
-	int err = code ? 0 : write_at(dir, "cgroup.procs", "0");
+	int err = code ? 0 : put_text(dir, "cgroup.procs", "0");
 	(void)close(dir);
 	return err ? err_sys(ei, err, "path", "'%s' cannot be joined", o->path) : code;
 }

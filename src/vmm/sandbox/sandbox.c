@@ -25,6 +25,7 @@
 #include "../errset.h"
 #include "../vm_priv.h"
 #include "filter.h"
+#include "put.h"
 
 struct request {
 	const vmm_sandbox_opts_t *opts;
@@ -33,17 +34,6 @@ struct request {
 
 /* Each layer returns 0 or an errno. */
 typedef int layer_fn(const struct request *r);
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	ssize_t n = write(fd, text, strlen(text));
-	int err = n == (ssize_t)strlen(text) ? 0 : n < 0 ? errno : EIO;
-	(void)close(fd);
-	return err;
-}
 
 static int become_user(const struct request *r)
 {
@@ -61,15 +51,15 @@ static int map_ids(uid_t uid, gid_t gid)
 {
 	char text[48];
 	(void)snprintf(text, sizeof(text), "0 %u 1", (unsigned)uid);
-	int err = write_file("/proc/self/uid_map", text);
+	int err = put_text(AT_FDCWD, "/proc/self/uid_map", text);
 	if (err)
 		return err;
 	/* Linux before 3.19 has no such file, and no such rule. */
-	err = write_file("/proc/self/setgroups", "deny");
+	err = put_text(AT_FDCWD, "/proc/self/setgroups", "deny");
 	if (err && err != ENOENT)
 		return err;
 	(void)snprintf(text, sizeof(text), "0 %u 1", (unsigned)gid);
-	return write_file("/proc/self/gid_map", text);
+	return put_text(AT_FDCWD, "/proc/self/gid_map", text);
 }
 
 static int leave_namespaces(const struct request *r)
