@@ -52,7 +52,7 @@ outer() {
 		begin "$user"
 		kill -TERM "$KEEPER"
 		vm_expect_end 0
-		[ ! -e /run/at/vm.socket ] || fail "$user: the socket is still there"
+		wait_for 5 test ! -e /run/at/vm.socket || fail "$user: the socket is still there"
 		begin "$user"
 		kill -KILL "$KEEPER"
 		wait_for 5 gone "$CHILD" || fail "$user: the VM outlived its keeper"
