@@ -60,16 +60,23 @@ static bool check(struct security *s, const struct sec_socket *k, policy_label_t
 	return policy_check(s->policy, &r) == POLICY_OK;
 }
 
+/* For what is asked of each packet: *GOOD_FOR tells policy_still of a plain yes. */
+static bool check_for(struct security *s, const struct sec_socket *k, policy_label_t object,
+                      enum policy_class tclass, uint32_t perms, uint32_t *good_for)
+{
+	const struct policy_request r = {.subject = &k->subject,
+	                                 .object = object,
+	                                 .tclass = tclass,
+	                                 .perms = perms,
+	                                 .cap = POLICY_NO_CAP};
+	return policy_check_for(s->policy, &r, good_for) == POLICY_OK;
+}
+
 static __attribute__((noinline)) bool ask_own(struct security *s, struct sec_socket *k,
                                               uint32_t perm)
 {
-	const struct policy_request r = {.subject = &k->subject,
-	                                 .object = k->subject.label,
-	                                 .tclass = k->tclass,
-	                                 .perms = perm,
-	                                 .cap = POLICY_NO_CAP};
 	uint32_t good_for;
-	bool good = policy_check_for(s->policy, &r, &good_for) == POLICY_OK;
+	bool good = check_for(s, k, k->subject.label, k->tclass, perm, &good_for);
 	atomic_store_explicit(&k->own[__builtin_ctz(perm)], good_for, memory_order_relaxed);
 	return good;
 }
@@ -187,13 +194,8 @@ static bool with_node(struct security *s, const struct sec_socket *k, const stru
 	if (n->last[way].who == k &&
 	    policy_still(s->policy, POLICY_CLASS_NODE, n->last[way].good_for))
 		return true;
-	const struct policy_request r = {.subject = &k->subject,
-	                                 .object = n->label,
-	                                 .tclass = POLICY_CLASS_NODE,
-	                                 .perms = perm,
-	                                 .cap = POLICY_NO_CAP};
 	n->last[way].who = k;
-	return policy_check_for(s->policy, &r, &n->last[way].good_for) == POLICY_OK;
+	return check_for(s, k, n->label, POLICY_CLASS_NODE, perm, &n->last[way].good_for);
 }
 
 /* A connection's bytes go both ways. */
@@ -339,12 +341,8 @@ bool sec_netif_allows(struct sec_netif *n, enum net_dir dir)
 	if (!k)
 		return policy_mode(s->policy) != POLICY_ENFORCING;
 	label_netif(s, n);
-	const struct policy_request r = {.subject = &k->subject,
-	                                 .object = n->label,
-	                                 .tclass = POLICY_CLASS_NETIF,
-	                                 .perms = dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS,
-	                                 .cap = POLICY_NO_CAP};
-	return policy_check_for(s->policy, &r, &n->good_for[dir]) == POLICY_OK;
+	return check_for(s, k, n->label, POLICY_CLASS_NETIF,
+	                 dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS, &n->good_for[dir]);
 }
 
 void sec_netif_forget(struct sec_netif *n)
