@@ -360,6 +360,18 @@ void inject_ip(struct rig *r, const void *packet, uint32_t len)
 	net_poll(r->h[0].st);
 }
 
+struct tseg tseg_of(uint16_t sport, uint16_t dport, unsigned flags, uint32_t seq, uint32_t ack)
+{
+	struct tseg s;
+	memset(&s, 0, offsetof(struct tseg, copy));
+	s.sport = sport;
+	s.dport = dport;
+	s.flags = flags;
+	s.seq = seq;
+	s.ack = ack;
+	return s;
+}
+
 void craft(struct rig *r, const struct tseg *s)
 {
 	uint32_t hlen = 20 + ((s->optlen + 3) & ~3u), len = 20 + hlen + s->len;

@@ -119,6 +119,8 @@ struct tseg {
 };
 #define NOWND 0xffffffffu
 
+/* A segment of these fields, without options or data; COPY is not set. */
+struct tseg tseg_of(uint16_t sport, uint16_t dport, unsigned flags, uint32_t seq, uint32_t ack);
 void craft(struct rig *r, const struct tseg *s);
 /* The next TCP segment of the stack's; false: there is none. */
 bool take(struct rig *r, struct tseg *s);

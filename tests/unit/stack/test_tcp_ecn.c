@@ -61,18 +61,6 @@ static struct net_sock *listen_on(struct rig *r)
 	return l;
 }
 
-static struct tseg seg(uint16_t sport, uint16_t dport, unsigned flags, uint32_t seq, uint32_t ack)
-{
-	struct tseg s;
-	memset(&s, 0, offsetof(struct tseg, copy));
-	s.sport = sport;
-	s.dport = dport;
-	s.flags = flags;
-	s.seq = seq;
-	s.ack = ack;
-	return s;
-}
-
 /* N segments of data go out and are taken from the wire. */
 static void flight(struct peer *p, unsigned n)
 {
@@ -97,7 +85,7 @@ static void ack(struct peer *p, unsigned n, unsigned marks, unsigned kind, unsig
 /* A data segment of the peer's, LEN bytes, with the IP-ECN field ECT. */
 static void data_in(struct peer *p, unsigned ect, uint32_t len)
 {
-	struct tseg s = seg(p->sport, p->dport, ACK | p->ace, p->seq, p->ack);
+	struct tseg s = tseg_of(p->sport, p->dport, ACK | p->ace, p->seq, p->ack);
 	s.tos = (uint8_t)ect;
 	s.data = data;
 	s.len = len;
@@ -125,7 +113,7 @@ START_TEST(server_agrees_and_tells_what_became_of_the_syn)
 			struct rig_opts o = {.crafted = true};
 			struct rig *r = rig_new(&o);
 			struct net_sock *l = listen_on(r), *s;
-			struct tseg a = seg(4000, 80, SYN | asks[k], 100, 0);
+			struct tseg a = tseg_of(4000, 80, SYN | asks[k], 100, 0);
 			a.tos = (uint8_t)ect;
 			craft(r, &a);
 			ck_assert(take(r, &in));
@@ -136,7 +124,7 @@ START_TEST(server_agrees_and_tells_what_became_of_the_syn)
 			ck_assert_uint_eq(in.ecn[0], 1);
 			ck_assert_uint_eq(in.ecn[1], 0);
 			ck_assert_uint_eq(in.ecn[2], 1);
-			a = seg(4000, 80, ACK | told[NOT_ECT], 101, in.seq + 1);
+			a = tseg_of(4000, 80, ACK | told[NOT_ECT], 101, in.seq + 1);
 			craft(r, &a);
 			ck_assert_int_eq(net_accept(l, &s, NULL), 0);
 			ck_assert(info_of(s).accecn);
@@ -165,12 +153,12 @@ START_TEST(server_falls_back)
 		struct rig_opts o = {.crafted = true, .cfg.ecn = (uint8_t)t[k].setting};
 		struct rig *r = rig_new(&o);
 		struct net_sock *l = listen_on(r), *s;
-		struct tseg a = seg(4000, 80, SYN | t[k].asked, 100, 0);
+		struct tseg a = tseg_of(4000, 80, SYN | t[k].asked, 100, 0);
 		craft(r, &a);
 		ck_assert(take(r, &in));
 		ck_assert_uint_eq(in.flags, SYN | ACK | t[k].answer);
 		ck_assert_uint_eq(in.ecn_kind, 0);
-		a = seg(4000, 80, ACK, 101, in.seq + 1);
+		a = tseg_of(4000, 80, ACK, 101, in.seq + 1);
 		craft(r, &a);
 		ck_assert_int_eq(net_accept(l, &s, NULL), 0);
 		ck_assert(!info_of(s).accecn);
@@ -204,7 +192,7 @@ START_TEST(client_follows_the_answer)
 		ck_assert_uint_eq(in.flags, SYN | ACE);
 		ck_assert_uint_eq(in.ecn_kind, 0); /* 3.2.3.2.1 */
 		ck_assert_uint_eq(in.tos & 3, NOT_ECT);
-		struct tseg a = seg(99, in.sport, SYN | ACK | n * ECE, 5000, in.seq + 1);
+		struct tseg a = tseg_of(99, in.sport, SYN | ACK | n * ECE, 5000, in.seq + 1);
 		craft(r, &a);
 		ck_assert(take(r, &in));
 		ck_assert_uint_eq(in.flags, ACK | (off || classic ? 0 : told[NOT_ECT]));
@@ -232,7 +220,7 @@ START_TEST(client_tells_what_became_of_the_syn_ack)
 		struct rig_opts o = {.crafted = true, .cfg.ecn = NET_ECN_ASK_ACCURATE};
 		struct rig *r = rig_new(&o);
 		struct net_sock *s = connecting(r);
-		struct tseg a = seg(99, in.sport, SYN | ACK | CWR, 5000, in.seq + 1);
+		struct tseg a = tseg_of(99, in.sport, SYN | ACK | CWR, 5000, in.seq + 1);
 		a.tos = (uint8_t)ect;
 		for (unsigned k = 0; k < 3; k++) {
 			craft(r, &a);
@@ -255,7 +243,7 @@ START_TEST(first_data_of_a_client_has_the_option)
 	struct rig_opts o = {.crafted = true, .cfg.ecn = NET_ECN_ASK_ACCURATE};
 	struct rig *r = rig_new(&o);
 	struct net_sock *s = connecting(r);
-	struct tseg a = seg(99, in.sport, SYN | ACK | CWR, 5000, in.seq + 1);
+	struct tseg a = tseg_of(99, in.sport, SYN | ACK | CWR, 5000, in.seq + 1);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.ecn_kind, 172);
@@ -292,7 +280,7 @@ START_TEST(syn_is_repeated_without)
 		ck_assert(take(r, &in));
 	}
 	/* The answer to the first comes after all: that is agreed (3.1.4.1). */
-	struct tseg a = seg(99, in.sport, SYN | ACK | CWR, 5000, iss + 1);
+	struct tseg a = tseg_of(99, in.sport, SYN | ACK | CWR, 5000, iss + 1);
 	craft(r, &a);
 	ck_assert(info_of(s).accecn);
 	ck_assert_uint_eq(info_of(s).tcpi_accecn_fail_mode, 0);
@@ -307,7 +295,7 @@ START_TEST(syn_ack_is_repeated_without)
 	struct rig_opts o = {.crafted = true};
 	struct rig *r = rig_new(&o);
 	struct net_sock *l = listen_on(r), *s;
-	struct tseg a = seg(4000, 80, SYN | ACE, 100, 0);
+	struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
 	craft(r, &a);
 	for (unsigned k = 0; k < 3; k++) {
 		ck_assert(take(r, &in));
@@ -316,13 +304,13 @@ START_TEST(syn_ack_is_repeated_without)
 		if (k < 2)
 			rig_run(r, (1100 * MS) << k);
 	}
-	a = seg(4000, 80, ACK | CWR, 101, in.seq + 1);
+	a = tseg_of(4000, 80, ACK | CWR, 101, in.seq + 1);
 	craft(r, &a);
 	ck_assert_int_eq(net_accept(l, &s, NULL), 0);
 	ck_assert(info_of(s).accecn);
 	ck_assert_uint_eq(info_of(s).tcpi_accecn_fail_mode,
 	                  NET_ACCECN_ACE_FAIL_SEND | NET_ACCECN_OPT_FAIL_SEND);
-	a = seg(4000, 80, ACK | AE | ECE, 101, in.seq + 1);
+	a = tseg_of(4000, 80, ACK | AE | ECE, 101, in.seq + 1);
 	a.tos = CE, a.data = data, a.len = 100;
 	craft(r, &a);
 	ck_assert(take(r, &in));
@@ -350,14 +338,14 @@ START_TEST(syns_of_several_kinds)
 		struct rig_opts o = {.crafted = true};
 		struct rig *r = rig_new(&o);
 		struct net_sock *l = listen_on(r), *s;
-		struct tseg a = seg(4000, 80, SYN | t[k].first, 100, 0);
+		struct tseg a = tseg_of(4000, 80, SYN | t[k].first, 100, 0);
 		craft(r, &a);
 		ck_assert(take(r, &in));
 		a.flags = SYN | t[k].second;
 		craft(r, &a);
 		ck_assert(take(r, &in));
 		ck_assert_uint_eq(in.flags, t[k].answer);
-		a = seg(4000, 80, ACK | (t[k].first == ACE ? CWR : 0), 101, in.seq + 1);
+		a = tseg_of(4000, 80, ACK | (t[k].first == ACE ? CWR : 0), 101, in.seq + 1);
 		craft(r, &a);
 		if (t[k].answer & RST) {
 			ck_assert_int_eq(net_accept(l, &s, NULL), -NET_EAGAIN);
@@ -378,7 +366,7 @@ START_TEST(latest_syn_is_told_of)
 	struct rig_opts o = {.crafted = true};
 	struct rig *r = rig_new(&o);
 	listen_on(r);
-	struct tseg a = seg(4000, 80, SYN | ACE, 100, 0);
+	struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	a.tos = CE;
@@ -397,7 +385,7 @@ START_TEST(third_segment_is_judged)
 		struct rig *r = rig_new(&o);
 		struct net_sock *l = listen_on(r);
 		struct peer p = {.r = r, .sport = 4000, .dport = 80, .wnd = 65535, .seq = 101};
-		struct tseg a = seg(4000, 80, SYN | ACE, 100, 0);
+		struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
 		a.optlen = opt_mss(a.opts, MSS);
 		craft(r, &a);
 		ck_assert(take(r, &in));
@@ -426,11 +414,11 @@ START_TEST(third_segment_with_data_is_a_counter)
 	struct rig_opts o = {.crafted = true};
 	struct rig *r = rig_new(&o);
 	struct net_sock *l = listen_on(r), *s;
-	struct tseg a = seg(4000, 80, SYN | ACE, 100, 0);
+	struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
-	a = seg(4000, 80, ACK | ace(1), 101,
-	        in.seq + 1); /* six: a marked SYN-ACK in the other code */
+	a = tseg_of(4000, 80, ACK | ace(1), 101,
+	            in.seq + 1); /* six: a marked SYN-ACK in the other code */
 	a.data = data, a.len = 100;
 	craft(r, &a);
 	ck_assert_int_eq(net_accept(l, &s, NULL), 0);
@@ -447,12 +435,12 @@ START_TEST(simultaneous_opening)
 	struct rig *r = rig_new(&o);
 	struct net_sock *s = connecting(r);
 	uint32_t iss = in.seq;
-	struct tseg a = seg(99, in.sport, SYN | ACE, 5000, 0);
+	struct tseg a = tseg_of(99, in.sport, SYN | ACE, 5000, 0);
 	a.tos = ECT0;
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.flags, SYN | ACK | told[ECT0]);
-	a = seg(99, in.dport ? in.sport : 0, SYN | ACK | CWR, 5000, iss + 1);
+	a = tseg_of(99, in.dport ? in.sport : 0, SYN | ACK | CWR, 5000, iss + 1);
 	craft(r, &a);
 	ck_assert_uint_eq(info_of(s).tcpi_state, 1);
 	ck_assert(info_of(s).accecn);
@@ -469,11 +457,11 @@ START_TEST(cookies_remember_it_by_the_ack)
 		struct rig_opts o = {.crafted = true, .cfg.syn_cookies = 2};
 		struct rig *r = rig_new(&o);
 		struct net_sock *l = listen_on(r), *s;
-		struct tseg a = seg(4000, 80,
-		                    SYN | (accurate_syn ? ACE
-		                           : classic    ? ECE | CWR
-		                                        : 0),
-		                    100, 0);
+		struct tseg a = tseg_of(4000, 80,
+		                        SYN | (accurate_syn ? ACE
+		                               : classic    ? ECE | CWR
+		                                            : 0),
+		                        100, 0);
 		a.tos = accurate_syn ? CE : NOT_ECT;
 		a.optlen = ts ? opt_ts(a.opts, 7, 0) : 0;
 		craft(r, &a);
@@ -483,7 +471,7 @@ START_TEST(cookies_remember_it_by_the_ack)
 		                                     : classic && ts ? ECE
 		                                                     : 0));
 		ck_assert_uint_eq(in.ecn_kind, accurate_syn ? 174 : 0);
-		a = seg(4000, 80, ACK | (accurate_syn ? told[NOT_ECT] : 0), 101, in.seq + 1);
+		a = tseg_of(4000, 80, ACK | (accurate_syn ? told[NOT_ECT] : 0), 101, in.seq + 1);
 		a.optlen = ts ? opt_ts(a.opts, 8, in.ts_val) : 0;
 		craft(r, &a);
 		ck_assert_int_eq(net_accept(l, &s, NULL), 0);
@@ -563,7 +551,7 @@ START_TEST(marks_are_acknowledged_at_once)
 	drop_out(r);
 	/* Marked ACKs: every third is answered. */
 	for (unsigned i = 0; i < 9; i++) {
-		struct tseg s = seg(p.sport, p.dport, ACK | p.ace, p.seq, p.ack);
+		struct tseg s = tseg_of(p.sport, p.dport, ACK | p.ace, p.seq, p.ack);
 		s.tos = CE;
 		craft(r, &s);
 		ck_assert_uint_eq(take(r, &in), i % 3 == 2);
@@ -578,7 +566,7 @@ START_TEST(unacceptable_segments_do_not_count)
 {
 	struct peer p;
 	struct rig *r = start(&p);
-	struct tseg s = seg(p.sport, p.dport, ACK | p.ace, p.seq + 10000000, p.ack);
+	struct tseg s = tseg_of(p.sport, p.dport, ACK | p.ace, p.seq + 10000000, p.ack);
 	s.tos = CE, s.data = data, s.len = 100;
 	craft(r, &s);
 	s.seq = p.seq, s.ack = p.ack + 50000;
@@ -600,7 +588,7 @@ START_TEST(sack_has_precedence)
 	struct rig *r = start_as(&p, &o, NET_ECN_WHEN_ASKED);
 	for (unsigned hole = 0; hole < 4; hole++) {
 		struct tseg s =
-		        seg(p.sport, p.dport, ACK | p.ace, p.seq + (hole + 1) * 2000, p.ack);
+		        tseg_of(p.sport, p.dport, ACK | p.ace, p.seq + (hole + 1) * 2000, p.ack);
 		s.optlen = opt_ts(s.opts, p.ts_val, p.ts_ecr);
 		s.tos = hole == 2 ? CE : hole == 3 ? ECT1 : ECT0;
 		s.data = data, s.len = 100;

@@ -589,19 +589,25 @@ START_TEST(lost_probe_is_no_congestion)
 }
 END_TEST
 
+/* The first segment of what is sent is a probe of all that the route takes. */
+static void send_probe(struct peer *p)
+{
+	uint32_t largest = 0;
+	exchange(p, 14, 9999, &largest);
+	rig_run(p->r, 5 * SEC);
+	peer_send(p, ACK, NULL, 0);
+	ck_assert_int_eq(net_send(p->s, data, 8 * 1160, 0, NULL), 8 * 1160);
+	ck_assert(peer_take(p, &in));
+	ck_assert_uint_eq(in.len, 1460);
+	drop_out(p->r);
+}
+
 /* But what is lost besides it is. */
 START_TEST(loss_beside_a_probe_is_congestion)
 {
 	struct peer p;
 	struct rig *r = after_black_hole(&p);
-	uint32_t largest = 0;
-	exchange(&p, 14, 9999, &largest);
-	rig_run(r, 5 * SEC);
-	peer_send(&p, ACK, NULL, 0);
-	ck_assert_int_eq(net_send(p.s, data, 8 * 1160, 0, NULL), 8 * 1160);
-	ck_assert(peer_take(&p, &in));
-	ck_assert_uint_eq(in.len, 1460);
-	drop_out(r);
+	send_probe(&p);
 	rig_run(r, 20 * MS);
 	sack(&p, 0, 1460 + 1160, 1460 + 5 * 1160);
 	rig_run(r, 20 * MS);
@@ -616,14 +622,7 @@ START_TEST(icmp_about_a_probe_directs_the_search)
 {
 	struct peer p;
 	struct rig *r = after_black_hole(&p);
-	uint32_t largest = 0;
-	exchange(&p, 14, 9999, &largest);
-	rig_run(r, 5 * SEC);
-	peer_send(&p, ACK, NULL, 0);
-	ck_assert_int_eq(net_send(p.s, data, 8 * 1160, 0, NULL), 8 * 1160);
-	ck_assert(peer_take(&p, &in));
-	ck_assert_uint_eq(in.len, 1460);
-	drop_out(r);
+	send_probe(&p);
 	too_big(&p, 1400, p.ack);
 	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1200); /* not what is known to pass */
 	rig_run(r, 20 * MS);
@@ -631,7 +630,7 @@ START_TEST(icmp_about_a_probe_directs_the_search)
 	p.ack += 8 * 1160;
 	peer_send(&p, ACK, NULL, 0);
 	drop_out(r);
-	largest = 0;
+	uint32_t largest = 0;
 	ck_assert_uint_eq(exchange(&p, 20, 1360, &largest), 0);
 	ck_assert_uint_eq(largest, 1360);
 	ck_assert_uint_eq(info(&p).tcpi_pmtu, 1400);

@@ -23,18 +23,6 @@ static struct net_sock *listen_on(struct rig *r, unsigned port, unsigned backlog
 	return l;
 }
 
-static struct tseg seg(uint16_t sport, uint16_t dport, unsigned flags, uint32_t seq, uint32_t ack)
-{
-	struct tseg s;
-	memset(&s, 0, offsetof(struct tseg, copy));
-	s.sport = sport;
-	s.dport = dport;
-	s.flags = flags;
-	s.seq = seq;
-	s.ack = ack;
-	return s;
-}
-
 static struct net_sock *connecting(struct rig *r, struct tseg *syn)
 {
 	struct net_sock *s;
@@ -78,7 +66,7 @@ START_TEST(active_open)
 {
 	struct rig *r = start();
 	struct net_sock *s = connecting(r, &in);
-	struct tseg a = seg(99, in.sport, SYN | ACK, 5000, in.seq + 1);
+	struct tseg a = tseg_of(99, in.sport, SYN | ACK, 5000, in.seq + 1);
 	craft(r, &a);
 	uint32_t iss = in.seq;
 	ck_assert(take(r, &in));
@@ -96,7 +84,7 @@ START_TEST(syn_ack_of_something_else_is_reset)
 {
 	struct rig *r = start();
 	struct net_sock *s = connecting(r, &in);
-	struct tseg a = seg(99, in.sport, SYN | ACK, 5000, in.seq + 77);
+	struct tseg a = tseg_of(99, in.sport, SYN | ACK, 5000, in.seq + 77);
 	craft(r, &a);
 	uint32_t bad = a.ack;
 	ck_assert(take(r, &in));
@@ -111,10 +99,10 @@ START_TEST(refused_by_reset)
 {
 	struct rig *r = start();
 	struct net_sock *s = connecting(r, &in);
-	struct tseg a = seg(99, in.sport, RST, 0, 0); /* without ACK: anybody could */
+	struct tseg a = tseg_of(99, in.sport, RST, 0, 0); /* without ACK: anybody could */
 	craft(r, &a);
 	ck_assert_uint_eq(state(s), L_SYN_SENT);
-	a = seg(99, in.sport, RST | ACK, 0, in.seq + 1);
+	a = tseg_of(99, in.sport, RST | ACK, 0, in.seq + 1);
 	craft(r, &a);
 	int64_t err;
 	ck_assert_uint_eq(state(s), L_CLOSE);
@@ -130,14 +118,14 @@ START_TEST(simultaneous_open)
 	struct rig *r = start();
 	struct net_sock *s = connecting(r, &in);
 	uint32_t iss = in.seq;
-	struct tseg a = seg(99, in.sport, SYN, 5000, 0);
+	struct tseg a = tseg_of(99, in.sport, SYN, 5000, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.flags, SYN | ACK);
 	ck_assert_uint_eq(in.seq, iss);
 	ck_assert_uint_eq(in.ack, 5001);
 	ck_assert_uint_eq(state(s), L_SYN_RECV);
-	a = seg(99, in.sport, SYN | ACK, 5000, iss + 1); /* figure 8 */
+	a = tseg_of(99, in.sport, SYN | ACK, 5000, iss + 1); /* figure 8 */
 	craft(r, &a);
 	ck_assert_uint_eq(state(s), L_ESTABLISHED);
 	rig_free(r);
@@ -149,20 +137,20 @@ START_TEST(syn_received_remembers_where_it_came_from)
 {
 	struct rig *r = start();
 	struct net_sock *s = connecting(r, &in);
-	struct tseg a = seg(99, in.sport, SYN, 5000, 0);
+	struct tseg a = tseg_of(99, in.sport, SYN, 5000, 0);
 	craft(r, &a);
-	a = seg(99, in.sport, RST | ACK, 5001, in.seq + 1);
+	a = tseg_of(99, in.sport, RST | ACK, 5001, in.seq + 1);
 	craft(r, &a);
 	ck_assert_uint_eq(state(s), L_CLOSE);
 	drop_out(r);
 	struct net_sock *l = listen_on(r, 80, 5);
-	a = seg(1111, 80, SYN, 100, 0);
+	a = tseg_of(1111, 80, SYN, 100, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
-	a = seg(1111, 80, RST, 101, 0);
+	a = tseg_of(1111, 80, RST, 101, 0);
 	craft(r, &a);
 	ck_assert(!take(r, &in));
-	a = seg(1111, 80, ACK, 101, in.seq + 1);
+	a = tseg_of(1111, 80, ACK, 101, in.seq + 1);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.flags, RST);
@@ -175,29 +163,29 @@ START_TEST(listener_and_closed_port_answer_as_the_rfc_says)
 {
 	struct rig *r = start();
 	listen_on(r, 80, 5);
-	struct tseg a = seg(1111, 81, SYN, 100, 0);
+	struct tseg a = tseg_of(1111, 81, SYN, 100, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.flags, RST | ACK);
 	ck_assert_uint_eq(in.seq, 0);
 	ck_assert_uint_eq(in.ack, 101);
 	ck_assert_uint_eq(in.wnd, 0);
-	a = seg(1111, 81, ACK, 100, 777);
+	a = tseg_of(1111, 81, ACK, 100, 777);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.flags, RST);
 	ck_assert_uint_eq(in.seq, 777);
-	a = seg(1111, 81, RST, 100, 777);
+	a = tseg_of(1111, 81, RST, 100, 777);
 	craft(r, &a);
 	ck_assert(!take(r, &in));
-	a = seg(1111, 80, RST, 100, 0);
+	a = tseg_of(1111, 80, RST, 100, 0);
 	craft(r, &a);
 	ck_assert(!take(r, &in));
-	a = seg(1111, 80, ACK, 100, 777);
+	a = tseg_of(1111, 80, ACK, 100, 777);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.flags, RST);
-	a = seg(1111, 80, FIN, 100, 0);
+	a = tseg_of(1111, 80, FIN, 100, 0);
 	craft(r, &a);
 	ck_assert(!take(r, &in));
 	rig_free(r);
@@ -208,7 +196,7 @@ START_TEST(syn_ack_is_repeated_with_backoff)
 {
 	struct rig *r = start();
 	listen_on(r, 80, 5);
-	struct tseg a = seg(1111, 80, SYN, 100, 0);
+	struct tseg a = tseg_of(1111, 80, SYN, 100, 0);
 	craft(r, &a);
 	uint64_t began = r->now;
 	unsigned n = 0;
@@ -221,7 +209,7 @@ START_TEST(syn_ack_is_repeated_with_backoff)
 	}
 	ck_assert_uint_eq(n, 6);
 	ck_assert_uint_gt(r->now, began);
-	a = seg(1111, 80, ACK, 101, in.seq + 1); /* too late */
+	a = tseg_of(1111, 80, ACK, 101, in.seq + 1); /* too late */
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.flags, RST);
@@ -263,7 +251,7 @@ START_TEST(mss_default_and_floor)
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct rig *r = start();
 		struct net_sock *s = connecting(r, &in);
-		struct tseg a = seg(99, in.sport, SYN | ACK, 5000, in.seq + 1);
+		struct tseg a = tseg_of(99, in.sport, SYN | ACK, 5000, in.seq + 1);
 		if (cases[i].told)
 			a.optlen = opt_mss(a.opts, cases[i].told);
 		craft(r, &a);
@@ -292,7 +280,7 @@ START_TEST(strange_options_are_survived)
 	struct rig *r = start();
 	listen_on(r, 80, 50);
 	for (unsigned i = 0; i < sizeof(opts) / sizeof(opts[0]); i++) {
-		struct tseg a = seg((uint16_t)(2000 + i), 80, SYN, 100, 0);
+		struct tseg a = tseg_of((uint16_t)(2000 + i), 80, SYN, 100, 0);
 		memcpy(a.opts, opts[i].bytes, opts[i].len);
 		a.optlen = opts[i].len;
 		craft(r, &a);
@@ -310,7 +298,7 @@ START_TEST(initial_numbers_are_keyed_and_move_with_time)
 	listen_on(r, 80, 500);
 	uint32_t last = 0, same = 0;
 	for (unsigned i = 0; i < 50; i++) {
-		struct tseg a = seg((uint16_t)(2000 + i), 80, SYN, 100, 0);
+		struct tseg a = tseg_of((uint16_t)(2000 + i), 80, SYN, 100, 0);
 		craft(r, &a);
 		ck_assert(take(r, &in));
 		same += in.seq - last < 1000000;
@@ -389,13 +377,13 @@ START_TEST(backlog_is_respected)
 	struct rig *r = start();
 	struct net_sock *l = listen_on(r, 80, 1), *s;
 	for (unsigned i = 0; i < 3; i++) {
-		struct tseg a = seg((uint16_t)(3000 + i), 80, SYN, 100, 0);
+		struct tseg a = tseg_of((uint16_t)(3000 + i), 80, SYN, 100, 0);
 		craft(r, &a);
 		if (!take(r, &in)) {
 			ck_assert_uint_eq(i, 2); /* as Linux: backlog + 1 */
 			break;
 		}
-		a = seg((uint16_t)(3000 + i), 80, ACK, 101, in.seq + 1);
+		a = tseg_of((uint16_t)(3000 + i), 80, ACK, 101, in.seq + 1);
 		craft(r, &a);
 		drop_out(r);
 	}
@@ -411,12 +399,12 @@ START_TEST(syn_flood_is_answered_with_cookies)
 	struct rig *r = start();
 	struct net_sock *l = listen_on(r, 80, 8), *s;
 	for (unsigned i = 0; i < 5000; i++) {
-		struct tseg a = seg((uint16_t)(1000 + i), 80, SYN, 100 + i, 0);
+		struct tseg a = tseg_of((uint16_t)(1000 + i), 80, SYN, 100 + i, 0);
 		craft(r, &a);
 		ck_assert(take(r, &in));
 	}
 	ck_assert_uint_lt(r->h[0].blocks, 100); /* no memory for each */
-	struct tseg a = seg(60000, 80, SYN, 900, 0);
+	struct tseg a = tseg_of(60000, 80, SYN, 900, 0);
 	a.optlen = opt_mss(a.opts, 1400);
 	a.optlen += opt_sackok(a.opts + a.optlen);
 	a.optlen += opt_ts(a.opts + a.optlen, 1234, 0);
@@ -424,7 +412,7 @@ START_TEST(syn_flood_is_answered_with_cookies)
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert(in.has_ts);
-	struct tseg b = seg(60000, 80, ACK, 901, in.seq + 2); /* guessed */
+	struct tseg b = tseg_of(60000, 80, ACK, 901, in.seq + 2); /* guessed */
 	b.optlen = opt_ts(b.opts, 1235, in.ts_val);
 	craft(r, &b);
 	ck_assert_int_eq(net_accept(l, &s, NULL), -NET_EAGAIN);
@@ -445,15 +433,15 @@ START_TEST(old_cookies_are_worth_nothing)
 	struct rig_opts o = {.crafted = true, .cfg.syn_cookies = 2};
 	struct rig *r = rig_new(&o);
 	struct net_sock *l = listen_on(r, 80, 8), *s;
-	struct tseg a = seg(60000, 80, SYN, 900, 0);
+	struct tseg a = tseg_of(60000, 80, SYN, 900, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	uint32_t cookie = in.seq;
 	rig_run(r, 200 * SEC);
-	a = seg(60001, 80, SYN, 900, 0);
+	a = tseg_of(60001, 80, SYN, 900, 0);
 	craft(r, &a);
 	drop_out(r);
-	a = seg(60000, 80, ACK, 901, cookie + 1);
+	a = tseg_of(60000, 80, ACK, 901, cookie + 1);
 	craft(r, &a);
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.flags, RST);
@@ -550,7 +538,7 @@ START_TEST(bad_checksum_is_silence)
 {
 	struct rig *r = start();
 	listen_on(r, 80, 5);
-	struct tseg a = seg(1111, 80, SYN, 100, 0);
+	struct tseg a = tseg_of(1111, 80, SYN, 100, 0);
 	a.bad_csum = true;
 	craft(r, &a);
 	ck_assert(!take(r, &in));
