@@ -65,10 +65,11 @@ static void print_capabilities(uint64_t set)
 static void change(struct capabilities *c, struct capabilities *other)
 {
 	uint64_t set = c->permitted & other->bounding, had = other->permitted;
+	uint64_t foreign = CAP_ALL & ~c->permitted; /* none, where it has them all */
 	capability_lower(c, set);
 	must_nest(c);
 	if (capability_raise(c, c->permitted) != POLICY_OK ||
-	    capability_raise(c, ~c->permitted & CAP_ALL) == POLICY_OK)
+	    (capability_raise(c, foreign) == POLICY_OK) != (foreign == 0))
 		abort();
 	bool may = capability_has(c, CAP_SETPCAP);
 	if ((capability_grant(c, other, set) == POLICY_OK) != may ||
