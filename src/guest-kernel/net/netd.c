@@ -34,12 +34,12 @@ static void stack_free(void *ctx, void *p, size_t size)
 	kfree(n->kernel->memory.mm, p);
 }
 
-static bool policy(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
-                   const struct net_endpoint *remote)
+static enum net_say policy(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
+                           const struct net_endpoint *remote)
 {
 	const struct netd *n = ctx;
 	const struct net_hooks *h = n->hooks;
-	return !h || !h->socket || h->socket(h->ctx, op, label, local, remote);
+	return h && h->socket ? h->socket(h->ctx, op, label, local, remote) : NET_YES;
 }
 
 /* So much of memory may one connection's buffers grow to. */

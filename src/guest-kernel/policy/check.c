@@ -170,14 +170,6 @@ policy_status_t policy_check_for(struct policy *p, const struct policy_request *
 	return *good_for ? POLICY_OK : slow(p, r);
 }
 
-bool policy_still(struct policy *p, enum policy_class tclass, uint32_t good_for)
-{
-	if (good_for != atomic_load_explicit(&p->seqno, memory_order_acquire))
-		return false;
-	count_check(p, tclass);
-	return true;
-}
-
 policy_status_t policy_capable(struct policy *p, const struct policy_subject *subject, int cap)
 {
 	if (cap < 0 || cap > CAP_LAST)

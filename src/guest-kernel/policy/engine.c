@@ -158,6 +158,11 @@ uint32_t policy_seqno(const struct policy *p)
 	return atomic_load_explicit(&p->seqno, memory_order_acquire);
 }
 
+const _Atomic(uint32_t) *policy_epoch(const struct policy *p)
+{
+	return &p->seqno;
+}
+
 void policy_set_mode(struct policy *p, enum policy_mode mode)
 {
 	atomic_store(&p->mode, (uint32_t)mode);

@@ -72,6 +72,8 @@ POLICY_WARN_UNUSED policy_status_t policy_load(struct policy *p, const void *dat
                                                struct policy_error *err);
 /* Goes up with each load and each change of a boolean. */
 uint32_t policy_seqno(const struct policy *p);
+/* Where that number lies, as long as P lasts: for policy_still. */
+const _Atomic(uint32_t) *policy_epoch(const struct policy *p);
 
 void policy_set_mode(struct policy *p, enum policy_mode mode);
 enum policy_mode policy_mode(const struct policy *p);
@@ -169,13 +171,18 @@ POLICY_WARN_UNUSED policy_status_t policy_check(struct policy *p, const struct p
 
 /*
  * As policy_check; for who asks the same again and again. *GOOD_FOR: what policy_still takes in
- * place of the next question, where the answer was a yes that leaves no record; else 0.
+ * place of the next question, where the answer was a yes that leaves no record; else 0. A question
+ * that is not asked is not counted.
  */
 POLICY_WARN_UNUSED policy_status_t policy_check_for(struct policy *p,
                                                     const struct policy_request *r,
                                                     uint32_t *good_for);
-/* The policy is still the one that GOOD_FOR is of: yes again. Counted as a check of TCLASS. */
-POLICY_WARN_UNUSED bool policy_still(struct policy *p, enum policy_class tclass, uint32_t good_for);
+/* The policy is still the one that GOOD_FOR is of: yes again. EPOCH may be NULL while it is 0. */
+POLICY_WARN_UNUSED static inline bool policy_still(const _Atomic(uint32_t) *epoch,
+                                                   uint32_t good_for)
+{
+	return good_for && good_for == atomic_load_explicit(epoch, memory_order_acquire);
+}
 
 /* The plain case. */
 POLICY_WARN_UNUSED static inline policy_status_t policy_allows(struct policy *p,

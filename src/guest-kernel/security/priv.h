@@ -9,18 +9,11 @@ struct net_stack;
 
 #define OBJCAPS_MAX 256u
 #define SOCKETS_MAX 64u
-/* Of a socket's permissions the bits below this are asked about the socket itself. */
-#define SOCKET_OWN_BITS 10u
-_Static_assert(SOCKET_SHUTDOWN == 1u << (SOCKET_OWN_BITS - 1) &&
-                       SOCKET_NAME_BIND == 1u << SOCKET_OWN_BITS,
-               "the permissions of sockets");
 
 /* Who a socket belongs to. Kept for good, so that connections can go on having it. */
 struct sec_socket {
 	struct policy_subject subject;
 	enum policy_class tclass;
-	/* What it may do with itself, by permission's bit: see policy_still. */
-	_Atomic(uint32_t) own[SOCKET_OWN_BITS];
 };
 
 /* The label of an address, and the policy it was made under. */
@@ -29,11 +22,6 @@ struct sec_node {
 	uint8_t addr[16];
 	policy_label_t label;
 	uint32_t seqno;
-	/* Who was last allowed node { recvfrom }, { sendto } on it: see policy_still. */
-	struct {
-		const struct sec_socket *who;
-		uint32_t good_for;
-	} last[2];
 };
 
 struct security {

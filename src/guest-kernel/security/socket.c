@@ -60,7 +60,7 @@ static bool check(struct security *s, const struct sec_socket *k, policy_label_t
 	return policy_check(s->policy, &r) == POLICY_OK;
 }
 
-/* For what is asked of each packet: *GOOD_FOR tells policy_still of a plain yes. */
+/* For what is asked of each packet: what is to be kept is for policy_still. */
 static bool check_for(struct security *s, const struct sec_socket *k, policy_label_t object,
                       enum policy_class tclass, uint32_t perms, uint32_t *good_for)
 {
@@ -72,20 +72,18 @@ static bool check_for(struct security *s, const struct sec_socket *k, policy_lab
 	return policy_check_for(s->policy, &r, good_for) == POLICY_OK;
 }
 
-static __attribute__((noinline)) bool ask_own(struct security *s, struct sec_socket *k,
-                                              uint32_t perm)
+static enum net_say say(struct security *s, const struct sec_socket *k, policy_label_t object,
+                        enum policy_class tclass, uint32_t perms)
 {
 	uint32_t good_for;
-	bool good = check_for(s, k, k->subject.label, k->tclass, perm, &good_for);
-	atomic_store_explicit(&k->own[__builtin_ctz(perm)], good_for, memory_order_relaxed);
-	return good;
+	if (!check_for(s, k, object, tclass, perms, &good_for))
+		return NET_NO;
+	return good_for ? NET_KEEP : NET_YES;
 }
 
-/* PERM is one bit. Every packet asks: a plain yes is kept. */
-static inline bool own(struct security *s, struct sec_socket *k, uint32_t perm)
+static enum net_say own(struct security *s, const struct sec_socket *k, uint32_t perms)
 {
-	uint32_t kept = atomic_load_explicit(&k->own[__builtin_ctz(perm)], memory_order_relaxed);
-	return policy_still(s->policy, k->tclass, kept) || ask_own(s, k, perm);
+	return say(s, k, k->subject.label, k->tclass, perms);
 }
 
 struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied)
@@ -185,17 +183,11 @@ static struct sec_node *node_of(struct security *s, const struct net_addr *a)
 	return n;
 }
 
-/* A datagram comes from A (NODE_RECVFROM), or goes there (NODE_SENDTO): a plain yes is kept. */
-static bool with_node(struct security *s, const struct sec_socket *k, const struct net_addr *a,
-                      uint32_t perm)
+/* A datagram comes from A (NODE_RECVFROM), or goes there (NODE_SENDTO). */
+static enum net_say with_node(struct security *s, const struct sec_socket *k,
+                              const struct net_addr *a, uint32_t perm)
 {
-	struct sec_node *n = node_of(s, a);
-	unsigned way = perm == NODE_SENDTO;
-	if (n->last[way].who == k &&
-	    policy_still(s->policy, POLICY_CLASS_NODE, n->last[way].good_for))
-		return true;
-	n->last[way].who = k;
-	return check_for(s, k, n->label, POLICY_CLASS_NODE, perm, &n->last[way].good_for);
+	return say(s, k, node_of(s, a)->label, POLICY_CLASS_NODE, perm);
 }
 
 /* A connection's bytes go both ways. */
@@ -229,7 +221,8 @@ static bool flows(struct security *s, const struct sec_socket *from, const struc
 
 /* -- the hooks -- */
 
-static bool may_bind(struct security *s, struct sec_socket *k, const struct net_endpoint *local)
+static bool may_bind(struct security *s, const struct sec_socket *k,
+                     const struct net_endpoint *local)
 {
 	char detail[16];
 	int cap = local->port < PORT_RESERVED ? CAP_NET_BIND_SERVICE : POLICY_NO_CAP;
@@ -245,7 +238,7 @@ static bool may_bind(struct security *s, struct sec_socket *k, const struct net_
 	                                     SOCKET_NODE_BIND, POLICY_NO_CAP, NULL);
 }
 
-static bool may_connect(struct security *s, struct net_stack *st, struct sec_socket *k,
+static bool may_connect(struct security *s, struct net_stack *st, const struct sec_socket *k,
                         const struct net_endpoint *remote)
 {
 	char detail[16];
@@ -261,20 +254,46 @@ static bool may_connect(struct security *s, struct net_stack *st, struct sec_soc
 	return !peer || (flows(s, k, peer) && flows(s, peer, k));
 }
 
-static bool may_send(struct security *s, struct net_stack *st, struct sec_socket *k,
-                     const struct net_endpoint *remote)
+static enum net_say lesser(enum net_say a, enum net_say b)
 {
-	if (!own(s, k, SOCKET_WRITE) || !with_node(s, k, &remote->addr, NODE_SENDTO))
-		return false;
-	const struct sec_socket *peer = peer_of(s, st, k, remote);
-	return !peer || flows(s, k, peer);
+	return a < b ? a : b;
 }
 
-/* All but the bytes of streams, of which the rest was asked when they connected. */
-static __attribute__((noinline)) bool may_do(struct security *s, struct net_stack *st,
-                                             enum net_op op, struct sec_socket *k,
-                                             const struct net_endpoint *local,
-                                             const struct net_endpoint *remote)
+/* Whose socket a datagram reaches within the stack may change with every socket there is. */
+static enum net_say to_here(struct security *s, struct net_stack *st, const struct sec_socket *k,
+                            const struct net_endpoint *remote)
+{
+	if (!st || !net_is_here(st, &remote->addr))
+		return NET_KEEP;
+	const struct sec_socket *peer = peer_of(s, st, k, remote);
+	return !peer || flows(s, k, peer) ? NET_YES : NET_NO;
+}
+
+/* Of a stream's bytes the rest was asked when it connected. */
+static enum net_say may_send(struct security *s, struct net_stack *st, const struct sec_socket *k,
+                             const struct net_endpoint *remote)
+{
+	enum net_say answer = own(s, k, SOCKET_WRITE);
+	if (answer && k->tclass != POLICY_CLASS_TCP_SOCKET)
+		answer = lesser(answer, with_node(s, k, &remote->addr, NODE_SENDTO));
+	if (answer && k->tclass != POLICY_CLASS_TCP_SOCKET)
+		answer = lesser(answer, to_here(s, st, k, remote));
+	return answer;
+}
+
+static enum net_say may_receive(struct security *s, const struct sec_socket *k,
+                                const struct net_endpoint *remote)
+{
+	enum net_say answer = own(s, k, SOCKET_READ);
+	if (answer && k->tclass != POLICY_CLASS_TCP_SOCKET)
+		answer = lesser(answer, with_node(s, k, &remote->addr, NODE_RECVFROM));
+	return answer;
+}
+
+/* All but bytes. */
+static bool may_do(struct security *s, struct net_stack *st, enum net_op op,
+                   const struct sec_socket *k, const struct net_endpoint *local,
+                   const struct net_endpoint *remote)
 {
 	switch (op) {
 	case NET_OP_BIND:
@@ -285,34 +304,40 @@ static __attribute__((noinline)) bool may_do(struct security *s, struct net_stac
 		return own(s, k, SOCKET_LISTEN);
 	case NET_OP_ACCEPT:
 		return own(s, k, SOCKET_ACCEPT) && connects_node(s, k, &remote->addr);
-	case NET_OP_SEND:
-		return may_send(s, st, k, remote);
-	case NET_OP_RECV:
-		return own(s, k, SOCKET_READ) && with_node(s, k, &remote->addr, NODE_RECVFROM);
 	case NET_OP_SETOPT:
 		return own(s, k, SOCKET_SETOPT);
 	case NET_OP_GETOPT:
 		return own(s, k, SOCKET_GETOPT);
 	case NET_OP_SHUTDOWN:
 		return own(s, k, SOCKET_SHUTDOWN);
+	case NET_OP_SEND:
+	case NET_OP_RECV:
+		break;
 	}
 	return false;
 }
 
-bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
-                       const struct net_endpoint *local, const struct net_endpoint *remote)
+enum net_say sec_socket_says(struct net_stack *st, enum net_op op, void *label,
+                             const struct net_endpoint *local, const struct net_endpoint *remote)
 {
 	struct security *s = security_here();
 	if (!s)
-		return true;
-	struct sec_socket *k = label ? label : kernel_socket(s);
+		return NET_YES;
+	const struct sec_socket *k = label ? label : kernel_socket(s);
 	if (!k)
-		return policy_mode(s->policy) != POLICY_ENFORCING;
-	if (k->tclass == POLICY_CLASS_TCP_SOCKET && op == NET_OP_SEND)
-		return own(s, k, SOCKET_WRITE);
-	if (k->tclass == POLICY_CLASS_TCP_SOCKET && op == NET_OP_RECV)
-		return own(s, k, SOCKET_READ);
-	return may_do(s, st, op, k, local, remote);
+		return policy_mode(s->policy) != POLICY_ENFORCING ? NET_YES : NET_NO;
+	if (op == NET_OP_SEND)
+		return may_send(s, st, k, remote);
+	if (op == NET_OP_RECV)
+		return may_receive(s, k, remote);
+	return may_do(s, st, op, k, local, remote) ? NET_YES : NET_NO;
+}
+
+void sec_socket_keep(struct net_stack *st)
+{
+	struct security *s = security_here();
+	if (s)
+		net_set_policy_epoch(st, policy_epoch(s->policy));
 }
 
 /* -- interfaces -- */
@@ -332,15 +357,16 @@ static void label_netif(struct security *s, struct sec_netif *n)
 	n->seqno = seqno;
 }
 
-bool sec_netif_allows(struct sec_netif *n, enum net_dir dir)
+bool sec_netif_ask(struct sec_netif *n, enum net_dir dir)
 {
 	struct security *s = security_here();
-	if (!s || policy_still(s->policy, POLICY_CLASS_NETIF, n->good_for[dir]))
+	if (!s)
 		return true;
 	const struct sec_socket *k = kernel_socket(s);
 	if (!k)
 		return policy_mode(s->policy) != POLICY_ENFORCING;
 	label_netif(s, n);
+	n->epoch = policy_epoch(s->policy);
 	return check_for(s, k, n->label, POLICY_CLASS_NETIF,
 	                 dir == NET_DIR_IN ? NETIF_INGRESS : NETIF_EGRESS, &n->good_for[dir]);
 }
@@ -364,12 +390,12 @@ static bool hook_create(void *ctx, enum net_sock_type type, void **label)
 	return !denied;
 }
 
-static bool hook_socket(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
-                        const struct net_endpoint *remote)
+static enum net_say hook_socket(void *ctx, enum net_op op, void *label,
+                                const struct net_endpoint *local, const struct net_endpoint *remote)
 {
 	struct security *s = security_here();
 	(void)ctx;
-	return sec_socket_allows(s ? s->stack : NULL, op, label, local, remote);
+	return sec_socket_says(s ? s->stack : NULL, op, label, local, remote);
 }
 
 static bool hook_http(void *ctx, const struct net_endpoint *peer, const char *method,
@@ -398,5 +424,6 @@ const struct net_hooks *sec_net_hooks(struct kernel *k, struct net_stack *st)
 	if (!k->security)
 		return NULL;
 	k->security->stack = st;
+	sec_socket_keep(st);
 	return &hooks;
 }

@@ -2,7 +2,7 @@
  * The policy on sockets of the protocol stack. A stack asks by its hook `policy` (stack.h, struct
  * net_ops), and passes on what net_set_label gave the socket; the kernel's hook is one line:
  *
- *     return sec_socket_allows(stack, op, label, local, remote);
+ *     return sec_socket_says(stack, op, label, local, remote);
  *
  * What is asked, as Linux does (security/selinux/hooks.c), with OWN for the socket's own label:
  *
@@ -45,8 +45,11 @@ struct sec_socket *sec_socket_create(enum sec_socket_kind kind, bool *denied);
 
 /* ST may be NULL: no peers within. LABEL NULL: the kernel's own sockets, which act as service net.
  */
-bool sec_socket_allows(struct net_stack *st, enum net_op op, void *label,
-                       const struct net_endpoint *local, const struct net_endpoint *remote);
+enum net_say sec_socket_says(struct net_stack *st, enum net_op op, void *label,
+                             const struct net_endpoint *local, const struct net_endpoint *remote);
+/* To ST: what sec_socket_says tells it to keep holds for the policy of now; before that is gone, so
+ * must ST be. */
+void sec_socket_keep(struct net_stack *st);
 
 /* What the kernel's network asks, for its stack ST. NULL: there is no policy. */
 const struct net_hooks *sec_net_hooks(struct kernel *k, struct net_stack *st);
@@ -55,15 +58,22 @@ const struct net_hooks *sec_net_hooks(struct kernel *k, struct net_stack *st);
 struct sec_netif {
 	char name[16];
 	policy_label_t label;
-	uint32_t seqno;       /* of the policy that LABEL was made under */
-	uint32_t good_for[2]; /* by enum net_dir: a plain yes is kept, see policy_still */
+	uint32_t seqno; /* of the policy that LABEL was made under */
+	/* By enum net_dir: a plain yes is kept, see policy_still. */
+	const _Atomic(uint32_t) *epoch;
+	uint32_t good_for[2];
 };
 
 /*
  * May the service net, which moves all packets, let one in by N (NET_DIR_IN), or out? Its label is
  * made anew when the policy has changed. By one thread at a time, not an interrupt.
  */
-bool sec_netif_allows(struct sec_netif *n, enum net_dir dir);
+bool sec_netif_ask(struct sec_netif *n, enum net_dir dir);
+static inline bool sec_netif_allows(struct sec_netif *n, enum net_dir dir)
+{
+	return policy_still(n->epoch, n->good_for[dir]) || sec_netif_ask(n, dir);
+}
+/* Before the policy is gone. */
 void sec_netif_forget(struct sec_netif *n);
 
 #endif

@@ -128,6 +128,7 @@ struct tcp_table;
 
 struct net_stack {
 	const struct net_ops *ops;
+	const _Atomic(uint32_t) *policy_epoch; /* 0 there: nothing is kept */
 	void *ctx;
 	struct net_cfg cfg;
 	uint64_t now;   /* ns */
@@ -312,6 +313,7 @@ void tcp_input(struct pkt *p, const struct ip_meta *m);
 void tcp_error(struct net_stack *st, const struct icmp_err *e);
 void tcp_poll(struct net_stack *st);
 void tcp_route_changed(struct net_stack *st);
+void sock_forget_kept(struct net_stack *st); /* addresses have come or gone */
 
 /* dhcp.c, dns.c */
 void dhcp_free(struct net_if *nif);

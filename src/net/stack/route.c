@@ -109,6 +109,7 @@ void route_changed(struct net_stack *st)
 {
 	st->route_gen++;
 	tcp_route_changed(st);
+	sock_forget_kept(st);
 }
 
 void route_drop_if(struct net_stack *st, const struct net_if *nif)

@@ -72,7 +72,34 @@ bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_end
                   const struct net_endpoint *remote)
 {
 	struct net_stack *st = s->st;
-	return !st->ops->policy || st->ops->policy(st->ctx, op, s->label, local, remote);
+	return !st->ops->policy || st->ops->policy(st->ctx, op, s->label, local, remote) != NET_NO;
+}
+
+/*
+ * The epoch is that of before the question: an answer that is out of date is not kept. Nor is one
+ * where nobody would tell of a change; but where nobody is asked there is none.
+ */
+bool sock_ask_to_move(struct net_sock *s, enum net_op op, const struct net_endpoint *local,
+                      const struct net_endpoint *remote)
+{
+	struct net_stack *st = s->st;
+	struct sock_kept *k = &s->kept;
+	uint32_t epoch = atomic_load_explicit(st->policy_epoch, memory_order_acquire);
+	enum net_say say = NET_KEEP;
+	if (st->ops->policy)
+		say = st->ops->policy(st->ctx, op, s->label, local, remote);
+	if (say != NET_KEEP || (st->ops->policy && !epoch))
+		return say != NET_NO;
+	if (k->epoch != epoch || k->port != remote->port || !addr_eq(&k->addr, &remote->addr))
+		*k = (struct sock_kept){.addr = remote->addr, .epoch = epoch, .port = remote->port};
+	k->ops |= (uint16_t)(1u << op);
+	return true;
+}
+
+void sock_forget_kept(struct net_stack *st)
+{
+	for (struct net_sock *s = st->socks; s; s = s->next)
+		s->kept.ops = 0;
 }
 
 static bool overlap(const struct net_endpoint *a, const struct net_endpoint *b)
@@ -345,15 +372,30 @@ void net_on_event(struct net_sock *s, net_event_fn fn, void *ctx)
 void net_set_label(struct net_sock *s, void *label)
 {
 	s->label = label;
+	s->kept.ops = 0;
+}
+
+void net_set_policy_epoch(struct net_stack *st, const _Atomic(uint32_t) *epoch)
+{
+	st->policy_epoch = epoch;
+}
+
+static struct net_if *if_here(struct net_stack *st, const struct net_addr *a)
+{
+	struct net_if *nif = if_of_addr(st, a);
+	return nif || !addr_is_loopback(a) ? nif : net_if_by_index(st, 1);
+}
+
+bool net_is_here(struct net_stack *st, const struct net_addr *a)
+{
+	return if_here(st, a) != NULL;
 }
 
 /* Prefers the socket that is connected to nobody: a listener. */
 bool net_label_at(struct net_stack *st, enum net_sock_type type, const struct net_endpoint *to,
                   void **label)
 {
-	const struct net_if *nif = if_of_addr(st, &to->addr);
-	if (!nif && addr_is_loopback(&to->addr))
-		nif = net_if_by_index(st, 1);
+	const struct net_if *nif = if_here(st, &to->addr);
 	if (!nif)
 		return false;
 	const struct net_sock *found = NULL;

@@ -7,6 +7,14 @@
 #define PORT_EPHEMERAL_MIN 32768u /* Linux's ip_local_port_range */
 #define PORT_EPHEMERAL_MAX 60999u
 
+/* The operations, bits by enum net_op, that need not be asked about for REMOTE: see enum net_say.
+ */
+struct sock_kept {
+	struct net_addr addr;
+	uint32_t epoch;
+	uint16_t port, ops;
+};
+
 struct net_sock {
 	struct net_stack *st;
 	struct net_sock *next, *prev; /* all sockets of the instance */
@@ -15,6 +23,7 @@ struct net_sock {
 	void *fn_ctx;
 	void *label;
 	struct net_endpoint local, remote;
+	struct sock_kept kept;
 	uint16_t err; /* pending, positive NET_E* */
 	uint8_t type;
 	uint8_t tos, ttl;
@@ -32,6 +41,18 @@ void sock_tell(struct net_sock *s);
 bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const struct net_if *nif);
 bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                   const struct net_endpoint *remote);
+bool sock_ask_to_move(struct net_sock *s, enum net_op op, const struct net_endpoint *local,
+                      const struct net_endpoint *remote);
+/* The same for NET_OP_SEND and NET_OP_RECV, which each packet asks. */
+static inline bool sock_may_move(struct net_sock *s, enum net_op op,
+                                 const struct net_endpoint *local,
+                                 const struct net_endpoint *remote)
+{
+	const struct sock_kept *k = &s->kept;
+	return (k->epoch == atomic_load_explicit(s->st->policy_epoch, memory_order_acquire) &&
+	        k->ops >> op & 1 && k->port == remote->port && addr_eq(&k->addr, &remote->addr)) ||
+	       sock_ask_to_move(s, op, local, remote);
+}
 /* Is LOCAL in use by another socket of the kind? */
 bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local);
 int sock_bind(struct net_sock *s, const struct net_endpoint *local);

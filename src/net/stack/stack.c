@@ -146,6 +146,8 @@ static int add_loopback(struct net_stack *st)
 	return err;
 }
 
+static const _Atomic(uint32_t) no_epoch;
+
 struct net_stack *net_stack_create(const struct net_cfg *cfg)
 {
 	struct net_stack *st = cfg->ops->alloc(cfg->ctx, sizeof(*st));
@@ -153,6 +155,7 @@ struct net_stack *net_stack_create(const struct net_cfg *cfg)
 		return NULL;
 	mem_set(st, 0, sizeof(*st));
 	st->ops = cfg->ops;
+	st->policy_epoch = &no_epoch;
 	st->ctx = cfg->ctx;
 	st->cfg = *cfg;
 	set_defaults(&st->cfg);

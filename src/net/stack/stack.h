@@ -14,6 +14,7 @@
 #ifndef NET_STACK_STACK_H
 #define NET_STACK_STACK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -160,6 +161,13 @@ enum net_op {
 };
 enum net_dir { NET_DIR_IN, NET_DIR_OUT };
 
+/*
+ * What a policy says to an operation. NET_KEEP, to NET_OP_SEND and NET_OP_RECV: yes, and there is
+ * no need to ask again for the same socket, operation and remote end while the policy's epoch
+ * (net_set_policy_epoch), the socket's label and the addresses of the stack are what they are.
+ */
+enum net_say { NET_NO, NET_YES, NET_KEEP };
+
 /* What the packet filter sees of a packet. Ports are 0 where there are none. */
 struct net_flow {
 	enum net_dir dir;
@@ -179,8 +187,8 @@ struct net_ops {
 	/* Optional: may the socket of LABEL do that? REMOTE is NULL for bind and listen, both ends
 	 * are for NET_OP_SETOPT, NET_OP_GETOPT and NET_OP_SHUTDOWN. NET_OP_ACCEPT is asked with the
 	 * listener's label. */
-	bool (*policy)(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
-	               const struct net_endpoint *remote);
+	enum net_say (*policy)(void *ctx, enum net_op op, void *label,
+	                       const struct net_endpoint *local, const struct net_endpoint *remote);
 	/* Optional: false drops the packet. */
 	bool (*filter)(void *ctx, struct net_if *nif, const struct net_flow *flow);
 };
@@ -384,6 +392,10 @@ unsigned net_ready(const struct net_sock *s);
 void net_on_event(struct net_sock *s, net_event_fn fn, void *ctx);
 /* What the policy sees of the socket; connections inherit it from their listener. */
 void net_set_label(struct net_sock *s, void *label);
+/* A number, never 0, that changes when an answer of the policy may; to begin with each is asked. */
+void net_set_policy_epoch(struct net_stack *st, const _Atomic(uint32_t) *epoch);
+/* Is A an address of this stack, so that what is sent to it stays here? */
+bool net_is_here(struct net_stack *st, const struct net_addr *a);
 /*
  * Whose socket of TYPE within this stack would get what is sent to TO: its label in *LABEL. False:
  * nobody's here, or it is not an address of this stack.

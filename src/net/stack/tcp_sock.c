@@ -410,7 +410,7 @@ static long send_room(struct tcp *t, size_t len, unsigned flags)
 		return -NET_EAGAIN;
 	if ((t->state != NET_TCP_ESTABLISHED && t->state != NET_TCP_CLOSE_WAIT) || t->fin_wanted)
 		return t->state == NET_TCP_CLOSED && !s->connected ? -NET_ENOTCONN : -NET_EPIPE;
-	if (!sock_allowed(s, NET_OP_SEND, &s->local, &s->remote))
+	if (!sock_may_move(s, NET_OP_SEND, &s->local, &s->remote))
 		return -NET_EACCES;
 	t->more = flags & NET_MSG_MORE;
 	if (t->sndq.len >= t->sndbuf)
@@ -464,7 +464,7 @@ static uint32_t read_seq(const struct tcp *t)
 static long readable(struct tcp *t)
 {
 	struct net_sock *s = &t->s;
-	if (!sock_allowed(s, NET_OP_RECV, &s->local, &s->remote))
+	if (!sock_may_move(s, NET_OP_RECV, &s->local, &s->remote))
 		return -NET_EACCES;
 	if (t->rcvq.len) {
 		uint32_t n = t->rcvq.len, mark = t->rcv_up - 1;

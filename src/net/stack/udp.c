@@ -140,7 +140,7 @@ static int check_send(struct udp *u, size_t len, const struct net_endpoint *to)
 		return -NET_EMSGSIZE;
 	if (addr_is_bcast4(&to->addr) && !s->bcast)
 		return -NET_EACCES;
-	if (!sock_allowed(s, NET_OP_SEND, &s->local, to))
+	if (!sock_may_move(s, NET_OP_SEND, &s->local, to))
 		return -NET_EACCES;
 	return bind_any(s);
 }
@@ -308,7 +308,7 @@ static void deliver(struct udp *u, struct pkt *data, const struct net_endpoint *
 {
 	struct net_stack *st = u->s.st;
 	uint32_t mem = data->len + (uint32_t)(sizeof(struct pkt) + sizeof(struct dgram));
-	if (u->shut_rd || !sock_allowed(&u->s, NET_OP_RECV, to, from)) {
+	if (u->shut_rd || !sock_may_move(&u->s, NET_OP_RECV, to, from)) {
 		pkt_free(data);
 		return;
 	}

@@ -554,12 +554,12 @@ static bool only_tcp(void *ctx, enum net_sock_type type, void **label)
 	return type == NET_STREAM;
 }
 
-static bool not_port_7(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
-                       const struct net_endpoint *remote)
+static enum net_say not_port_7(void *ctx, enum net_op op, void *label,
+                               const struct net_endpoint *local, const struct net_endpoint *remote)
 {
 	(void)local;
 	ck_assert_ptr_eq(label, ctx);
-	return op != NET_OP_CONNECT || remote->port != 7;
+	return op != NET_OP_CONNECT || remote->port != 7 ? NET_YES : NET_NO;
 }
 
 static void hooks_body(void *arg)

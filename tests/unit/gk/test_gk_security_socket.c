@@ -37,11 +37,11 @@ static void host_free(void *ctx, void *p, size_t size)
 	mem_free(p);
 }
 
-static bool may(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
-                const struct net_endpoint *remote)
+static enum net_say may(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
+                        const struct net_endpoint *remote)
 {
 	const struct host *h = ctx;
-	return sec_socket_allows(h->st, op, label, local, remote);
+	return sec_socket_says(h->st, op, label, local, remote);
 }
 
 static void begin(struct host *h)
@@ -56,6 +56,7 @@ static void begin(struct host *h)
 	ck_assert_msg(security_start(kernel_of_cpu(), &why), "%s", why);
 	h->st = net_stack_create(&cfg);
 	ck_assert_ptr_nonnull(h->st);
+	sec_socket_keep(h->st);
 }
 
 static void end(struct host *h)
@@ -311,6 +312,67 @@ START_TEST(every_act_on_a_socket_is_asked_for)
 }
 END_TEST
 
+/* -- what need not be asked again -- */
+
+static enum net_say says(const struct host *h, enum net_op op, const char *addr)
+{
+	bool denied;
+	struct sec_socket *k = sec_socket_create(SEC_UDP, &denied);
+	const struct net_endpoint remote = at(addr, 40000);
+	ck_assert_ptr_nonnull(k);
+	return sec_socket_says(h->st, op, k, NULL, &remote);
+}
+
+static void keep_what_is_allowed(void *arg)
+{
+	/* From the second time on, when it is in the cache. */
+	ck_assert_int_eq(says(arg, NET_OP_SEND, "10.9.9.9"), NET_YES);
+	ck_assert_int_eq(says(arg, NET_OP_SEND, "10.9.9.9"), NET_KEEP);
+	ck_assert_int_eq(says(arg, NET_OP_RECV, "10.9.9.9"), NET_KEEP);
+	/* Who gets it here is another question each time. */
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(says(arg, NET_OP_SEND, "127.0.0.1"), NET_YES);
+}
+
+/* What is only let pass is recorded each time. */
+static void keep_nothing(void *arg)
+{
+	struct policy *p = security_policy(kernel_of_cpu());
+	ck_assert_int_eq(says(arg, NET_OP_SEND, "10.9.9.9"), NET_NO);
+	policy_set_mode(p, POLICY_PERMISSIVE);
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t first = rig_records();
+		ck_assert_int_eq(says(arg, NET_OP_SEND, "10.9.9.9"), NET_YES);
+		ck_assert(rig_recorded(first, "denied  { sendto }"));
+	}
+	policy_set_mode(p, POLICY_ENFORCING);
+	ck_assert_int_eq(says(arg, NET_OP_SEND, "10.9.9.9"), NET_NO);
+}
+
+static void as_shell(void (*body)(void *), struct host *h)
+{
+	struct task *t = sec_service_start("shell", PRIO_DEFAULT, body, h);
+	ck_assert_ptr_nonnull(t);
+	task_join(t);
+}
+
+static void keep_body(void *arg)
+{
+	struct host h;
+	(void)arg;
+	begin(&h);
+	as_shell(keep_what_is_allowed, &h);
+	rig_policy("shell * node.sendto deny\n");
+	as_shell(keep_nothing, &h);
+	end(&h);
+}
+
+START_TEST(only_a_plain_yes_is_kept)
+{
+	rig_run(keep_body, NULL);
+}
+END_TEST
+
 /* -- two services at levels -- */
 
 struct peer {
@@ -430,6 +492,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, services_get_the_sockets_of_the_policy);
 	tcase_add_test(tc, every_act_on_a_socket_is_asked_for);
+	tcase_add_test(tc, only_a_plain_yes_is_kept);
 	tcase_add_test(tc, sockets_keep_levels_apart);
 	return suite_run("security_socket", tc);
 }

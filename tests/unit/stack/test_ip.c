@@ -305,12 +305,12 @@ END_TEST
 static bool deny;
 static unsigned asked;
 
-static bool policy(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
-                   const struct net_endpoint *remote)
+static enum net_say policy(void *ctx, enum net_op op, void *label, const struct net_endpoint *local,
+                           const struct net_endpoint *remote)
 {
 	(void)ctx, (void)label, (void)local, (void)remote;
 	asked |= 1u << op;
-	return !deny;
+	return deny ? NET_NO : NET_YES;
 }
 
 START_TEST(policy_is_asked)
@@ -367,6 +367,118 @@ START_TEST(policy_is_asked)
 }
 END_TEST
 
+/* -- an answer that the policy lets be kept -- */
+
+static enum net_say answer;
+static unsigned times;
+
+static enum net_say say_to_bytes(void *ctx, enum net_op op, void *label,
+                                 const struct net_endpoint *local,
+                                 const struct net_endpoint *remote)
+{
+	(void)ctx, (void)label, (void)local, (void)remote;
+	if (op != NET_OP_SEND && op != NET_OP_RECV)
+		return NET_YES;
+	times++;
+	return answer;
+}
+
+/* How often the policy is asked for N datagrams to PORT of the loopback, on which nobody listens.
+ */
+static unsigned asked_for(struct net_stack *st, struct net_sock *s, unsigned n, uint16_t port,
+                          long result)
+{
+	const struct net_endpoint to = ep("127.0.0.1", port);
+	times = 0;
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_int_eq(net_send(s, data, 10, 0, &to), result);
+	net_poll(st);
+	return times;
+}
+
+static struct net_stack *stack_that_asks(struct rig *r, _Atomic(uint32_t) *epoch)
+{
+	static struct net_ops ops;
+	ops = *rig_ops();
+	ops.policy = say_to_bytes;
+	const struct net_cfg cfg = {.ctx = &r->h[0], .ops = &ops};
+	struct net_stack *st = net_stack_create(&cfg);
+	ck_assert_ptr_nonnull(st);
+	if (epoch)
+		net_set_policy_epoch(st, epoch);
+	answer = NET_KEEP;
+	return st;
+}
+
+START_TEST(answer_is_kept_while_it_may_be)
+{
+	struct rig *r = rig_new(NULL);
+	_Atomic(uint32_t) epoch = 7;
+	struct net_stack *st = stack_that_asks(r, &epoch);
+	struct net_sock *s;
+	struct net_addr more = ep("127.0.0.9", 0).addr;
+	ck_assert_int_eq(net_socket(st, NET_DGRAM, &s), 0);
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 1);
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 0);
+	ck_assert_uint_eq(asked_for(st, s, 5, 10, 10), 1); /* somebody else */
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 1);
+	atomic_store(&epoch, 8);
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 1);
+	net_set_label(s, &more);
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 1);
+	ck_assert_int_eq(net_if_add_addr(net_if_by_index(st, 1), &more, 32), 0);
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 1);
+	ck_assert_int_eq(net_if_del_addr(net_if_by_index(st, 1), &more), 0);
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 1);
+	answer = NET_NO;
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 0);
+	atomic_store(&epoch, 9);
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, -NET_EACCES), 5);
+	answer = NET_YES;
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 5);
+	net_stack_destroy(st);
+	/* Where nobody would tell of a change nothing is kept. */
+	st = stack_that_asks(r, NULL);
+	ck_assert_int_eq(net_socket(st, NET_DGRAM, &s), 0);
+	ck_assert_uint_eq(asked_for(st, s, 5, 9, 10), 5);
+	net_stack_destroy(st);
+	rig_free(r);
+}
+END_TEST
+
+/* Each way of a stream has its own answer, and it ends in the middle of the stream. */
+START_TEST(answer_is_kept_for_a_stream)
+{
+	struct rig *r = rig_new(NULL);
+	_Atomic(uint32_t) epoch = 1;
+	struct net_stack *st = stack_that_asks(r, &epoch);
+	struct net_sock *s, *l, *c;
+	struct net_endpoint any = {.port = 80}, to = ep("127.0.0.1", 80);
+	ck_assert_int_eq(net_socket(st, NET_STREAM, &l), 0);
+	ck_assert_int_eq(net_bind(l, &any), 0);
+	ck_assert_int_eq(net_listen(l, 5), 0);
+	ck_assert_int_eq(net_socket(st, NET_STREAM, &s), 0);
+	ck_assert_int_eq(net_connect(s, &to), -NET_EINPROGRESS);
+	net_poll(st);
+	ck_assert_int_eq(net_accept(l, &c, NULL), 0);
+	times = 0;
+	for (unsigned i = 0; i < 10; i++) {
+		ck_assert_int_eq(net_send(s, data, 10, 0, NULL), 10);
+		net_poll(st);
+		ck_assert_int_eq(net_recv(c, buf, 10, 0, NULL), 10);
+	}
+	ck_assert_uint_eq(times, 2);
+	ck_assert_int_eq(net_send(s, data, 10, 0, NULL), 10);
+	net_poll(st);
+	answer = NET_NO;
+	atomic_store(&epoch, 2);
+	ck_assert_int_eq(net_send(s, data, 10, 0, NULL), -NET_EACCES);
+	ck_assert_int_eq(net_recv(c, buf, 10, 0, NULL), -NET_EACCES);
+	net_stack_destroy(st);
+	rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("ip");
@@ -384,5 +496,7 @@ int main(void)
 	tcase_add_test(tc, duplicate_address_is_not_used);
 	tcase_add_test(tc, vlan_and_foreign_frames);
 	tcase_add_test(tc, policy_is_asked);
+	tcase_add_test(tc, answer_is_kept_while_it_may_be);
+	tcase_add_test(tc, answer_is_kept_for_a_stream);
 	return suite_run("stack/ip", tc);
 }
