@@ -5,17 +5,22 @@
 #include "vmm/boot/memmap.h"
 #include "vmm/machine.h"
 
-static unsigned make(uint64_t bytes, struct memmap_entry *out)
+static unsigned make_with(uint64_t bytes, bool pci, struct memmap_entry *out)
 {
 	const struct gmem_opts o = {.size_bytes = bytes, .fd = -1};
 	struct gmem *gm;
 	if (gmem_create(&o, &gm, NULL) != VMM_OK)
 		return 0;
-	unsigned n = memmap_make(gm, out);
+	unsigned n = memmap_make(gm, pci, out);
 	gmem_destroy(gm);
 	ck_assert_uint_ge(n, 1);
 	ck_assert_uint_le(n, MEMMAP_MAX);
 	return n;
+}
+
+static unsigned make(uint64_t bytes, struct memmap_entry *out)
+{
+	return make_with(bytes, false, out);
 }
 
 static void is(const struct memmap_entry *e, uint64_t from, uint64_t to, enum memmap_type type)
@@ -69,11 +74,30 @@ START_TEST(beyond_the_hole)
 }
 END_TEST
 
+/* Below what RAM there is above the hole. */
+START_TEST(config_space_of_pci)
+{
+	struct memmap_entry e[MEMMAP_MAX];
+	const uint64_t end = MACHINE_PCI_ECAM + MACHINE_PCI_ECAM_SIZE;
+	ck_assert_uint_eq(make_with(64u << 20, true, e), 4);
+	is(&e[3], MACHINE_PCI_ECAM, end, MEMMAP_RESERVED);
+	unsigned n = make_with(MACHINE_LOW_RAM_END + 4096, true, e);
+	if (n == 0) {
+		(void)puts("SKIP config_space_of_pci: this host has no more than 3 GiB");
+		return;
+	}
+	ck_assert_uint_eq(n, 5);
+	is(&e[3], MACHINE_PCI_ECAM, end, MEMMAP_RESERVED);
+	is(&e[4], MACHINE_HIGH_RAM, MACHINE_HIGH_RAM + 4096, MEMMAP_RAM);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("memmap");
 	tcase_add_test(tc, the_first_mebibyte);
 	tcase_add_test(tc, up_to_the_hole);
 	tcase_add_test(tc, beyond_the_hole);
+	tcase_add_test(tc, config_space_of_pci);
 	return suite_run("memmap", tc);
 }

@@ -160,7 +160,7 @@ static vmm_err_t write_tables(const struct boot_plan *plan, const struct machine
 	        .initrd_addr = x->initrd.addr,
 	        .initrd_bytes = x->initrd.len_bytes,
 	};
-	facts.map_count = memmap_make(gm, facts.map);
+	facts.map_count = memmap_make(gm, machine->pci, facts.map);
 	void *blob = gmem_at(gm, (struct gpa){MACHINE_DEVICE_TREE}, MACHINE_DEVICE_TREE_MAX);
 	size_t len = blob ? fdt_write(blob, MACHINE_DEVICE_TREE_MAX, &facts) : 0;
 	if (len == 0)
@@ -203,7 +203,7 @@ vmm_err_t boot_load(const struct boot_plan *plan, const struct machine *machine,
 		err = load_parts(plan, &l, gm, ei);
 	if (err)
 		return err;
-	struct boot_extras x = {.initrd = l.initrd, .policy = l.policy};
+	struct boot_extras x = {.initrd = l.initrd, .policy = l.policy, .pci = machine->pci};
 	err = write_tables(plan, machine, gm, l.kernel.protocol, &x, ei);
 	if (!err)
 		err = write_reset_code(gm, ei);

@@ -20,6 +20,7 @@ struct boot_extras {
 	struct boot_range policy;
 	struct boot_range device_tree;
 	uint64_t rsdp; /* 0: no ACPI tables */
+	bool pci;      /* there is a PCI bus */
 };
 
 /* Linux, 64-bit entry: boot_params, identity map and GDT (linux64.c). */

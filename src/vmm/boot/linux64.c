@@ -47,10 +47,10 @@ static void write_gdt(const struct gmem *gm)
 	gdt[BOOT_SEL_TSS / 8] = 0x00008b0000000067ull;
 }
 
-static void write_e820(struct boot_params *bp, const struct gmem *gm)
+static void write_e820(struct boot_params *bp, const struct gmem *gm, bool pci)
 {
 	struct memmap_entry map[MEMMAP_MAX];
-	unsigned n = memmap_make(gm, map);
+	unsigned n = memmap_make(gm, pci, map);
 	for (unsigned i = 0; i < n; i++)
 		bp->e820_table[i] = (struct boot_e820_entry){
 		        .addr = map[i].addr,
@@ -72,7 +72,7 @@ void linux64_write(const struct gmem *gm, const struct kernel *k, const struct b
 	bp->hdr.ramdisk_size = (uint32_t)x->initrd.len_bytes;
 	bp->hdr.setup_data = 0;
 	bp->acpi_rsdp_addr = x->rsdp;
-	write_e820(bp, gm);
+	write_e820(bp, gm, x->pci);
 	write_page_tables(gm);
 	write_gdt(gm);
 	*entry = (struct boot_entry){

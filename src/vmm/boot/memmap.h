@@ -4,7 +4,7 @@
 
 #include "../gmem.h"
 
-#define MEMMAP_MAX (GMEM_REGIONS_MAX + 2u)
+#define MEMMAP_MAX (GMEM_REGIONS_MAX + 3u)
 
 /* Types as in e820 and PVH. */
 enum memmap_type { MEMMAP_RAM = 1, MEMMAP_RESERVED = 2 };
@@ -15,7 +15,11 @@ struct memmap_entry {
 	enum memmap_type type;
 };
 
-/* Fill OUT in ascending order; returns the number of entries. */
-unsigned memmap_make(const struct gmem *gm, struct memmap_entry out[MEMMAP_MAX]);
+/*
+ * Fill OUT in ascending order; returns the number of entries. With PCI, config space is reserved:
+ * who reads no ACPI resources yet must find it here (PCI Firmware 3.3, 4.1.2; Linux takes it for
+ * broken otherwise).
+ */
+unsigned memmap_make(const struct gmem *gm, bool pci, struct memmap_entry out[MEMMAP_MAX]);
 
 #endif

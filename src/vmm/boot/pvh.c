@@ -30,10 +30,10 @@ static void add_module(struct pvh_page *page, unsigned i, const char *name,
 	page->info.nr_modules = i + 1;
 }
 
-static void write_memmap(struct pvh_page *page, const struct gmem *gm)
+static void write_memmap(struct pvh_page *page, const struct gmem *gm, bool pci)
 {
 	struct memmap_entry map[MEMMAP_MAX];
-	unsigned n = memmap_make(gm, map);
+	unsigned n = memmap_make(gm, pci, map);
 	for (unsigned i = 0; i < n; i++)
 		page->map[i] = (struct pvh_memmap_entry){
 		        .addr = map[i].addr,
@@ -59,7 +59,7 @@ void pvh_write(const struct gmem *gm, const struct kernel *k, const struct boot_
 	add_module(page, PVH_MODULE_DEVICE_TREE, PVH_NAME_DEVICE_TREE, &x->device_tree);
 	if (x->policy.len_bytes > 0)
 		add_module(page, PVH_MODULE_POLICY, PVH_NAME_POLICY, &x->policy);
-	write_memmap(page, gm);
+	write_memmap(page, gm, x->pci);
 	*entry = (struct boot_entry){
 	        .mode = BOOT_CPU_PROT32,
 	        .rip = k->entry,
