@@ -229,5 +229,7 @@ void loop_run(struct loop *loop)
 {
 	while (!atomic_load(&loop->stopping))
 		loop_run_once(loop, -1);
+	/* A guest's last frames may have come, and its power-off, while a round was under way. */
+	loop_run_once(loop, 0);
 	atomic_store(&loop->stopping, false);
 }

@@ -62,7 +62,10 @@ void loop_post(struct loop *loop, struct loop_task *t);
 /* Take T back if it is queued. Only while the loop is not running. */
 void loop_unpost(struct loop *loop, struct loop_task *t);
 
-/* Run until loop_stop; or one round that waits at most TIMEOUT_MS (-1: without end). */
+/*
+ * Run until loop_stop, after which what is ready by then has one more turn; or one round that waits
+ * at most TIMEOUT_MS (-1: without end).
+ */
 void loop_run(struct loop *loop);
 void loop_run_once(struct loop *loop, int timeout_ms);
 void loop_stop(struct loop *loop);

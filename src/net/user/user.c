@@ -256,8 +256,10 @@ static void *thread_main(void *arg)
 	if (sandbox_filter_load(&un->filters, SANDBOX_NET) != 0)
 		return NULL; /* then there is no network */
 	turn(un);
-	while (!atomic_load(&un->stopping)) {
-		loop_run_once(un->loop, -1);
+	/* The last round is for what the guest sent before the stop. */
+	for (bool last = false; !last;) {
+		last = atomic_load(&un->stopping);
+		loop_run_once(un->loop, last ? 0 : -1);
 		turn(un);
 	}
 	/* Here, as it resets connections, which no other thread's filter allows. */
