@@ -56,11 +56,10 @@ static void arp_take(struct net_if *nif, const uint8_t *h)
 		arp_send(nif, ARP_REPLY, &tpa, &spa, sha, sha);
 }
 
-void arp_input(struct net_if *nif, struct pkt *p)
+void arp_input(struct net_if *nif, const struct pkt *p)
 {
 	uint8_t h[ARP_LEN];
-	bool ok = pkt_read(p, 0, h, sizeof(h));
-	pkt_free(p);
-	if (ok && get_be16(h) == 1 && get_be16(h + 2) == ETH_IP4 && h[4] == 6 && h[5] == 4)
+	if (pkt_read(p, 0, h, sizeof(h)) && get_be16(h) == 1 && get_be16(h + 2) == ETH_IP4 &&
+	    h[4] == 6 && h[5] == 4)
 		arp_take(nif, h);
 }

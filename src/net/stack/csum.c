@@ -103,6 +103,16 @@ uint32_t csum_pseudo(const struct net_addr *src, const struct net_addr *dst, uns
 	return csum_fold(sum);
 }
 
+bool ip_csum_ok(const struct ip_meta *m)
+{
+	if (m->p->flags & (PKT_CSUM_VALID | PKT_CSUM_PARTIAL))
+		return true;
+	uint64_t sum = pkt_sum(m->p, m->l4_off);
+	if (m->proto != PROTO_ICMP && m->proto != PROTO_IGMP)
+		sum += csum_pseudo(&m->src, &m->dst, m->proto, m->l4_len);
+	return csum_fold(sum) == 0xffff;
+}
+
 bool pkt_finish_csum(struct pkt *p)
 {
 	if (!(p->flags & PKT_CSUM_PARTIAL))

@@ -66,15 +66,11 @@ static void reass_timer(struct timer *t, uint64_t now)
 	(void)now;
 	/* RFC 792 and 4443: say so only if the first fragment is there. */
 	if (r->have_first && !r->poisoned && r->pieces) {
-		struct ip_meta m = {.src = r->src,
-		                    .dst = r->dst,
-		                    .nif = r->nif,
-		                    .proto = r->proto,
-		                    .v4 = r->v4};
 		struct pkt *p = pkt_clone(r->pieces->p, PKT_ROOM);
+		struct ip_meta m = {p, r->src, r->dst, r->nif, .proto = r->proto, .v4 = r->v4};
 		if (p && r->hdr_len <= p->head) {
 			mem_copy(pkt_push(p, r->hdr_len), r->hdr, r->hdr_len);
-			icmp_error(p, &m, r->v4 ? ICMP_TIME : ICMP6_TIME, 1, 0);
+			icmp_error(&m, r->v4 ? ICMP_TIME : ICMP6_TIME, 1, 0);
 		}
 		if (p)
 			pkt_free(p);
@@ -82,10 +78,10 @@ static void reass_timer(struct timer *t, uint64_t now)
 	reass_free(r);
 }
 
-static struct reass *find(struct net_if *nif, const struct ip_meta *m, const struct frag_info *f)
+static struct reass *find(const struct ip_meta *m, const struct frag_info *f)
 {
-	struct reass *r = nif->st->reass;
-	while (r && !(r->id == f->id && r->nif == nif && addr_eq(&r->src, &m->src) &&
+	struct reass *r = m->nif->st->reass;
+	while (r && !(r->id == f->id && r->nif == m->nif && addr_eq(&r->src, &m->src) &&
 	              addr_eq(&r->dst, &m->dst) && (!m->v4 || r->proto == m->proto)))
 		r = r->next;
 	return r;
@@ -106,15 +102,15 @@ static bool make_room(struct net_stack *st, uint32_t bytes, const struct reass *
 	return true;
 }
 
-static struct reass *create(struct net_if *nif, const struct ip_meta *m, const struct frag_info *f)
+static struct reass *create(const struct ip_meta *m, const struct frag_info *f)
 {
-	struct net_stack *st = nif->st;
+	struct net_stack *st = m->nif->st;
 	if (!make_room(st, sizeof(struct reass), NULL))
 		return NULL;
 	struct reass *r = stack_zalloc(st, sizeof(*r));
 	if (!r)
 		return NULL;
-	r->nif = nif;
+	r->nif = m->nif;
 	r->src = m->src;
 	r->dst = m->dst;
 	r->id = f->id;
@@ -126,12 +122,6 @@ static struct reass *create(struct net_if *nif, const struct ip_meta *m, const s
 	st->frag_mem += (uint32_t)sizeof(*r);
 	timer_arm(st, &r->timer, st->now + FRAG_LIFE_NS);
 	return r;
-}
-
-static void poison(struct reass *r)
-{
-	drop_pieces(r);
-	r->poisoned = true;
 }
 
 enum place { PLACED, DUPLICATE, REFUSED };
@@ -210,24 +200,16 @@ static struct pkt *join(struct reass *r)
 	return p;
 }
 
-/* RFC 3168, 5.3: one mark marks the whole; a mixture of marked and not-capable is dropped. */
-static bool ecn_ok(const struct reass *r)
+bool frag_input(struct ip_meta *m, const struct frag_info *f)
 {
-	return !((r->ecn_seen & 1 << ECN_CE) && (r->ecn_seen & 1));
-}
-
-struct pkt *frag_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m,
-                       const struct frag_info *f)
-{
-	struct net_stack *st = nif->st;
+	struct net_stack *st = m->nif->st;
+	struct pkt *p = m->p;
 	st->stats.frag_in++;
-	struct reass *r = find(nif, m, f);
+	struct reass *r = find(m, f);
 	if (!r)
-		r = create(nif, m, f);
-	if (!r || r->poisoned || f->hdr_len > sizeof(r->hdr)) {
-		pkt_free(p);
-		return NULL;
-	}
+		r = create(m, f);
+	if (!r || r->poisoned || f->hdr_len > sizeof(r->hdr))
+		return false;
 	if (f->off == 0 && !r->have_first) {
 		(void)pkt_read(p, 0, r->hdr, f->hdr_len);
 		r->hdr_len = f->hdr_len;
@@ -238,28 +220,27 @@ struct pkt *frag_input(struct net_if *nif, struct pkt *p, const struct ip_meta *
 	pkt_trim_front(p, f->data_off);
 	uint32_t mem = p->len + (uint32_t)(sizeof(struct pkt) + sizeof(struct piece));
 	enum place how = REFUSED;
-	if (consistent(r, f, p->len)) {
-		if (make_room(st, mem, r))
-			how = place(r, p, f->off);
-		else
-			how = DUPLICATE;
+	if (consistent(r, f, p->len))
+		how = make_room(st, mem, r) ? place(r, p, f->off) : DUPLICATE;
+	if (how == REFUSED) {
+		drop_pieces(r);
+		r->poisoned = true;
 	}
-	if (how != PLACED) {
-		pkt_free(p);
-		if (how == REFUSED)
-			poison(r);
-		return NULL;
-	}
+	if (how != PLACED)
+		return false;
+	m->p = NULL;
 	r->count++;
 	r->bytes += p->len;
 	r->mem += mem;
 	r->ecn_seen |= (uint8_t)(1 << (m->tos & ECN_MASK));
 	st->frag_mem += mem;
 	if (!r->end || r->bytes != r->end || !r->have_first)
-		return NULL;
-	struct pkt *whole = ecn_ok(r) ? join(r) : NULL;
+		return false;
+	/* RFC 3168, 5.3: one mark marks the whole; marked and not-capable do not go together. */
+	if (!(r->ecn_seen & 1 << ECN_CE) || !(r->ecn_seen & 1))
+		m->p = join(r);
 	reass_free(r);
-	return whole;
+	return m->p != NULL;
 }
 
 void frag_flush(struct net_stack *st, const struct net_if *nif)

@@ -129,22 +129,20 @@ static void queried(struct net_if *nif, const struct net_addr *which, bool v4, u
 	schedule(nif, max_ms);
 }
 
-void igmp_input(struct pkt *p, const struct ip_meta *m)
+void igmp_input(const struct ip_meta *m)
 {
 	uint8_t h[8];
-	if (pkt_read(p, m->l4_off, h, 8) && pkt_sum(p, m->l4_off) == 0xffff && h[0] == 0x11 &&
-	    m->group) {
-		struct net_addr which = addr_v4_wire(h + 4);
-		queried(m->nif, &which, true, min_u32(h[1] * 100u, 10000));
-	}
-	pkt_free(p);
+	if (!pkt_read(m->p, m->l4_off, h, 8) || !ip_csum_ok(m) || h[0] != 0x11 || !m->group)
+		return;
+	struct net_addr which = addr_v4_wire(h + 4);
+	queried(m->nif, &which, true, min_u32(h[1] * 100u, 10000));
 }
 
-void mld_query(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
+void mld_query(const struct ip_meta *m)
 {
 	uint8_t h[24];
-	if (!pkt_read(p, m->l4_off, h, 24) || !addr_is_linklocal(&m->src) || m->ttl != 1)
+	if (!pkt_read(m->p, m->l4_off, h, 24) || !addr_is_linklocal(&m->src) || m->ttl != 1)
 		return;
 	struct net_addr which = addr_v6_wire(h + 8);
-	queried(nif, &which, false, min_u32(get_be16(h + 4), 10000));
+	queried(m->nif, &which, false, min_u32(get_be16(h + 4), 10000));
 }

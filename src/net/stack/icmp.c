@@ -62,29 +62,25 @@ int net_echo_reply(struct net_if *nif, const struct net_addr *src, const struct 
 
 /* ---- errors that we send ---- */
 
-static bool is_icmp_error(const struct pkt *p, const struct ip_meta *m)
-{
-	uint8_t type;
-	if (m->proto != (m->v4 ? PROTO_ICMP : PROTO_ICMP6))
-		return false;
-	if (!pkt_read(p, m->l4_off, &type, 1))
-		return true;
-	return m->v4 ? type != ICMP_ECHO && type != ICMP_ECHO_REPLY : type < 128;
-}
-
 /* RFC 1122, 3.2.2 and RFC 4443, 2.4 (e). */
-static bool may_complain(const struct pkt *p, const struct ip_meta *m, unsigned type, unsigned code)
+static bool may_complain(const struct ip_meta *m, unsigned type, unsigned code)
 {
+	uint8_t about;
 	bool v6_group_ok = !m->v4 && (type == ICMP6_TOOBIG || (type == ICMP6_PARAM && code == 2));
-	if (is_icmp_error(p, m) || addr_is_any(&m->src) || addr_is_mcast(&m->src))
+	if (addr_is_any(&m->src) || addr_is_mcast(&m->src) ||
+	    ((m->group || (m->p->flags & PKT_BCAST)) && !v6_group_ok))
 		return false;
-	return !(m->group || (p->flags & PKT_BCAST)) || v6_group_ok;
+	if (m->proto != (m->v4 ? PROTO_ICMP : PROTO_ICMP6))
+		return true;
+	if (!pkt_read(m->p, m->l4_off, &about, 1))
+		return false;
+	return m->v4 ? about == ICMP_ECHO || about == ICMP_ECHO_REPLY : about >= 128;
 }
 
-void icmp_error(struct pkt *p, const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg)
+void icmp_error(const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg)
 {
 	struct net_stack *st = m->nif->st;
-	if (!may_complain(p, m, type, code))
+	if (!may_complain(m, type, code))
 		return;
 	if (!bucket_take(&st->icmp_bucket, st->now, ERRORS_PER_SECOND, ERRORS_BURST)) {
 		st->stats.icmp_limited++;
@@ -104,9 +100,9 @@ void icmp_error(struct pkt *p, const struct ip_meta *m, unsigned type, unsigned 
 		tx.src = m->dst;
 	else if (!route_source(st, hop.nif, &m->src, &tx.src))
 		return;
-	uint32_t quote = min_u32(p->len, m->v4 ? QUOTE4_MAX : QUOTE6_MAX);
+	uint32_t quote = min_u32(m->p->len, m->v4 ? QUOTE4_MAX : QUOTE6_MAX);
 	uint8_t copy[QUOTE6_MAX];
-	if (!pkt_read(p, 0, copy, quote))
+	if (!pkt_read(m->p, 0, copy, quote))
 		return;
 	struct pkt *e = pkt_from(st, copy, quote);
 	if (!e)
@@ -203,14 +199,14 @@ static uint32_t read_quote(const struct pkt *p, uint32_t at, bool v4, struct icm
 	return at + IP6_HLEN;
 }
 
-static void error_input(struct pkt *p, const struct ip_meta *m, const uint8_t *h)
+static void error_input(const struct ip_meta *m, const uint8_t *h)
 {
 	struct net_stack *st = m->nif->st;
 	struct icmp_err e = {0};
 	uint32_t quoted_len = 0;
-	uint32_t at = read_quote(p, m->l4_off + ICMP_HLEN, m->v4, &e, &quoted_len);
+	uint32_t at = read_quote(m->p, m->l4_off + ICMP_HLEN, m->v4, &e, &quoted_len);
 	uint8_t l4[8];
-	if (!at || !pkt_read(p, at, l4, 8))
+	if (!at || !pkt_read(m->p, at, l4, 8))
 		return;
 	if (m->v4)
 		classify4(&e, h[0], h[1], h, quoted_len);
@@ -230,27 +226,26 @@ static void error_input(struct pkt *p, const struct ip_meta *m, const uint8_t *h
 }
 
 /* RFC 1122, 3.2.2.2: every code is about the host. */
-static void redirect4(struct pkt *p, const struct ip_meta *m, const uint8_t *h)
+static void redirect4(const struct ip_meta *m, const uint8_t *h)
 {
 	struct icmp_err e = {0};
 	uint32_t quoted_len;
 	struct net_addr to = addr_v4_wire(h + 4);
-	if (read_quote(p, m->l4_off + ICMP_HLEN, true, &e, &quoted_len) &&
+	if (read_quote(m->p, m->l4_off + ICMP_HLEN, true, &e, &quoted_len) &&
 	    if_of_addr(m->nif->st, &e.src))
 		route_redirect(m->nif, &m->src, &e.dst, &to);
 }
 
 /* ---- input ---- */
 
-static void echo_input(struct pkt *p, const struct ip_meta *m, const uint8_t *h)
+static void echo_input(const struct ip_meta *m, const uint8_t *h)
 {
 	struct net_if *nif = m->nif;
 	struct net_stack *st = nif->st;
 	uint16_t id = get_be16(h + 4), seq = get_be16(h + 6);
-	uint32_t data = m->l4_off + ICMP_HLEN;
 	if (m->v4 && (m->group || addr_is_any(&m->src)))
 		return;
-	struct pkt *r = pkt_slice(p, data, p->len - data, PKT_ROOM);
+	struct pkt *r = pkt_slice(m->p, m->l4_off + ICMP_HLEN, m->l4_len - ICMP_HLEN, PKT_ROOM);
 	if (!r)
 		return;
 	if (nif->echo && !m->group && !if_of_addr(st, &m->dst)) {
@@ -271,48 +266,41 @@ static void echo_input(struct pkt *p, const struct ip_meta *m, const uint8_t *h)
 	(void)icmp_echo(st, r, &tx, m->v4 ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY, id, seq);
 }
 
-static bool read_header(struct pkt *p, const struct ip_meta *m, uint8_t *h)
+static bool read_header(const struct ip_meta *m, uint8_t *h)
 {
 	m->nif->st->stats.icmp_in++;
-	if (!pkt_read(p, m->l4_off, h, ICMP_HLEN))
-		return false;
-	uint32_t sum = pkt_sum(p, m->l4_off);
-	if (!m->v4)
-		sum += csum_pseudo(&m->src, &m->dst, PROTO_ICMP6, m->l4_len);
-	return csum_fold(sum) == 0xffff;
+	return pkt_read(m->p, m->l4_off, h, ICMP_HLEN) && ip_csum_ok(m);
 }
 
-void icmp4_input(struct pkt *p, const struct ip_meta *m)
+void icmp4_input(const struct ip_meta *m)
 {
 	uint8_t h[ICMP_HLEN];
-	if (read_header(p, m, h)) {
-		if (h[0] == ICMP_ECHO)
-			echo_input(p, m, h);
-		else if (h[0] == ICMP_ECHO_REPLY)
-			ping_reply(p, m, get_be16(h + 4), m->l4_off);
-		else if (h[0] == ICMP_UNREACH || h[0] == ICMP_TIME || h[0] == ICMP_PARAM)
-			error_input(p, m, h);
-		else if (h[0] == ICMP_REDIRECT && h[1] < 4)
-			redirect4(p, m, h);
-		/* Source quench is dead (RFC 6633). */
-	}
-	pkt_free(p);
+	if (!read_header(m, h))
+		return;
+	if (h[0] == ICMP_ECHO)
+		echo_input(m, h);
+	else if (h[0] == ICMP_ECHO_REPLY)
+		ping_reply(m, get_be16(h + 4));
+	else if (h[0] == ICMP_UNREACH || h[0] == ICMP_TIME || h[0] == ICMP_PARAM)
+		error_input(m, h);
+	else if (h[0] == ICMP_REDIRECT && h[1] < 4)
+		redirect4(m, h);
+	/* Source quench is dead (RFC 6633). */
 }
 
-void icmp6_input(struct pkt *p, const struct ip_meta *m)
+void icmp6_input(const struct ip_meta *m)
 {
 	uint8_t h[ICMP_HLEN];
-	if (read_header(p, m, h)) {
-		if (h[0] == ICMP6_ECHO)
-			echo_input(p, m, h);
-		else if (h[0] == ICMP6_ECHO_REPLY)
-			ping_reply(p, m, get_be16(h + 4), m->l4_off);
-		else if (h[0] >= ICMP6_UNREACH && h[0] <= ICMP6_PARAM)
-			error_input(p, m, h);
-		else if (h[0] == ICMP6_MLD_QUERY)
-			mld_query(m->nif, p, m);
-		else if (h[0] >= ICMP6_RS && h[0] <= ICMP6_REDIRECT)
-			nd_input(m->nif, p, m, h[0]);
-	}
-	pkt_free(p);
+	if (!read_header(m, h))
+		return;
+	if (h[0] == ICMP6_ECHO)
+		echo_input(m, h);
+	else if (h[0] == ICMP6_ECHO_REPLY)
+		ping_reply(m, get_be16(h + 4));
+	else if (h[0] >= ICMP6_UNREACH && h[0] <= ICMP6_PARAM)
+		error_input(m, h);
+	else if (h[0] == ICMP6_MLD_QUERY)
+		mld_query(m);
+	else if (h[0] >= ICMP6_RS && h[0] <= ICMP6_REDIRECT)
+		nd_input(m, h[0]);
 }

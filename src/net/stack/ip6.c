@@ -29,49 +29,42 @@ static bool options_ok(const struct pkt *p, uint32_t off, uint32_t end, bool gro
 	return true;
 }
 
-enum walk { WALK_ON, WALK_DONE, WALK_DROP };
+enum walk { WALK_ON, WALK_FRAG, WALK_DONE, WALK_DROP };
 
 struct walker {
 	uint32_t off;     /* of the next header */
 	uint32_t next_at; /* of the byte that names it */
 	uint8_t next;
-	bool frag;
 };
 
-static void bad(struct pkt *p, const struct ip_meta *m, unsigned code, uint32_t ptr)
+static enum walk bad(const struct ip_meta *m, unsigned code, uint32_t ptr)
 {
 	m->nif->st->stats.ip_in_bad++;
 	if (ptr != ~0u)
-		icmp_error(p, m, ICMP6_PARAM, code, ptr);
+		icmp_error(m, ICMP6_PARAM, code, ptr);
+	return WALK_DROP;
 }
 
-static enum walk walk_ext(struct pkt *p, const struct ip_meta *m, struct walker *w, bool first)
+static enum walk walk_ext(const struct ip_meta *m, struct walker *w, bool first)
 {
 	uint8_t h[8];
 	if (w->next != PROTO_HOPOPTS && w->next != PROTO_ROUTING && w->next != PROTO_FRAGMENT &&
 	    w->next != PROTO_DSTOPTS)
 		return WALK_DONE;
-	if (w->next == PROTO_HOPOPTS && !first) {
-		bad(p, m, 1, w->next_at);
+	if (w->next == PROTO_HOPOPTS && !first)
+		return bad(m, 1, w->next_at);
+	if (!pkt_read(m->p, w->off, h, 8))
 		return WALK_DROP;
-	}
-	if (!pkt_read(p, w->off, h, 8))
-		return WALK_DROP;
-	if (w->next == PROTO_FRAGMENT) {
-		w->frag = true;
-		return WALK_DONE;
-	}
+	if (w->next == PROTO_FRAGMENT)
+		return WALK_FRAG;
 	uint32_t len = (h[1] + 1u) * 8, ptr;
-	if (len > p->len - w->off)
+	if (len > m->p->len - w->off)
 		return WALK_DROP;
 	if (w->next == PROTO_ROUTING) {
-		if (h[3] != 0) { /* segments left; type 0 is dead (RFC 5095) */
-			bad(p, m, 0, w->off + 2);
-			return WALK_DROP;
-		}
-	} else if (!options_ok(p, w->off + 2, w->off + len, m->group, &ptr)) {
-		bad(p, m, 2, ptr);
-		return WALK_DROP;
+		if (h[3] != 0) /* segments left; type 0 is dead (RFC 5095) */
+			return bad(m, 0, w->off + 2);
+	} else if (!options_ok(m->p, w->off + 2, w->off + len, m->group, &ptr)) {
+		return bad(m, 2, ptr);
 	}
 	w->next_at = w->off;
 	w->next = h[0];
@@ -79,12 +72,11 @@ static enum walk walk_ext(struct pkt *p, const struct ip_meta *m, struct walker 
 	return WALK_ON;
 }
 
-/* The fragment header at W: the packet it completes, with W behind it, or NULL. */
-static struct pkt *take_fragment(struct net_if *nif, struct pkt *p, const struct ip_meta *m,
-                                 struct walker *w)
+/* The fragment header at W. True: M has the packet that it completes, with W behind the header. */
+static bool take_fragment(struct ip_meta *m, struct walker *w)
 {
 	uint8_t h[8];
-	(void)pkt_read(p, w->off, h, 8);
+	(void)pkt_read(m->p, w->off, h, 8);
 	unsigned v = get_be16(h + 2);
 	struct frag_info f = {.id = get_be32(h + 4),
 	                      .off = v & 0xfff8u,
@@ -93,94 +85,53 @@ static struct pkt *take_fragment(struct net_if *nif, struct pkt *p, const struct
 	                      .data_off = w->off + 8,
 	                      .next = h[0],
 	                      .next_at = w->next_at};
-	if (f.more && (p->len - f.data_off) % 8) {
-		bad(p, m, 0, IP6_PLEN);
-		pkt_free(p);
-		return NULL;
+	if (f.more && (m->p->len - f.data_off) % 8) {
+		(void)bad(m, 0, IP6_PLEN);
+		return false;
 	}
 	w->next = h[0];
-	w->frag = false;
-	if (!f.off && !f.more) { /* an atomic fragment (RFC 6946) stands alone */
-		w->next_at = w->off;
-		w->off += 8;
-		return p;
-	}
-	return frag_input(nif, p, m, &f);
+	if (f.off || f.more)
+		return frag_input(m, &f);
+	w->next_at = w->off; /* an atomic fragment (RFC 6946) stands alone */
+	w->off += 8;
+	return true;
 }
 
-static void ip6_take(struct net_if *nif, struct pkt *p, struct ip_meta *m, uint8_t next)
+void ip6_input(struct ip_meta *m)
 {
-	struct walker w = {.off = IP6_HLEN, .next = next, .next_at = IP6_NEXT};
-	for (unsigned i = 0; i < EXT_MAX; i++) {
-		enum walk r = walk_ext(p, m, &w, i == 0);
-		if (r == WALK_DROP) {
-			pkt_free(p);
-			return;
-		}
-		if (r == WALK_ON)
-			continue;
-		if (!w.frag)
-			break;
-		p = take_fragment(nif, p, m, &w);
-		if (!p)
-			return;
-	}
-	m->proto = w.next;
-	m->l4_off = w.off;
-	m->l4_len = p->len - w.off;
-	ip_deliver(p, m);
-}
-
-static bool for_us(struct net_if *nif, const struct net_addr *dst)
-{
-	if (addr_is_mcast(dst))
-		return if_in_group(nif, dst);
-	const struct if_addr *a = if_find_addr(nif, dst);
-	/* Only duplicate detection may speak to a tentative address, and it speaks to its group. */
-	if (a)
-		return a->state == ADDR_OK;
-	if (addr_is_loopback(dst))
-		return nif->cfg.link == NET_LINK_LOOP;
-	if ((nif->cfg.flags & NET_IF_ANY_ADDR) && !addr_is_linklocal(dst))
-		return true;
-	return if_of_addr(nif->st, dst) && (!addr_is_linklocal(dst) || nif == nif->st->lo);
-}
-
-void ip6_input(struct net_if *nif, struct pkt *p)
-{
-	struct net_stack *st = nif->st;
+	struct net_stats *stats = &m->nif->st->stats;
+	struct pkt *p = m->p;
 	uint8_t h[IP6_HLEN];
-	st->stats.ip_in++;
+	stats->ip_in++;
 	if (!pkt_read(p, 0, h, IP6_HLEN) || h[0] >> 4 != 6)
 		goto bad;
 	uint32_t plen = get_be16(h + IP6_PLEN);
 	if (plen == 0 && p->gso_type)
 		plen = p->len - IP6_HLEN;
-	if (plen > p->len - IP6_HLEN)
+	m->src = addr_v6_wire(h + IP6_SRC);
+	m->dst = addr_v6_wire(h + IP6_DST);
+	/* ::ffff:0:0/96 must not be on the wire: it would be taken for IPv4 in here. */
+	if (plen > p->len - IP6_HLEN || addr_is_v4(&m->src) || addr_is_v4(&m->dst))
 		goto bad;
 	pkt_trim_to(p, IP6_HLEN + plen);
-	struct ip_meta m = {.src = addr_v6_wire(h + IP6_SRC),
-	                    .dst = addr_v6_wire(h + IP6_DST),
-	                    .nif = nif,
-	                    .l4_off = IP6_HLEN,
-	                    .l4_len = plen,
-	                    .proto = h[IP6_NEXT],
-	                    .ttl = h[IP6_HOPS],
-	                    .tos = (uint8_t)(get_be16(h) >> 4)};
-	m.group = addr_is_mcast(&m.dst);
-	/* ::ffff:0:0/96 must not be on the wire: it would be taken for IPv4 in here. */
-	if (addr_is_mcast(&m.src) || addr_is_v4(&m.src) || addr_is_v4(&m.dst) ||
-	    (addr_is_loopback(&m.src) && nif->cfg.link != NET_LINK_LOOP) ||
-	    ((p->flags & PKT_BCAST) && !m.group))
-		goto bad;
-	if (!for_us(nif, &m.dst)) {
-		st->stats.ip_forward_refused++;
-		pkt_free(p);
+	m->ttl = h[IP6_HOPS];
+	m->tos = (uint8_t)(get_be16(h) >> 4);
+	m->proto = h[IP6_NEXT]; /* as far as is known: an error may be about an error */
+	m->l4_off = IP6_HLEN;
+	m->l4_len = plen;
+	if (!ip_accept(m))
 		return;
+	struct walker w = {.off = IP6_HLEN, .next = h[IP6_NEXT], .next_at = IP6_NEXT};
+	enum walk r = WALK_ON;
+	for (unsigned i = 0; i < EXT_MAX && r != WALK_DONE; i++) {
+		r = walk_ext(m, &w, i == 0);
+		if (r == WALK_DROP || (r == WALK_FRAG && !take_fragment(m, &w)))
+			return;
 	}
-	ip6_take(nif, p, &m, h[IP6_NEXT]);
+	m->proto = w.next;
+	m->l4_off = w.off;
+	ip_deliver(m);
 	return;
 bad:
-	st->stats.ip_in_bad++;
-	pkt_free(p);
+	stats->ip_in_bad++;
 }

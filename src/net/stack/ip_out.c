@@ -150,15 +150,8 @@ int ip_send(struct net_stack *st, struct pkt *p, const struct ip_tx *given)
 	struct ip_tx tx = *given;
 	int err = resolve(st, &tx);
 	if (!err && st->ops->filter) {
-		struct ip_meta m = {.src = tx.src,
-		                    .dst = tx.dst,
-		                    .nif = tx.nif,
-		                    .l4_len = p->len,
-		                    .proto = tx.proto};
-		if (!ip_filter(st, tx.nif, p, &m, NET_DIR_OUT)) {
-			st->stats.ip_filtered++;
-			err = -NET_EACCES;
-		}
+		struct ip_meta m = {p, tx.src, tx.dst, tx.nif, .proto = tx.proto};
+		err = ip_filter(&m, NET_DIR_OUT) ? 0 : -NET_EACCES;
 	}
 	bool v4 = addr_is_v4(&tx.dst);
 	uint32_t hlen = v4 ? IP4_HLEN : IP6_HLEN;

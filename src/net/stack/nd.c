@@ -244,116 +244,102 @@ static void take_router(struct net_if *nif, const struct net_addr *from, uint32_
 
 /* ---- input ---- */
 
-/* The option of TYPE behind OFF, its first 32 bytes in OUT. All options must be well-formed, or
- * the message is void (RFC 4861, 6.1 and 7.1). FN is called for each. */
-static bool each_option(struct net_if *nif, const struct pkt *p, uint32_t off,
-                        void (*fn)(struct net_if *, const uint8_t *, uint32_t, void *), void *arg)
+/* The option at AT, its first 32 bytes in O. Returns its length; 0: it is not well-formed. */
+static uint32_t read_option(const struct pkt *p, uint32_t at, uint8_t *o)
 {
-	for (unsigned pass = 0; pass < (fn ? 2u : 1u); pass++) {
-		uint32_t at = off;
-		for (unsigned n = 0; at < p->len && n < OPTS_MAX; n++) {
-			uint8_t o[32];
-			if (!pkt_read(p, at, o, 2) || o[1] == 0 || o[1] * 8u > p->len - at)
-				return false;
-			uint32_t len = o[1] * 8u;
-			(void)pkt_read(p, at, o, min_u32(len, sizeof(o)));
-			if (pass)
-				fn(nif, o, len, arg);
-			at += len;
+	if (!pkt_read(p, at, o, 2) || o[1] * 8u > p->len - at)
+		return 0;
+	(void)pkt_read(p, at, o, min_u32(o[1] * 8u, 32));
+	return o[1] * 8u;
+}
+
+struct lla {
+	bool found;
+	uint8_t mac[6];
+};
+
+/* The fixed part of a message, of LEN bytes, and the link-layer address in the options of TYPE.
+ * All options must be well-formed, or the message is void (RFC 4861, 6.1 and 7.1). */
+static bool read_message(const struct ip_meta *m, uint8_t *h, uint32_t len, uint8_t type,
+                         struct lla *l)
+{
+	uint32_t at = m->l4_off + len;
+	uint8_t o[32];
+	l->found = false;
+	if (!pkt_read(m->p, m->l4_off, h, len))
+		return false;
+	for (unsigned n = 0; at < m->p->len && n < OPTS_MAX; n++, at += len) {
+		len = read_option(m->p, at, o);
+		if (!len)
+			return false;
+		if (o[0] == type && len == 8 && !(o[2] & 1)) {
+			l->found = true;
+			mem_copy(l->mac, o + 2, 6);
 		}
 	}
 	return true;
 }
 
-struct lla {
-	uint8_t type;
-	bool found;
-	uint8_t mac[6];
-};
-
-static void find_lla(struct net_if *nif, const uint8_t *o, uint32_t len, void *arg)
+static void ns_input(const struct ip_meta *m)
 {
-	struct lla *l = arg;
-	(void)nif;
-	if (o[0] == l->type && len == 8 && !(o[2] & 1)) {
-		l->found = true;
-		mem_copy(l->mac, o + 2, 6);
-	}
-}
-
-static void ns_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
-{
+	struct net_if *nif = m->nif;
 	uint8_t h[24];
-	struct lla l = {.type = OPT_SLLA};
-	if (!pkt_read(p, m->l4_off, h, 24) || !each_option(nif, p, m->l4_off + 24, find_lla, &l))
+	struct lla l;
+	if (!read_message(m, h, sizeof(h), OPT_SLLA, &l))
 		return;
 	struct net_addr target = addr_v6_wire(h + 8);
 	bool dad = addr_is_any(&m->src);
-	if (addr_is_mcast(&target) || (dad && (l.found || !m->group)))
-		return;
 	struct if_addr *a = if_find_addr(nif, &target);
-	if (!a)
+	if (!a || addr_is_mcast(&target) || (dad && (l.found || !m->group)))
 		return;
-	if (a->state == ADDR_TENTATIVE) {
-		if (dad) /* somebody else wants it as well */
-			if_addr_conflict(nif, a, false);
-		return;
-	}
+	if (a->state == ADDR_TENTATIVE && dad) /* somebody else wants it as well */
+		if_addr_conflict(nif, a, false);
 	if (a->state != ADDR_OK)
 		return;
-	if (dad) {
-		nd_advertise(nif, &target, NULL, false);
-		return;
-	}
 	if (l.found)
 		neigh_learn(nif, &m->src, l.mac, false, true, true);
-	nd_advertise(nif, &target, &m->src, true);
+	nd_advertise(nif, &target, dad ? NULL : &m->src, !dad);
 }
 
-static void na_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
+static void na_input(const struct ip_meta *m)
 {
+	struct net_if *nif = m->nif;
 	uint8_t h[24];
-	struct lla l = {.type = OPT_TLLA};
-	if (!pkt_read(p, m->l4_off, h, 24) || !each_option(nif, p, m->l4_off + 24, find_lla, &l))
+	struct lla l;
+	if (!read_message(m, h, sizeof(h), OPT_TLLA, &l))
 		return;
 	struct net_addr target = addr_v6_wire(h + 8);
 	if (addr_is_mcast(&target) || (m->group && (h[4] & NA_SOLICIT)))
 		return;
 	struct if_addr *mine = if_find_addr(nif, &target);
+	struct neigh *n = neigh_find(nif->st, nif, &target);
 	if (mine) {
 		if_addr_conflict(nif, mine, true);
-		return;
-	}
-	struct neigh *n = neigh_find(nif->st, nif, &target);
-	if (!n)
-		return;
-	n->router = h[4] & NA_ROUTER;
-	if (l.found)
-		neigh_learn(nif, &target, l.mac, h[4] & NA_SOLICIT, h[4] & NA_OVERRIDE, false);
-	else if (n->state != NEIGH_INCOMPLETE)
-		neigh_learn(nif, &target, n->mac, h[4] & NA_SOLICIT, true, false);
-}
-
-static void ra_option(struct net_if *nif, const uint8_t *o, uint32_t len, void *arg)
-{
-	(void)arg;
-	if (o[0] == OPT_PREFIX && len == 32)
-		take_prefix(nif, o);
-	else if (o[0] == OPT_MTU && len == 8) {
-		uint32_t mtu = get_be32(o + 4);
-		if (mtu >= IP6_MIN_MTU && mtu <= nif->mtu && mtu != nif->mtu6) {
-			nif->mtu6 = mtu;
-			route_changed(nif->st);
-		}
+	} else if (n) {
+		n->router = h[4] & NA_ROUTER;
+		if (l.found)
+			neigh_learn(nif, &target, l.mac, h[4] & NA_SOLICIT, h[4] & NA_OVERRIDE,
+			            false);
+		else if (n->state != NEIGH_INCOMPLETE)
+			neigh_learn(nif, &target, n->mac, h[4] & NA_SOLICIT, true, false);
 	}
 }
 
-static void ra_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
+static void take_mtu(struct net_if *nif, uint32_t mtu)
 {
-	uint8_t h[16];
-	struct lla l = {.type = OPT_SLLA};
+	if (mtu < IP6_MIN_MTU || mtu > nif->mtu || mtu == nif->mtu6)
+		return;
+	nif->mtu6 = mtu;
+	route_changed(nif->st);
+}
+
+static void ra_input(const struct ip_meta *m)
+{
+	struct net_if *nif = m->nif;
+	uint8_t h[16], o[32];
+	struct lla l;
 	if (nif->cfg.flags & NET_IF_ROUTER || !addr_is_linklocal(&m->src) ||
-	    !pkt_read(p, m->l4_off, h, 16) || !each_option(nif, p, m->l4_off + 16, find_lla, &l))
+	    !read_message(m, h, sizeof(h), OPT_SLLA, &l))
 		return;
 	nif->rs_left = 0;
 	if (h[4])
@@ -365,39 +351,46 @@ static void ra_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
 	if (l.found)
 		neigh_learn(nif, &m->src, l.mac, false, true, true);
 	take_router(nif, &m->src, get_be16(h + 6));
-	(void)each_option(nif, p, m->l4_off + 16, ra_option, NULL);
+	uint32_t at = m->l4_off + 16, len;
+	for (unsigned n = 0; at < m->p->len && n < OPTS_MAX; n++, at += len) {
+		len = read_option(m->p, at, o);
+		if (o[0] == OPT_PREFIX && len == 32)
+			take_prefix(nif, o);
+		else if (o[0] == OPT_MTU && len == 8)
+			take_mtu(nif, get_be32(o + 4));
+	}
 }
 
 /* RFC 4861, 8.1 and 8.3. */
-static void redirect_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m)
+static void redirect_input(const struct ip_meta *m)
 {
+	struct net_if *nif = m->nif;
 	uint8_t h[40];
-	struct lla l = {.type = OPT_TLLA};
-	if (!addr_is_linklocal(&m->src) || !pkt_read(p, m->l4_off, h, 40) ||
-	    !each_option(nif, p, m->l4_off + 40, find_lla, &l))
+	struct lla l;
+	struct hop hop;
+	if (!addr_is_linklocal(&m->src) || !read_message(m, h, sizeof(h), OPT_TLLA, &l))
 		return;
 	struct net_addr to = addr_v6_wire(h + 8), dst = addr_v6_wire(h + 24);
 	if (!addr_is_linklocal(&to) && !addr_eq(&to, &dst))
 		return;
 	route_redirect(nif, &m->src, &dst, &to);
-	struct hop hop;
 	if (l.found && route_lookup(nif->st, &dst, nif, &hop) && addr_eq(&hop.next_hop, &to))
 		neigh_learn(nif, &to, l.mac, false, true, true);
 }
 
-void nd_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m, unsigned type)
+void nd_input(const struct ip_meta *m, unsigned type)
 {
 	uint8_t code;
 	/* RFC 4861, 6.1 and 7.1: from this link only, code 0. */
-	if (m->ttl != HOPS || nif->cfg.link != NET_LINK_ETHER ||
-	    !pkt_read(p, m->l4_off + 1, &code, 1) || code != 0)
+	if (m->ttl != HOPS || m->nif->cfg.link != NET_LINK_ETHER ||
+	    !pkt_read(m->p, m->l4_off + 1, &code, 1) || code != 0)
 		return;
 	if (type == ICMP6_NS)
-		ns_input(nif, p, m);
+		ns_input(m);
 	else if (type == ICMP6_NA)
-		na_input(nif, p, m);
+		na_input(m);
 	else if (type == ICMP6_RA)
-		ra_input(nif, p, m);
+		ra_input(m);
 	else if (type == ICMP6_REDIRECT)
-		redirect_input(nif, p, m);
+		redirect_input(m);
 }

@@ -30,15 +30,12 @@ static void drop_queue(struct neigh *n, bool tell)
 		n->queue = p->next;
 		p->next = NULL;
 		st->stats.neigh_drop++;
-		struct net_if *nif = n->nif;
-		struct ip_meta m = {.v4 = addr_is_v4(&n->addr), .nif = nif};
+		struct ip_meta m = {.p = p, .v4 = addr_is_v4(&n->addr), .nif = n->nif};
 		/* To ourselves: the socket that sent it learns that the host cannot be reached. */
-		if (tell && pkt_read(p, m.v4 ? IP4_SRC : IP6_SRC, m.src.b, m.v4 ? 4 : 16)) {
-			if (m.v4)
-				m.src = addr_v4_wire(m.src.b);
-			else
-				m.src = addr_v6_wire(m.src.b);
-			icmp_error(p, &m, m.v4 ? ICMP_UNREACH : ICMP6_UNREACH,
+		uint8_t src[16];
+		if (tell && pkt_read(p, m.v4 ? IP4_SRC : IP6_SRC, src, m.v4 ? 4 : 16)) {
+			m.src = m.v4 ? addr_v4_wire(src) : addr_v6_wire(src);
+			icmp_error(&m, m.v4 ? ICMP_UNREACH : ICMP6_UNREACH,
 			           m.v4 ? ICMP_UNR_HOST : 3, 0);
 		}
 		pkt_free(p);

@@ -279,14 +279,13 @@ bool net_if_get_addr(const struct net_if *nif, unsigned i, struct net_if_addr *o
 
 /* ---- in ---- */
 
-static void eth_input(struct net_if *nif, struct pkt *p)
+/* Takes the header off. Returns the type of what is behind it; 0: it is not for us. */
+static unsigned eth_input(const struct net_if *nif, struct pkt *p)
 {
 	uint8_t h[ETH_HLEN + ETH_VLAN_LEN];
-	if (!pkt_read(p, 0, h, ETH_HLEN)) {
-		pkt_free(p);
-		return;
-	}
 	uint32_t hlen = ETH_HLEN;
+	if (!pkt_read(p, 0, h, ETH_HLEN))
+		return 0;
 	unsigned type = get_be16(h + 12), vlan = 0;
 	if (type == ETH_VLAN && pkt_read(p, 0, h, sizeof(h))) {
 		vlan = get_be16(h + 14) & 0xfffu;
@@ -294,40 +293,34 @@ static void eth_input(struct net_if *nif, struct pkt *p)
 		hlen += ETH_VLAN_LEN;
 	}
 	bool group = h[0] & 1;
-	if (vlan != nif->cfg.vlan || (!group && mem_cmp(h, nif->cfg.mac, 6) != 0)) {
-		pkt_free(p);
-		return;
-	}
+	if (vlan != nif->cfg.vlan || (!group && mem_cmp(h, nif->cfg.mac, 6) != 0))
+		return 0;
 	p->flags = (uint8_t)((p->flags & ~PKT_BCAST) | (group ? PKT_BCAST : 0));
 	pkt_trim_front(p, hlen);
-	if (type == ETH_IP4)
-		ip4_input(nif, p);
-	else if (type == ETH_IP6 && !(nif->cfg.flags & NET_IF_NO_V6))
-		ip6_input(nif, p);
-	else if (type == ETH_ARP)
-		arp_input(nif, p);
-	else
-		pkt_free(p);
+	return type;
 }
 
 void net_input(struct net_if *nif, struct pkt *p)
 {
+	struct ip_meta m = {.p = p, .nif = nif};
+	uint8_t version;
 	stack_now(nif->st);
 	nif->st->now_fresh = true; /* until the burst's net_poll */
 	p->nif = nif;
-	uint8_t version;
-	if (!nif->up || !pkt_read(p, 0, &version, 1)) {
-		pkt_free(p);
-		return;
+	if (nif->up && pkt_read(p, 0, &version, 1)) {
+		unsigned type = nif->cfg.link == NET_LINK_ETHER ? eth_input(nif, p)
+		                : version >> 4 == 4             ? ETH_IP4
+		                : version >> 4 == 6             ? ETH_IP6
+		                                                : 0;
+		if (type == ETH_IP4)
+			ip4_input(&m);
+		else if (type == ETH_IP6 && !(nif->cfg.flags & NET_IF_NO_V6))
+			ip6_input(&m);
+		else if (type == ETH_ARP)
+			arp_input(nif, p);
 	}
-	if (nif->cfg.link == NET_LINK_ETHER)
-		eth_input(nif, p);
-	else if (version >> 4 == 4)
-		ip4_input(nif, p);
-	else if (version >> 4 == 6 && !(nif->cfg.flags & NET_IF_NO_V6))
-		ip6_input(nif, p);
-	else
-		pkt_free(p);
+	if (m.p)
+		pkt_free(m.p);
 }
 
 /* ---- out ---- */

@@ -160,8 +160,9 @@ struct net_stack {
 	struct net_stats stats;
 };
 
-/* What IP tells the transport of a packet. The packet still has its IP header in front. */
+/* A packet on its way in, and what IP tells the transport of it. The IP header stays in front. */
 struct ip_meta {
+	struct pkt *p; /* net_input frees it: who keeps it leaves NULL here */
 	struct net_addr src, dst;
 	struct net_if *nif;
 	uint32_t l4_off, l4_len;
@@ -208,7 +209,7 @@ void if_addr_timer(struct net_if *nif, uint64_t now);
 void if_addr_conflict(struct net_if *nif, struct if_addr *a, bool theirs_in_use);
 
 /* arp.c, neigh.c, nd.c */
-void arp_input(struct net_if *nif, struct pkt *p);
+void arp_input(struct net_if *nif, const struct pkt *p);
 void arp_request(struct net_if *nif, const struct net_addr *sender, const struct net_addr *target,
                  const uint8_t *unicast_to);
 void neigh_output(struct net_if *nif, const struct net_addr *next_hop, struct pkt *p);
@@ -220,7 +221,7 @@ void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *ma
 /* A transport saw progress: the neighbour is reachable. */
 void neigh_confirm(struct net_stack *st, struct net_if *nif, const struct net_addr *next_hop);
 void neigh_flush(struct net_stack *st, const struct net_if *nif);
-void nd_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m, unsigned type);
+void nd_input(const struct ip_meta *m, unsigned type);
 void nd_solicit(struct net_if *nif, const struct net_addr *target, const uint8_t *unicast_to,
                 bool dad);
 void nd_advertise(struct net_if *nif, const struct net_addr *target, const struct net_addr *to,
@@ -254,12 +255,15 @@ bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu);
 void pmtu_clear(struct net_stack *st);
 
 /* ip4.c, ip6.c, ip_out.c, frag.c */
-void ip4_input(struct net_if *nif, struct pkt *p);
-void ip6_input(struct net_if *nif, struct pkt *p);
-void ip_deliver(struct pkt *p, struct ip_meta *m);
+void ip4_input(struct ip_meta *m);
+void ip6_input(struct ip_meta *m);
+/* May the packet come in? Counts why not. */
+bool ip_accept(struct ip_meta *m);
+void ip_deliver(struct ip_meta *m);
 int ip_send(struct net_stack *st, struct pkt *p, const struct ip_tx *tx);
-bool ip_filter(struct net_stack *st, struct net_if *nif, const struct pkt *p,
-               const struct ip_meta *m, enum net_dir dir);
+/* Is the checksum of what IP carries right, or known to be? */
+bool ip_csum_ok(const struct ip_meta *m);
+bool ip_filter(const struct ip_meta *m, enum net_dir dir);
 uint8_t *ip4_push(struct pkt *p, const struct ip_tx *tx, uint32_t id_frag);
 struct frag_info {
 	uint32_t id, off;
@@ -269,16 +273,15 @@ struct frag_info {
 	uint8_t next;      /* IPv6: the header after the fragment header */
 	uint32_t next_at;  /* IPv6: where the first fragment says it */
 };
-/* Takes P over; the whole datagram, once all of it is there. */
-struct pkt *frag_input(struct net_if *nif, struct pkt *p, const struct ip_meta *m,
-                       const struct frag_info *f);
+/* Keeps the packet. True: it was the last one that was missing, M now has the whole datagram. */
+bool frag_input(struct ip_meta *m, const struct frag_info *f);
 void frag_flush(struct net_stack *st, const struct net_if *nif);
 
 /* icmp.c */
-void icmp4_input(struct pkt *p, const struct ip_meta *m);
-void icmp6_input(struct pkt *p, const struct ip_meta *m);
-/* An error about P, which stays the caller's. */
-void icmp_error(struct pkt *p, const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg);
+void icmp4_input(const struct ip_meta *m);
+void icmp6_input(const struct ip_meta *m);
+/* An error about M's packet. */
+void icmp_error(const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg);
 int icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
                const struct net_addr *dst, unsigned hops);
 int icmp_echo(struct net_stack *st, struct pkt *p, const struct ip_tx *tx, unsigned type,
@@ -297,19 +300,19 @@ struct icmp_err {
 /* group.c: IGMPv3 and MLDv2 */
 int group_join(struct net_if *nif, const struct net_addr *a);
 void group_leave(struct net_if *nif, const struct net_addr *a);
-void igmp_input(struct pkt *p, const struct ip_meta *m);
-void mld_query(struct net_if *nif, struct pkt *p, const struct ip_meta *m);
+void igmp_input(const struct ip_meta *m);
+void mld_query(const struct ip_meta *m);
 void group_timer(struct net_if *nif, uint64_t now);
 
 /* udp.c */
-void udp_input(struct pkt *p, const struct ip_meta *m);
+void udp_input(struct ip_meta *m);
 void udp_error(struct net_stack *st, const struct icmp_err *e);
-void ping_reply(struct pkt *p, const struct ip_meta *m, uint16_t id, uint32_t data_off);
+void ping_reply(const struct ip_meta *m, uint16_t id);
 
 /* tcp */
 int tcp_init(struct net_stack *st);
 void tcp_exit(struct net_stack *st);
-void tcp_input(struct pkt *p, const struct ip_meta *m);
+void tcp_input(const struct ip_meta *m);
 void tcp_error(struct net_stack *st, const struct icmp_err *e);
 void tcp_poll(struct net_stack *st);
 void tcp_route_changed(struct net_stack *st);

@@ -163,14 +163,6 @@ uint32_t tcp_clock_ms(const struct net_stack *st)
 
 /* ---- in ---- */
 
-static bool checksum_ok(const struct pkt *p, const struct ip_meta *m)
-{
-	if (p->flags & (PKT_CSUM_VALID | PKT_CSUM_PARTIAL))
-		return true;
-	return csum_fold((uint64_t)pkt_sum(p, m->l4_off) +
-	                 csum_pseudo(&m->src, &m->dst, PROTO_TCP, m->l4_len)) == 0xffff;
-}
-
 static bool parse(struct tcp_seg *g)
 {
 	const struct ip_meta *m = g->m;
@@ -178,7 +170,7 @@ static bool parse(struct tcp_seg *g)
 	if (m->l4_len < TCP_HLEN || !pkt_read(g->p, m->l4_off, h, min_u32(m->l4_len, sizeof(h))))
 		return false;
 	uint32_t hlen = (h[TCP_OFF] >> 4) * 4u;
-	if (hlen < TCP_HLEN || hlen > m->l4_len || !checksum_ok(g->p, m))
+	if (hlen < TCP_HLEN || hlen > m->l4_len || !ip_csum_ok(m))
 		return false;
 	g->sport = get_be16(h);
 	g->dport = get_be16(h + 2);
@@ -246,20 +238,18 @@ static void demux(struct net_stack *st, struct tcp_seg *g)
 	}
 }
 
-void tcp_input(struct pkt *p, const struct ip_meta *m)
+void tcp_input(const struct ip_meta *m)
 {
 	struct net_stack *st = m->nif->st;
-	struct tcp_seg g = {.p = p, .m = m};
+	struct tcp_seg g = {.p = m->p, .m = m};
 	st->stats.tcp_in++;
 	/* RFC 9293, MUST-57: nothing to or from a group. */
 	if (!parse(&g)) {
 		st->stats.tcp_bad++;
 	} else if (!m->group && !addr_is_any(&m->src)) {
-		pkt_trim_front(p, m->l4_off + m->l4_len - g.len);
+		pkt_trim_front(g.p, m->l4_off + m->l4_len - g.len);
 		demux(st, &g);
 	}
-	if (g.p)
-		pkt_free(g.p);
 }
 
 /* RFC 9293, 3.5.2 and 3.10.7.1. */

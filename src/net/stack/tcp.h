@@ -64,7 +64,7 @@ struct tcp_opts {
 
 /* A segment that came in. */
 struct tcp_seg {
-	struct pkt *p; /* the data only, once the headers are parsed; NULL after somebody took it */
+	struct pkt *p; /* the data only, once the headers are parsed */
 	const struct ip_meta *m;
 	uint32_t seq, ack, wnd; /* wnd as on the wire */
 	uint32_t len;           /* of the data */

@@ -353,7 +353,7 @@ static bool has_joined(const struct udp *u, const struct ip_meta *m)
 }
 
 /* A group's datagram goes to every socket that fits. */
-static bool to_group(struct pkt *p, const struct ip_meta *m, const struct net_endpoint *from,
+static bool to_group(const struct ip_meta *m, const struct net_endpoint *from,
                      const struct net_endpoint *to)
 {
 	bool any = false;
@@ -361,7 +361,7 @@ static bool to_group(struct pkt *p, const struct ip_meta *m, const struct net_en
 	     u = u->hnext) {
 		if (!score(u, m, from, to->port) || (addr_is_mcast(&m->dst) && !has_joined(u, m)))
 			continue;
-		struct pkt *c = pkt_clone(p, PKT_ROOM);
+		struct pkt *c = pkt_clone(m->p, PKT_ROOM);
 		if (c)
 			deliver(u, c, from, to);
 		any = true;
@@ -384,35 +384,27 @@ static struct udp *best_of(struct udp *u, const struct ip_meta *m, const struct 
 	return best;
 }
 
-static bool checksum_ok(const struct pkt *p, const struct ip_meta *m, const uint8_t *h,
-                        uint32_t len)
-{
-	if (p->flags & (PKT_CSUM_VALID | PKT_CSUM_PARTIAL))
-		return true;
-	if (get_be16(h + UDP_CSUM) == 0)
-		return m->v4; /* RFC 8200, 8.1: IPv6 has no such thing */
-	return csum_fold((uint64_t)pkt_sum(p, m->l4_off) +
-	                 csum_pseudo(&m->src, &m->dst, PROTO_UDP, len)) == 0xffff;
-}
-
-void udp_input(struct pkt *p, const struct ip_meta *m)
+void udp_input(struct ip_meta *m)
 {
 	struct net_stack *st = m->nif->st;
+	struct pkt *p = m->p;
 	uint8_t h[UDP_HLEN];
 	st->stats.udp_in++;
 	uint32_t len = pkt_read(p, m->l4_off, h, UDP_HLEN) ? get_be16(h + 4) : 0;
 	if (len < UDP_HLEN || len > m->l4_len)
 		goto bad;
 	pkt_trim_to(p, m->l4_off + len);
-	if (!checksum_ok(p, m, h, len) || get_be16(h + 2) == 0)
+	m->l4_len = len;
+	bool summed = get_be16(h + UDP_CSUM) || (p->flags & (PKT_CSUM_VALID | PKT_CSUM_PARTIAL));
+	/* RFC 8200, 8.1: only IPv4 does without. */
+	if (!(summed ? ip_csum_ok(m) : m->v4) || get_be16(h + 2) == 0)
 		goto bad;
-	struct net_endpoint from = {m->src, get_be16(h), 0}, to = {m->dst, get_be16(h + 2), 0};
-	from.ifindex = to.ifindex = m->nif->index;
+	struct net_endpoint from = {m->src, get_be16(h), m->nif->index};
+	struct net_endpoint to = {m->dst, get_be16(h + 2), m->nif->index};
 	if (m->group) {
 		pkt_trim_front(p, m->l4_off + UDP_HLEN);
-		if (!to_group(p, m, &from, &to))
+		if (!to_group(m, &from, &to))
 			st->stats.udp_no_port++;
-		pkt_free(p);
 		return;
 	}
 	struct udp *u =
@@ -422,15 +414,14 @@ void udp_input(struct pkt *p, const struct ip_meta *m)
 	if (u) {
 		pkt_trim_front(p, m->l4_off + UDP_HLEN);
 		deliver(u, p, &from, &to);
-		return;
+		m->p = NULL;
+	} else {
+		st->stats.udp_no_port++;
+		icmp_error(m, m->v4 ? ICMP_UNREACH : ICMP6_UNREACH, m->v4 ? ICMP_UNR_PORT : 4, 0);
 	}
-	st->stats.udp_no_port++;
-	icmp_error(p, m, m->v4 ? ICMP_UNREACH : ICMP6_UNREACH, m->v4 ? ICMP_UNR_PORT : 4, 0);
-	pkt_free(p);
 	return;
 bad:
 	st->stats.udp_bad++;
-	pkt_free(p);
 }
 
 void udp_error(struct net_stack *st, const struct icmp_err *e)
@@ -452,16 +443,16 @@ void udp_error(struct net_stack *st, const struct icmp_err *e)
 	}
 }
 
-void ping_reply(struct pkt *p, const struct ip_meta *m, uint16_t id, uint32_t data_off)
+void ping_reply(const struct ip_meta *m, uint16_t id)
 {
-	struct net_stack *st = m->nif->st;
-	for (struct udp *u = (struct udp *)(void *)st->udp[id % UDP_BUCKETS]; u; u = u->hnext) {
+	for (struct udp *u = (struct udp *)(void *)m->nif->st->udp[id % UDP_BUCKETS]; u;
+	     u = u->hnext) {
 		struct net_sock *s = &u->s;
 		if (s->type != NET_PING || s->local.port != id || !sock_takes(s, &m->dst, m->nif))
 			continue;
 		if (s->connected && !addr_eq(&s->remote.addr, &m->src))
 			continue;
-		struct pkt *c = pkt_slice(p, data_off, p->len - data_off, PKT_ROOM);
+		struct pkt *c = pkt_slice(m->p, m->l4_off, m->l4_len, PKT_ROOM);
 		struct net_endpoint from = {m->src, 0, m->nif->index};
 		struct net_endpoint to = {m->dst, id, m->nif->index};
 		if (c)
