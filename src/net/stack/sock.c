@@ -286,65 +286,6 @@ int net_shutdown(struct net_sock *s, enum net_how how)
 	return s->type == NET_STREAM ? tcp_shutdown(s, how) : udp_shutdown(s, how);
 }
 
-/* The options that every kind has; -NET_ENOPROTOOPT: not one of them. */
-static int set_common(struct net_sock *s, enum net_opt opt, int64_t v)
-{
-	switch (opt) {
-	case NET_SO_REUSEADDR:
-		s->reuse = v != 0;
-		return 0;
-	case NET_SO_BROADCAST:
-		s->bcast = v != 0;
-		return 0;
-	case NET_SO_TRANSPARENT:
-		s->transparent = v != 0;
-		return 0;
-	case NET_SO_V6ONLY:
-		s->v6only = v != 0;
-		return 0;
-	case NET_SO_PRIORITY_TOS:
-		if (v < 0 || v > 255)
-			return -NET_EINVAL;
-		s->tos = (uint8_t)(s->type == NET_STREAM ? v & ~3 : v);
-		return 0;
-	case NET_SO_TTL:
-		if (v < 1 || v > 255)
-			return -NET_EINVAL;
-		s->ttl = (uint8_t)v;
-		return 0;
-	case NET_SO_IFINDEX:
-		if (v && (v < 0 || v > 0xffff || !net_if_by_index(s->st, (unsigned)v)))
-			return -NET_EINVAL;
-		s->local.ifindex = (uint16_t)v;
-		return 0;
-	default:
-		return -NET_ENOPROTOOPT;
-	}
-}
-
-int net_set(struct net_sock *s, enum net_opt opt, int64_t value)
-{
-	stack_now(s->st);
-	if (!sock_allowed(s, NET_OP_SETOPT, NULL, NULL))
-		return -NET_EACCES;
-	int err = set_common(s, opt, value);
-	if (err != -NET_ENOPROTOOPT)
-		return err;
-	return s->type == NET_STREAM ? tcp_set(s, opt, value) : udp_set(s, opt, value);
-}
-
-int net_get(struct net_sock *s, enum net_opt opt, int64_t *value)
-{
-	if (opt == NET_SO_ERROR) {
-		*value = s->err;
-		s->err = 0;
-		return 0;
-	}
-	if (!sock_allowed(s, NET_OP_GETOPT, NULL, NULL))
-		return -NET_EACCES;
-	return s->type == NET_STREAM ? tcp_get(s, opt, value) : -NET_ENOPROTOOPT;
-}
-
 int net_name(const struct net_sock *s, struct net_endpoint *local, struct net_endpoint *remote)
 {
 	if (local)

@@ -26,7 +26,11 @@ struct net_sock {
 	struct sock_kept kept;
 	uint16_t err; /* pending, positive NET_E* */
 	uint8_t type;
-	uint8_t tos, ttl;
+	struct { /* connections inherit it from their listener */
+		uint32_t sndbuf, rcvbuf;
+		bool sndbuf_fixed, rcvbuf_fixed, reset_on_close;
+		uint8_t tos, ttl;
+	} opt;
 	bool open; /* somebody holds the handle */
 	bool ev_queued;
 	bool bound, connected, reuse, transparent, v6only, bcast;
@@ -73,7 +77,6 @@ long udp_send(struct net_sock *s, const void *data, size_t len, const struct net
 long udp_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct net_endpoint *from,
               struct net_endpoint *to);
 unsigned udp_ready(const struct net_sock *s);
-int udp_set(struct net_sock *s, enum net_opt opt, int64_t value);
 uint32_t udp_queued(const struct net_sock *s);
 int udp_shutdown(struct net_sock *s, enum net_how how);
 
@@ -90,8 +93,6 @@ long tcp_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_
 long tcp_recv(struct net_sock *s, void *data, size_t len, unsigned flags);
 int tcp_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max);
 int tcp_shutdown(struct net_sock *s, enum net_how how);
-int tcp_set(struct net_sock *s, enum net_opt opt, int64_t value);
-int tcp_get(struct net_sock *s, enum net_opt opt, int64_t *value);
 unsigned tcp_ready(const struct net_sock *s);
 enum net_tcp_state tcp_state_of(const struct net_sock *s);
 void tcp_queued(const struct net_sock *s, uint32_t *rcvq, uint32_t *sndq);

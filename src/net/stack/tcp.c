@@ -332,8 +332,8 @@ void tcp_sync_mss(struct tcp *t)
 	uint32_t headers = tcp_headers(&t->s.remote.addr);
 	uint32_t mss = t->pmtu > headers ? t->pmtu - headers : TCP_MSS_FLOOR;
 	mss = min_u32(mss, t->mss_peer);
-	if (t->mss_user)
-		mss = min_u32(mss, t->mss_user);
+	if (t->opt.mss_user)
+		mss = min_u32(mss, t->opt.mss_user);
 	mss = max_u32(mss, TCP_MSS_FLOOR);
 	t->mss = (uint16_t)min_u32(mss - (t->ts_ok ? 12 : 0), 65000);
 }

@@ -153,22 +153,20 @@ struct tcp {
 	struct bytq sndq; /* from snd_una on, or iss + 1 before the SYN is acknowledged */
 	struct txseg *tx_head, *tx_tail;
 	uint32_t sacked, lost; /* bytes in those states */
-	uint32_t sndbuf;
-	uint16_t mss, mss_peer, mss_adv, mss_user;
+	uint16_t mss, mss_peer, mss_adv;
 	uint8_t snd_wscale, rcv_wscale;
-	bool fin_wanted, fin_sent, fin_acked, nodelay, cork, urg_out, probe_out, sndbuf_fixed,
-	        rcvbuf_fixed, wscale_ok, sack_ok, ts_ok, more;
+	bool fin_wanted, fin_sent, fin_acked, cork, urg_out, probe_out, wscale_ok, sack_ok, ts_ok;
+	bool more;
 	uint32_t snd_sml; /* end of the last short segment: Minshall's form of Nagle */
 
 	/* congestion and recovery */
-	const struct cc_ops *cc;
 	struct cc_state ccs;
 	uint32_t cwnd, ssthresh, high_seq, prior_cwnd, prior_ssthresh, undo_marker;
 	uint32_t prr_delivered, prr_out, prr_cwnd, dupacks, max_flight;
 	int32_t undo_retrans;
 	uint64_t undo_stamp_ms; /* when the first retransmission went out */
 	uint8_t frto_new;       /* segments that F-RTO may send beyond the window */
-	bool frto, cwnd_limited, pacing;
+	bool frto, cwnd_limited;
 	uint64_t delivered;
 
 	/* round-trip times, in µs */
@@ -186,7 +184,7 @@ struct tcp {
 	uint32_t irs, rcv_nxt, rcv_adv, rcv_acked, rcv_up;
 	struct bytq rcvq;
 	struct seg *ooo;
-	uint32_t ooo_bytes, ooo_count, rcvbuf, rcv_mss, fin_seq;
+	uint32_t ooo_bytes, ooo_count, rcv_mss, fin_seq;
 	struct {
 		uint32_t start, end;
 	} rsack[TCP_SACKS]; /* the most recent first */
@@ -201,12 +199,16 @@ struct tcp {
 	uint64_t rcv_space_ns;
 	struct bucket oow; /* answers to segments outside the window */
 
-	/* policy of the connection */
-	uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms, uto_s;
-	bool uto_send, uto_fixed;
-	uint8_t keep_cnt, keep_probes, syncnt;
-	bool keepalive;
-	int32_t linger;
+	/* what can be set; connections inherit it from their listener */
+	struct {
+		const struct cc_ops *cc;
+		uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms, uto_s;
+		uint16_t mss_user;
+		uint8_t keep_cnt;
+		bool nodelay, keepalive, uto_fixed, pacing;
+	} opt;
+	bool uto_send;
+	uint8_t keep_probes, syncnt;
 	uint64_t last_rcv_ns, last_sent_ns, progress_ns, pace_ns;
 
 	/* way out */
@@ -280,6 +282,12 @@ static inline uint32_t tcp_snd_end(const struct tcp *t)
 	uint32_t base = t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD ? t->iss + 1
 	                                                                             : t->snd_una;
 	return base + t->sndq.len;
+}
+
+/* The sequence number of the next byte to be read. */
+static inline uint32_t tcp_read_seq(const struct tcp *t)
+{
+	return t->rcv_nxt - t->rcvq.len - (t->fin_rcvd ? 1 : 0);
 }
 
 /* Of IP and TCP, without options. */

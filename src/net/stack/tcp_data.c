@@ -30,7 +30,7 @@ void tcp_dsack(struct tcp *t, uint32_t start, uint32_t end)
 uint32_t tcp_rcv_space(const struct tcp *t)
 {
 	uint32_t cap = t->wscale_ok ? 0xffffu << t->rcv_wscale : 0xffffu;
-	uint32_t room = t->rcvbuf > t->rcvq.len ? t->rcvbuf - t->rcvq.len : 0;
+	uint32_t room = t->s.opt.rcvbuf > t->rcvq.len ? t->s.opt.rcvbuf - t->rcvq.len : 0;
 	return min_u32(room, cap);
 }
 
@@ -39,7 +39,7 @@ uint32_t tcp_rcv_space(const struct tcp *t)
 uint32_t tcp_rcv_wnd(const struct tcp *t)
 {
 	uint32_t now = t->rcv_adv - t->rcv_nxt, want = tcp_rcv_space(t);
-	uint32_t step = min_u32(t->rcv_mss ? t->rcv_mss : 1, t->rcvbuf / 2);
+	uint32_t step = min_u32(t->rcv_mss ? t->rcv_mss : 1, t->s.opt.rcvbuf / 2);
 	uint32_t unit = (1u << t->rcv_wscale) - 1;
 	if (want <= now || want - now < step)
 		want = now;
@@ -53,13 +53,13 @@ static void grow_buffer(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
 	uint64_t rtt_us = t->rcv_rtt_us ? t->rcv_rtt_us : t->srtt_us;
-	if (t->rcvbuf_fixed || st->now - t->rcv_space_ns < max_u64(rtt_us, 1000) * NS_PER_US)
+	if (t->s.opt.rcvbuf_fixed || st->now - t->rcv_space_ns < max_u64(rtt_us, 1000) * NS_PER_US)
 		return;
 	if (t->rcv_copied > t->rcv_space) {
 		uint64_t want = 2ull * t->rcv_copied + 16ull * t->rcv_mss;
 		want += want * (t->rcv_copied - t->rcv_space) / (t->rcv_space + 1);
-		if (want > t->rcvbuf)
-			t->rcvbuf = (uint32_t)min_u64(want, st->cfg.tcp_rcvbuf_max);
+		if (want > t->s.opt.rcvbuf)
+			t->s.opt.rcvbuf = (uint32_t)min_u64(want, st->cfg.tcp_rcvbuf_max);
 		t->rcv_space = t->rcv_copied;
 	}
 	t->rcv_copied = 0;
@@ -75,11 +75,12 @@ void tcp_read_some(struct tcp *t, uint32_t len)
 	if (t->state < NET_TCP_ESTABLISHED || t->fin_rcvd)
 		return;
 	uint32_t now = t->rcv_adv - t->rcv_nxt;
-	if (now >= t->rcvbuf - t->rcvbuf / 4 && now >= t->rcv_mss)
+	if (now >= t->s.opt.rcvbuf - t->s.opt.rcvbuf / 4 && now >= t->rcv_mss)
 		return; /* there is nothing to gain */
 	uint32_t gain = tcp_rcv_wnd(t) - now;
-	if ((gain >= 2 * t->rcv_mss && gain >= t->rcvbuf / 4) || gain >= t->rcvbuf / 2 ||
-	    (now < t->rcv_mss && gain >= min_u32(t->rcv_mss, t->rcvbuf / 2))) {
+	if ((gain >= 2 * t->rcv_mss && gain >= t->s.opt.rcvbuf / 4) ||
+	    gain >= t->s.opt.rcvbuf / 2 ||
+	    (now < t->rcv_mss && gain >= min_u32(t->rcv_mss, t->s.opt.rcvbuf / 2))) {
 		t->ack_now = true;
 		tcp_want_output(t);
 	}

@@ -26,9 +26,10 @@ void tcp_challenge(struct tcp *t)
 
 void tcp_take_uto(struct tcp *t, uint32_t remote_s)
 {
-	if (t->uto_s && remote_s && !t->uto_fixed)
-		t->user_timeout_ms =
-		        1000 * min_u32(UTO_MAX_S, max_u32(UTO_MIN_S, max_u32(t->uto_s, remote_s)));
+	if (t->opt.uto_s && remote_s && !t->opt.uto_fixed)
+		t->opt.user_timeout_ms =
+		        1000 *
+		        min_u32(UTO_MAX_S, max_u32(UTO_MIN_S, max_u32(t->opt.uto_s, remote_s)));
 }
 
 /* ---- SYN-SENT ---- */
@@ -77,15 +78,15 @@ static void established(struct tcp *t)
 	t->undo_marker = 0;
 	t->ca_state = CA_OPEN;
 	t->quick = 16;
-	t->uto_send = t->uto_s != 0;
+	t->uto_send = t->opt.uto_s != 0;
 	t->rcv_space_ns = t->rcv_rtt_ns = st->now;
 	t->rcv_rtt_seq = t->rcv_nxt;
-	t->rcv_space = t->rcvbuf / 4;
+	t->rcv_space = t->s.opt.rcvbuf / 4;
 	t->snd_up = t->snd_una;
 	t->snd_sml = t->snd_una;
 	t->last_rcv_ns = t->progress_ns = st->now;
-	if (t->cc->init)
-		t->cc->init(t);
+	if (t->opt.cc->init)
+		t->opt.cc->init(t);
 	tcp_set_state(t, t->fin_wanted ? NET_TCP_FIN_WAIT1 : NET_TCP_ESTABLISHED);
 	tcp_keep_restart(t);
 }

@@ -1,153 +1,5 @@
-/* What can be set on a connection, and what it tells of itself. */
+/* What a connection tells of itself. */
 #include "net/stack/tcp.h"
-
-#define BUF_MIN 2048
-#define BUF_MAX (64 * 1024 * 1024)
-
-static int set_buffer(uint32_t *buf, bool *fixed, int64_t v)
-{
-	if (v < 0 || v > BUF_MAX)
-		return -NET_EINVAL;
-	*buf = v < BUF_MIN ? BUF_MIN : (uint32_t)v;
-	*fixed = true;
-	return 0;
-}
-
-static int set_range(uint32_t *where, int64_t v, int64_t min, int64_t max)
-{
-	if (v < min || v > max)
-		return -NET_EINVAL;
-	*where = (uint32_t)v;
-	return 0;
-}
-
-static int set_mss(struct tcp *t, int64_t v)
-{
-	if (v && (v < 88 || v > 32767)) /* Linux's TCP_MIN_MSS and MAX_TCP_WINDOW */
-		return -NET_EINVAL;
-	t->mss_user = (uint16_t)v;
-	if (tcp_synchronized(t))
-		tcp_sync_mss(t);
-	return 0;
-}
-
-static int set_keep(struct tcp *t, enum net_opt opt, int64_t v)
-{
-	uint32_t cnt = t->keep_cnt;
-	int err;
-	if (opt == NET_TCP_KEEPCNT)
-		err = set_range(&cnt, v, 1, 127);
-	else
-		err = set_range(opt == NET_TCP_KEEPIDLE ? &t->keep_idle_s : &t->keep_intvl_s, v, 1,
-		                32767);
-	t->keep_cnt = (uint8_t)cnt;
-	if (!err)
-		tcp_keep_restart(t);
-	return err;
-}
-
-int tcp_set(struct net_sock *s, enum net_opt opt, int64_t v)
-{
-	struct tcp *t = to_tcp(s);
-	uint32_t n = 0;
-	int err = 0;
-	switch (opt) {
-	case NET_SO_SNDBUF:
-		return set_buffer(&t->sndbuf, &t->sndbuf_fixed, v);
-	case NET_SO_RCVBUF:
-		return set_buffer(&t->rcvbuf, &t->rcvbuf_fixed, v);
-	case NET_SO_LINGER:
-		t->linger = v == 0 ? 0 : -1;
-		return 0;
-	case NET_SO_KEEPALIVE:
-		t->keepalive = v != 0;
-		tcp_keep_restart(t);
-		return 0;
-	case NET_TCP_NODELAY:
-		t->nodelay = v != 0;
-		tcp_output(t);
-		return 0;
-	case NET_TCP_CORK:
-		t->cork = v != 0;
-		tcp_output(t);
-		return 0;
-	case NET_TCP_QUICKACK:
-		t->quickack = v != 0;
-		return 0;
-	case NET_TCP_PACING:
-		t->pacing = v != 0;
-		return 0;
-	case NET_TCP_MAXSEG:
-		return set_mss(t, v);
-	case NET_TCP_KEEPIDLE:
-	case NET_TCP_KEEPINTVL:
-	case NET_TCP_KEEPCNT:
-		return set_keep(t, opt, v);
-	case NET_TCP_USER_TIMEOUT:
-		t->uto_fixed = v != 0;
-		return set_range(&t->user_timeout_ms, v, 0, 0x7fffffff);
-	case NET_TCP_UTO:
-		err = set_range(&t->uto_s, v, 0, 0x7fff * 60);
-		t->uto_send = !err && v && tcp_synchronized(t);
-		return err;
-	case NET_TCP_SYNCNT:
-		err = set_range(&n, v, 1, 127);
-		if (!err)
-			t->syncnt = (uint8_t)n;
-		return err;
-	default:
-		return -NET_ENOPROTOOPT;
-	}
-}
-
-int tcp_get(struct net_sock *s, enum net_opt opt, int64_t *v)
-{
-	const struct tcp *t = to_tcp(s);
-	uint32_t next = t->rcv_nxt - t->rcvq.len - (t->fin_rcvd ? 1 : 0);
-	switch (opt) {
-	case NET_SO_SNDBUF:
-		*v = t->sndbuf;
-		return 0;
-	case NET_SO_RCVBUF:
-		*v = t->rcvbuf;
-		return 0;
-	case NET_SO_KEEPALIVE:
-		*v = t->keepalive;
-		return 0;
-	case NET_TCP_NODELAY:
-		*v = t->nodelay;
-		return 0;
-	case NET_TCP_MAXSEG:
-		*v = t->mss;
-		return 0;
-	case NET_TCP_USER_TIMEOUT:
-		*v = t->user_timeout_ms;
-		return 0;
-	case NET_TCP_ATMARK:
-		*v = t->urg_in && next == t->rcv_up - 1;
-		return 0;
-	case NET_TCP_URGENT:
-		*v = t->urg_in ? (int64_t)(t->rcv_up - next) : 0;
-		return 0;
-	default:
-		return -NET_ENOPROTOOPT;
-	}
-}
-
-int net_set_cc(struct net_sock *s, const char *name)
-{
-	const struct cc_ops *cc = cc_find(name);
-	if (s->type != NET_STREAM)
-		return -NET_EOPNOTSUPP;
-	if (!cc)
-		return -NET_ENOENT;
-	if (!sock_allowed(s, NET_OP_SETOPT, NULL, NULL))
-		return -NET_EACCES;
-	struct tcp *t = to_tcp(s);
-	t->cc = cc;
-	cc->init(t);
-	return 0;
-}
 
 void tcp_queued(const struct net_sock *s, uint32_t *rcvq, uint32_t *sndq)
 {
@@ -223,7 +75,7 @@ static void fill_window(const struct tcp *t, struct net_tcp_info *i)
 	i->tcpi_reord_seen = t->reord_seen;
 	i->tcpi_rcv_rtt = t->rcv_rtt_us;
 	i->tcpi_rcv_space = t->rcv_space;
-	i->tcpi_rcv_ssthresh = t->rcvbuf;
+	i->tcpi_rcv_ssthresh = t->s.opt.rcvbuf;
 	i->tcpi_snd_wnd = t->snd_wnd;
 	i->tcpi_rcv_wnd = t->rcv_adv - t->rcv_nxt;
 	if (t->srtt_us)
@@ -275,7 +127,7 @@ int net_tcp_info(const struct net_sock *s, struct net_tcp_info *i)
 	i->tcpi_rcv_ooopack = t->ooo_in;
 	i->tcpi_delivered = (uint32_t)(t->delivered / t->mss);
 	fill_ecn(t, i);
-	for (unsigned k = 0; k + 1 < sizeof(i->cc) && t->cc->name[k]; k++)
-		i->cc[k] = t->cc->name[k];
+	for (unsigned k = 0; k + 1 < sizeof(i->cc) && t->opt.cc->name[k]; k++)
+		i->cc[k] = t->opt.cc->name[k];
 	return 0;
 }

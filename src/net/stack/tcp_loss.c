@@ -89,7 +89,7 @@ static void begin_prr(struct tcp *t)
 
 static uint32_t reduced(struct tcp *t, bool marked)
 {
-	return max_u32(t->cc->ssthresh(t, marked), 2u * t->mss);
+	return max_u32(t->opt.cc->ssthresh(t, marked), 2u * t->mss);
 }
 
 static void tahoe(struct tcp *t)
@@ -112,7 +112,7 @@ static void enter_recovery(struct tcp *t)
 		remember_window(t);
 		t->ssthresh = reduced(t, false);
 	}
-	if (t->cc->no_recovery) {
+	if (t->opt.cc->no_recovery) {
 		tahoe(t);
 		return;
 	}
@@ -289,10 +289,11 @@ static void grow(struct tcp *t, const struct ack_news *news)
 	bool slow_start = t->cwnd < t->ssthresh;
 	if (!t->cwnd_limited && !(slow_start && t->cwnd < 2 * t->max_flight))
 		return;
-	t->cc->acked(t, news->acked, news->rtt_us >= 0 ? (uint32_t)news->rtt_us : 0);
+	t->opt.cc->acked(t, news->acked, news->rtt_us >= 0 ? (uint32_t)news->rtt_us : 0);
 	t->cwnd = min_u32(t->cwnd, t->s.st->cfg.tcp_sndbuf_max * 2);
-	if (!t->sndbuf_fixed)
-		t->sndbuf = max_u32(t->sndbuf, min_u32(2 * t->cwnd, t->s.st->cfg.tcp_sndbuf_max));
+	if (!t->s.opt.sndbuf_fixed)
+		t->s.opt.sndbuf =
+		        max_u32(t->s.opt.sndbuf, min_u32(2 * t->cwnd, t->s.st->cfg.tcp_sndbuf_max));
 }
 
 void tcp_recovery(struct tcp *t, struct ack_news *news)
@@ -357,8 +358,8 @@ void tcp_enter_loss(struct tcp *t)
 	t->frto = fresh && !reneged && t->snd_nxt != t->snd_una;
 	t->frto_new = 0;
 	t->high_seq = t->snd_nxt;
-	if (t->cc->restart)
-		t->cc->restart(t);
+	if (t->opt.cc->restart)
+		t->opt.cc->restart(t);
 }
 
 /* RFC 8985, 7.2: a probe after two round trips of silence. */

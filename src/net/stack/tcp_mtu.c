@@ -41,7 +41,7 @@ static uint32_t mtu_max(const struct tcp *t)
 {
 	bool v4 = addr_is_v4(&t->s.remote.addr);
 	uint32_t mtu = pmtu_get(t->s.st, &t->s.remote.addr, if_mtu(t->hop.nif, v4));
-	uint32_t mss = t->mss_user ? min_u32(t->mss_user, t->mss_peer) : t->mss_peer;
+	uint32_t mss = t->opt.mss_user ? min_u32(t->opt.mss_user, t->mss_peer) : t->mss_peer;
 	return min_u32(mtu, mss + tcp_headers(&t->s.remote.addr));
 }
 

@@ -137,7 +137,7 @@ uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again)
 		p = put_ts(p + 2, tcp_clock_ms(t->s.st) + t->ts_off, t->ts_recent);
 	}
 	if (t->uto_send)
-		p = put_uto(p, t->uto_s);
+		p = put_uto(p, t->opt.uto_s);
 	uint32_t n = t->sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
 	if (!again) { /* two blocks come first (RFC 9768, 3.2.3.3) */
 		uint32_t blocks = n ? 4 + 8 * min_u32(n, 2) : 0;

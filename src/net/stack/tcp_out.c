@@ -89,8 +89,8 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, co
 	                   .df = true,
 	                   .forge = true,
 	                   .proto = PROTO_TCP,
-	                   .ttl = t->s.ttl,
-	                   .tos = (uint8_t)(t->s.tos | (ect ? ECN_ECT0 : 0))};
+	                   .ttl = t->s.opt.ttl,
+	                   .tos = (uint8_t)(t->s.opt.tos | (ect ? ECN_ECT0 : 0))};
 	if (flags & TCP_ACK)
 		ack_sent(t);
 	st->stats.tcp_out++;
@@ -184,7 +184,7 @@ void tcp_send_syn(struct tcp *t)
 		                          .ts_ok = t->ts_ok,
 		                          .ts_val = tcp_clock_ms(st) + t->ts_off,
 		                          .ts_ecr = t->ts_recent,
-		                          .uto_s = t->uto_s};
+		                          .uto_s = t->opt.uto_s};
 		(void)finish(t, p, t->iss, flags, opts, tcp_put_syn_options(opts, &so), false);
 	}
 	tcp_arm_backed_off(t, RTX_RTO);
@@ -294,7 +294,7 @@ static bool short_ok(struct tcp *t, uint32_t len, uint32_t avail)
 			tcp_arm(t, TT_PACE, t->s.st->now + CORK_NS);
 		return false;
 	}
-	return t->nodelay || !waiting;
+	return t->opt.nodelay || !waiting;
 }
 
 /* The bytes to send next, 0: none. *ZERO: only the peer's window is in the way. */
@@ -368,7 +368,7 @@ static bool send_new(struct tcp *t, uint32_t len, uint32_t mss)
 
 static void pace(struct tcp *t, uint32_t sent)
 {
-	if (!t->pacing || !t->srtt_us || !sent)
+	if (!t->opt.pacing || !t->srtt_us || !sent)
 		return;
 	/* Twice the rate in slow start, 1.2 times after it, as Linux. */
 	uint64_t rate =
@@ -434,8 +434,8 @@ static void restart_after_idle(struct tcp *t)
 	for (; idle_us > t->rto_us && t->cwnd > floor; idle_us -= t->rto_us)
 		t->cwnd /= 2;
 	t->cwnd = max_u32(t->cwnd, floor);
-	if (t->cc->restart)
-		t->cc->restart(t);
+	if (t->opt.cc->restart)
+		t->opt.cc->restart(t);
 }
 
 static void send_all(struct tcp *t)
@@ -448,14 +448,14 @@ static void send_all(struct tcp *t)
 	if (probe && !send_new(t, probe, probe))
 		t->plp.size = 0;
 	for (unsigned i = 0; r == STEP_MORE && i < OUTPUT_BUDGET; i++) {
-		if (t->pacing && t->pace_ns > t->s.st->now) {
+		if (t->opt.pacing && t->pace_ns > t->s.st->now) {
 			tcp_arm(t, TT_PACE, t->pace_ns);
 			t->cwnd_limited = true;
 			break;
 		}
 		r = step(t, mss);
 	}
-	if (r == STEP_MORE && !(t->pacing && t->pace_ns > t->s.st->now))
+	if (r == STEP_MORE && !(t->opt.pacing && t->pace_ns > t->s.st->now))
 		tcp_want_output(t);
 	uint32_t out = t->snd_nxt - t->snd_una;
 	t->max_flight = before == t->snd_nxt ? t->max_flight : out;

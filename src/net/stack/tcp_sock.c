@@ -10,8 +10,8 @@ static void set_mss_adv(struct tcp *t)
 	uint32_t headers = tcp_headers(&t->s.remote.addr);
 	uint32_t mtu = if_mtu(t->hop.nif, addr_is_v4(&t->s.remote.addr));
 	t->mss_adv = (uint16_t)(min_u32(mtu, 65535) - headers); /* MUST-67: of what we can take */
-	if (t->mss_user)
-		t->mss_adv = (uint16_t)min_u32(t->mss_adv, t->mss_user);
+	if (t->opt.mss_user)
+		t->mss_adv = (uint16_t)min_u32(t->mss_adv, t->opt.mss_user);
 }
 
 static struct tcp *new_tcp(struct net_stack *st)
@@ -24,23 +24,22 @@ static struct tcp *new_tcp(struct net_stack *st)
 		t->at[i] = TIMER_NEVER;
 	t->timer.fire = tcp_timer_fire;
 	t->n.kind = TNODE_CONN;
-	t->cc = st->cfg.cc ? cc_find(st->cfg.cc) : NULL;
-	if (!t->cc)
-		t->cc = &cc_cubic;
+	t->opt.cc = st->cfg.cc ? cc_find(st->cfg.cc) : NULL;
+	if (!t->opt.cc)
+		t->opt.cc = &cc_cubic;
 	t->rto_us = TCP_RTO_INIT_US;
 	t->ssthresh = TCP_INFINITE;
-	t->sndbuf = SNDBUF_DEFAULT;
-	t->rcvbuf = st->cfg.tcp_rcvbuf;
+	t->s.opt.sndbuf = SNDBUF_DEFAULT;
+	t->s.opt.rcvbuf = st->cfg.tcp_rcvbuf;
 	t->mss = t->mss_peer = TCP_MSS_DEFAULT4;
 	t->ts_ok = t->sack_ok = t->wscale_ok = true;
 	t->rcv_wscale = st->tcp->wscale;
-	t->linger = -1;
-	t->keep_idle_s = TCP_KEEPIDLE_S;
-	t->keep_intvl_s = TCP_KEEPINTVL_S;
-	t->keep_cnt = TCP_KEEPCNT;
+	t->opt.keep_idle_s = TCP_KEEPIDLE_S;
+	t->opt.keep_intvl_s = TCP_KEEPINTVL_S;
+	t->opt.keep_cnt = TCP_KEEPCNT;
 	t->syncnt = TCP_SYN_RETRIES;
 	t->rack_mult = 1;
-	t->pacing = st->cfg.pacing;
+	t->opt.pacing = st->cfg.pacing;
 	t->ecn.mode = st->cfg.ecn == NET_ECN_ASK            ? ECN_CLASSIC
 	              : st->cfg.ecn == NET_ECN_ASK_ACCURATE ? ECN_ACCURATE
 	                                                    : ECN_OFF;
@@ -227,31 +226,15 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 	if (addr_is_linklocal(&r->n.raddr) || (r->nif->cfg.flags & NET_IF_ANY_ADDR))
 		t->s.remote.ifindex = r->nif->index;
 	t->s.connected = t->s.bound = t->s.reuse = true;
-	t->s.tos = lsn->s.tos;
-	t->s.ttl = lsn->s.ttl;
+	t->s.opt = lsn->s.opt;
 	t->s.label = lsn->s.label;
 	if (!tcp_route(t)) {
 		tcp_free(t);
 		return NULL;
 	}
 	t->state = NET_TCP_SYN_RCVD;
-	t->cc = lsn->cc;
-	t->nodelay = lsn->nodelay;
-	t->keepalive = lsn->keepalive;
-	t->keep_idle_s = lsn->keep_idle_s;
-	t->keep_intvl_s = lsn->keep_intvl_s;
-	t->keep_cnt = lsn->keep_cnt;
-	t->user_timeout_ms = lsn->user_timeout_ms;
-	t->uto_s = lsn->uto_s;
-	t->uto_fixed = lsn->uto_fixed;
+	t->opt = lsn->opt;
 	tcp_take_uto(t, r->uto_s);
-	t->linger = lsn->linger;
-	t->pacing = lsn->pacing;
-	t->sndbuf = lsn->sndbuf;
-	t->sndbuf_fixed = lsn->sndbuf_fixed;
-	t->rcvbuf = lsn->rcvbuf;
-	t->rcvbuf_fixed = lsn->rcvbuf_fixed;
-	t->mss_user = lsn->mss_user;
 	t->iss = r->iss;
 	t->irs = r->irs;
 	t->ts_off = r->ts_off;
@@ -374,7 +357,7 @@ void tcp_close(struct net_sock *s, bool abort)
 		break;
 	default:
 		/* RFC 2525, 2.17: data that nobody has read is lost, and the peer must know. */
-		if (abort || t->linger == 0 || unread) {
+		if (abort || t->s.opt.reset_on_close || unread) {
 			tcp_send_rst(t);
 			tcp_finish(t, 0);
 		} else if (!t->fin_wanted) {
@@ -413,9 +396,9 @@ static long send_room(struct tcp *t, size_t len, unsigned flags)
 	if (!sock_may_move(s, NET_OP_SEND, &s->local, &s->remote))
 		return -NET_EACCES;
 	t->more = flags & NET_MSG_MORE;
-	if (t->sndq.len >= t->sndbuf)
+	if (t->sndq.len >= t->s.opt.sndbuf)
 		return len ? -NET_EAGAIN : 0;
-	return (long)min_u64(t->sndbuf - t->sndq.len, len);
+	return (long)min_u64(t->s.opt.sndbuf - t->sndq.len, len);
 }
 
 static void sent(struct tcp *t, unsigned flags)
@@ -454,12 +437,6 @@ long tcp_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_
 	return room;
 }
 
-/* The sequence number of the next byte to be read. */
-static uint32_t read_seq(const struct tcp *t)
-{
-	return t->rcv_nxt - t->rcvq.len - (t->fin_rcvd ? 1 : 0);
-}
-
 /* -1: nothing yet; 0: the end; else how many bytes can be read in one go. */
 static long readable(struct tcp *t)
 {
@@ -468,8 +445,8 @@ static long readable(struct tcp *t)
 		return -NET_EACCES;
 	if (t->rcvq.len) {
 		uint32_t n = t->rcvq.len, mark = t->rcv_up - 1;
-		if (t->urg_in && seq_lt(read_seq(t), mark)) /* reading stops at the mark */
-			n = min_u32(n, mark - read_seq(t));
+		if (t->urg_in && seq_lt(tcp_read_seq(t), mark)) /* reading stops at the mark */
+			n = min_u32(n, mark - tcp_read_seq(t));
 		return (long)n;
 	}
 	if (s->err)
@@ -482,7 +459,7 @@ static long readable(struct tcp *t)
 static void was_read(struct tcp *t, uint32_t n)
 {
 	tcp_read_some(t, n);
-	if (t->urg_in && seq_le(t->rcv_up, read_seq(t)))
+	if (t->urg_in && seq_le(t->rcv_up, tcp_read_seq(t)))
 		t->urg_in = false;
 }
 
@@ -535,7 +512,7 @@ unsigned tcp_ready(const struct net_sock *s)
 	if (t->state == NET_TCP_CLOSED)
 		return ev | NET_EV_HUP | NET_EV_OUT | (s->connected ? NET_EV_IN : 0);
 	if ((t->state == NET_TCP_ESTABLISHED || t->state == NET_TCP_CLOSE_WAIT) && !t->fin_wanted &&
-	    t->sndq.len < t->sndbuf - t->sndbuf / 3)
+	    t->sndq.len < t->s.opt.sndbuf - t->s.opt.sndbuf / 3)
 		ev |= NET_EV_OUT;
 	if (t->fin_rcvd && t->fin_wanted)
 		ev |= NET_EV_HUP;

@@ -56,7 +56,7 @@ static void answer(struct tcp_req *r)
 	/* RFC 9768, 3.2.3.2.2: first the option goes, then the whole offer. */
 	bool silent = r->ecn == ECN_ACCURATE && r->sent > 1;
 	struct tcp_syn_opts opts = {.ts_val = tcp_clock_ms(st) + r->ts_off,
-	                            .uto_s = r->lsn->uto_s,
+	                            .uto_s = r->lsn->opt.uto_s,
 	                            .accecn = r->ecn == ECN_ACCURATE && !r->sent};
 	r->no_ect |= silent;
 	if (!r->sent)
@@ -125,7 +125,7 @@ static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
 	r->rcv_wscale = o->has_wscale ? st->tcp->wscale : 0;
 	r->ecn = (uint8_t)ecn_of_syn(st, g);
 	r->syn_ect = g->m->tos & ECN_MASK;
-	r->tos = r->lsn->s.tos;
+	r->tos = r->lsn->s.opt.tos;
 }
 
 static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
@@ -461,7 +461,7 @@ bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g)
 	r.mss_adv = adv_mss(st, &g->m->src, g->m->nif);
 	r.ts_off = tcp_ts_offset(st, &r.n);
 	r.wnd = g->wnd;
-	r.tos = lsn->s.tos;
+	r.tos = lsn->s.opt.tos;
 	options_from_ts(&r, g);
 	struct tcp *t = tcp_from_req(&r);
 	if (t && tcp_hash_add(st, &t->n))

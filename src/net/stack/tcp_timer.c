@@ -56,8 +56,8 @@ void tcp_rearm_rto(struct tcp *t)
 
 void tcp_keep_restart(struct tcp *t)
 {
-	if (t->keepalive && t->state >= NET_TCP_ESTABLISHED)
-		tcp_arm(t, TT_KEEP, t->s.st->now + t->keep_idle_s * NS_PER_SEC);
+	if (t->opt.keepalive && t->state >= NET_TCP_ESTABLISHED)
+		tcp_arm(t, TT_KEEP, t->s.st->now + t->opt.keep_idle_s * NS_PER_SEC);
 	else if (t->state != NET_TCP_FIN_WAIT2 || t->s.open)
 		tcp_disarm(t, TT_KEEP);
 }
@@ -75,8 +75,8 @@ static uint32_t retries_allowed(const struct tcp *t)
 static bool gave_up(struct tcp *t, uint32_t tries)
 {
 	uint64_t waited = t->s.st->now - t->progress_ns;
-	bool over = t->user_timeout_ms ? waited >= t->user_timeout_ms * NS_PER_MS
-	                               : tries >= retries_allowed(t);
+	bool over = t->opt.user_timeout_ms ? waited >= t->opt.user_timeout_ms * NS_PER_MS
+	                                   : tries >= retries_allowed(t);
 	if (!over)
 		return false;
 	if (tcp_synchronized(t))
@@ -100,7 +100,7 @@ static void rto_expired(struct tcp *t)
 		return;
 	}
 	tcp_enter_loss(t);
-	t->uto_send = t->uto_s != 0; /* the segment that said it may be among the lost */
+	t->uto_send = t->opt.uto_s != 0; /* the segment that said it may be among the lost */
 	plp_suspect(t);
 	if (t->retransmits < UINT8_MAX)
 		t->retransmits++;
@@ -162,9 +162,9 @@ static void keep_expired(struct tcp *t)
 		tcp_finish(t, 0);
 		return;
 	}
-	if (!t->keepalive || t->state < NET_TCP_ESTABLISHED)
+	if (!t->opt.keepalive || t->state < NET_TCP_ESTABLISHED)
 		return;
-	uint64_t idle = st->now - t->last_rcv_ns, limit = t->keep_idle_s * NS_PER_SEC;
+	uint64_t idle = st->now - t->last_rcv_ns, limit = t->opt.keep_idle_s * NS_PER_SEC;
 	/* Data in flight or waiting is its own probe. */
 	if (t->tx_head || t->sndq.len) {
 		tcp_keep_restart(t);
@@ -174,8 +174,9 @@ static void keep_expired(struct tcp *t)
 		tcp_arm(t, TT_KEEP, t->last_rcv_ns + limit);
 		return;
 	}
-	bool over = t->user_timeout_ms ? idle >= t->user_timeout_ms * NS_PER_MS && t->keep_probes
-	                               : t->keep_probes >= t->keep_cnt;
+	bool over = t->opt.user_timeout_ms
+	                    ? idle >= t->opt.user_timeout_ms * NS_PER_MS && t->keep_probes
+	                    : t->keep_probes >= t->opt.keep_cnt;
 	if (over) {
 		tcp_send_rst(t);
 		tcp_finish(t, NET_ETIMEDOUT);
@@ -183,7 +184,7 @@ static void keep_expired(struct tcp *t)
 	}
 	t->keep_probes++;
 	tcp_send_probe(t, true);
-	tcp_arm(t, TT_KEEP, st->now + t->keep_intvl_s * NS_PER_SEC);
+	tcp_arm(t, TT_KEEP, st->now + t->opt.keep_intvl_s * NS_PER_SEC);
 }
 
 static void expire(struct tcp *t, enum tcp_timer which)
@@ -198,7 +199,7 @@ static void expire(struct tcp *t, enum tcp_timer which)
 	} else {
 		bool corked = t->cork;
 		t->more = false;
-		if (corked && !t->pacing) { /* a cork holds for 200 ms at most */
+		if (corked && !t->opt.pacing) { /* a cork holds for 200 ms at most */
 			t->cork = false;
 			tcp_output(t);
 			t->cork = true;

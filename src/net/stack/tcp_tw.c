@@ -49,7 +49,7 @@ void tcp_time_wait(struct tcp *t)
 	                     .ts_off = t->ts_off,
 	                     .ts_ok = t->ts_ok,
 	                     .rcv_wscale = t->rcv_wscale,
-	                     .tos = t->s.tos,
+	                     .tos = t->s.opt.tos,
 	                     .prev = tt->tw_new};
 	w->n.kind = TNODE_TW;
 	w->n.hashed = false;

@@ -39,7 +39,7 @@ int udp_create(struct net_stack *st, enum net_sock_type type, struct net_sock **
 	if (!u)
 		return -NET_ENOMEM;
 	sock_init(&u->s, st, type);
-	u->rcvbuf = RCVBUF_DEFAULT;
+	u->s.opt.rcvbuf = RCVBUF_DEFAULT;
 	*out = &u->s;
 	return 0;
 }
@@ -173,8 +173,8 @@ static int find_way(const struct net_sock *s, struct ip_tx *tx, const struct net
 	tx->next_hop = hop.next_hop;
 	tx->routed = true;
 	tx->src = from ? from->addr : s->local.addr;
-	tx->tos = s->tos;
-	tx->ttl = s->ttl ? s->ttl : addr_is_mcast(&tx->dst) ? 1 : 0;
+	tx->tos = s->opt.tos;
+	tx->ttl = s->opt.ttl ? s->opt.ttl : addr_is_mcast(&tx->dst) ? 1 : 0;
 	bool v4 = addr_is_v4(&tx->dst);
 	if (from || (s->bound && !addr_is_any(&s->local.addr) && !addr_is_mcast(&s->local.addr))) {
 		tx->forge = true;
@@ -252,18 +252,6 @@ uint32_t udp_queued(const struct net_sock *s)
 	return to_udp(s)->bytes;
 }
 
-int udp_set(struct net_sock *s, enum net_opt opt, int64_t value)
-{
-	if (opt == NET_SO_SNDBUF)
-		return 0; /* nothing is queued */
-	if (opt != NET_SO_RCVBUF)
-		return -NET_ENOPROTOOPT;
-	if (value < 0 || value > 64 * 1024 * 1024)
-		return -NET_EINVAL;
-	to_udp(s)->rcvbuf = max_u32((uint32_t)value, 2048);
-	return 0;
-}
-
 int udp_shutdown(struct net_sock *s, enum net_how how)
 {
 	struct udp *u = to_udp(s);
@@ -312,7 +300,8 @@ static void deliver(struct udp *u, struct pkt *data, const struct net_endpoint *
 		pkt_free(data);
 		return;
 	}
-	struct dgram *d = u->mem + mem > u->rcvbuf && u->head ? NULL : stack_alloc(st, sizeof(*d));
+	struct dgram *d =
+	        u->mem + mem > u->s.opt.rcvbuf && u->head ? NULL : stack_alloc(st, sizeof(*d));
 	if (!d) {
 		st->stats.udp_full++;
 		pkt_free(data);
