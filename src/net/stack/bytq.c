@@ -34,11 +34,7 @@ void bytq_clear(struct net_stack *st, struct bytq *q)
 
 static void push_tail(struct bytq *q, struct seg *s)
 {
-	if (q->tail)
-		q->tail->next = s;
-	else
-		q->head = s;
-	q->tail = s;
+	queue_add(q->head, q->tail, s, next);
 	q->len += s->f.len;
 }
 

@@ -40,12 +40,7 @@ static void drop_sock(struct query *q)
 
 static void query_free(struct query *q)
 {
-	struct dns *d = q->st->dns;
-	for (struct query **at = &d->queries; *at; at = &(*at)->next)
-		if (*at == q) {
-			*at = q->next;
-			break;
-		}
+	list_remove(q->st->dns->queries, q, next);
 	timer_disarm(&q->st->timers, &q->timer);
 	drop_sock(q);
 	stack_free(q->st, q, sizeof(*q));

@@ -51,11 +51,7 @@ static void reass_free(struct reass *r)
 	struct net_stack *st = r->nif->st;
 	timer_disarm(&st->timers, &r->timer);
 	drop_pieces(r);
-	for (struct reass **at = &st->reass; *at; at = &(*at)->next)
-		if (*at == r) {
-			*at = r->next;
-			break;
-		}
+	list_remove(st->reass, r, next);
 	st->frag_mem -= (uint32_t)sizeof(*r);
 	stack_free(st, r, sizeof(*r));
 }

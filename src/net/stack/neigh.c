@@ -46,11 +46,7 @@ static void drop_queue(struct neigh *n, bool tell)
 static void neigh_free(struct neigh *n, bool tell)
 {
 	struct net_stack *st = n->nif->st;
-	for (struct neigh **at = bucket_of(st, &n->addr); *at; at = &(*at)->next)
-		if (*at == n) {
-			*at = n->next;
-			break;
-		}
+	list_remove(*bucket_of(st, &n->addr), n, next);
 	timer_disarm(&st->timers, &n->timer);
 	drop_queue(n, tell);
 	st->neigh_count--;

@@ -74,11 +74,7 @@ void net_if_remove(struct net_if *nif)
 	timer_disarm(&st->timers, &nif->timer);
 	timer_disarm(&st->timers, &nif->mc_timer);
 	route_drop_if(st, nif);
-	for (struct net_if **at = &st->ifs; *at; at = &(*at)->next)
-		if (*at == nif) {
-			*at = nif->next;
-			break;
-		}
+	list_remove(st->ifs, nif, next);
 	forget_traffic(st, nif);
 	route_changed(st);
 	if (st->lo == nif)
@@ -328,15 +324,10 @@ void net_input(struct net_if *nif, struct pkt *p)
 static void loop_output(struct net_stack *st, struct net_if *nif, struct pkt *p)
 {
 	p->nif = nif;
-	p->next = NULL;
 	/* What never left the machine needs no checksum. */
 	if (p->flags & PKT_CSUM_PARTIAL)
 		p->flags = PKT_CSUM_VALID;
-	if (st->loop_tail)
-		st->loop_tail->next = p;
-	else
-		st->loop_head = p;
-	st->loop_tail = p;
+	queue_add(st->loop_head, st->loop_tail, p, next);
 }
 
 void if_send_eth(struct net_if *nif, struct pkt *p, const uint8_t *mac, unsigned type)

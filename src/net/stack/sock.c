@@ -21,11 +21,8 @@ void sock_exit(struct net_sock *s)
 		st->socks = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
-	for (struct net_sock **at = &st->events; s->ev_queued && *at; at = &(*at)->ev_next)
-		if (*at == s) {
-			*at = s->ev_next;
-			break;
-		}
+	if (s->ev_queued)
+		list_remove(st->events, s, ev_next);
 }
 
 void sock_destroy(struct net_sock *s)

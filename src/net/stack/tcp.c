@@ -117,11 +117,7 @@ void tcp_hash_del(struct net_stack *st, struct tnode *n)
 {
 	if (!n->hashed)
 		return;
-	for (struct tnode **at = &st->tcp->bucket[n->hash & st->tcp->mask]; *at; at = &(*at)->next)
-		if (*at == n) {
-			*at = n->next;
-			break;
-		}
+	list_remove(st->tcp->bucket[n->hash & st->tcp->mask], n, next);
 	if (st->tcp->last == n)
 		st->tcp->last = NULL;
 	n->hashed = false;

@@ -379,6 +379,7 @@ uint32_t ecn_put_option(const struct tcp *t, uint8_t *o, uint32_t room);
 
 /* tcp_sack.c: the list of what is in flight */
 struct txseg *tx_add(struct tcp *t, uint32_t seq, uint32_t end, uint8_t flags);
+void tx_remove(struct tcp *t, struct txseg *x);
 bool tx_split(struct tcp *t, struct txseg *x, uint32_t at);
 void tx_set_state(struct tcp *t, struct txseg *x, enum tx_state state);
 void tx_clear(struct tcp *t);

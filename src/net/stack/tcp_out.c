@@ -348,12 +348,7 @@ static bool send_new(struct tcp *t, uint32_t len, uint32_t mss)
 		x->flags = 0;
 		fin = false;
 		if (!sent) {
-			t->tx_tail = x->prev;
-			if (x->prev)
-				x->prev->next = NULL;
-			else
-				t->tx_head = NULL;
-			stack_free(t->s.st, x, sizeof(*x));
+			tx_remove(t, x);
 			return false;
 		}
 		len = sent;

@@ -16,31 +16,20 @@ struct txseg *tx_add(struct tcp *t, uint32_t seq, uint32_t end, uint8_t flags)
 	x->flags = flags;
 	x->sent_ns = t->s.st->now;
 	x->prev = t->tx_tail;
-	if (t->tx_tail)
-		t->tx_tail->next = x;
-	else
-		t->tx_head = x;
-	t->tx_tail = x;
+	queue_add(t->tx_head, t->tx_tail, x, next);
 	return x;
 }
 
-static void unlink_free(struct tcp *t, struct txseg *x)
+void tx_remove(struct tcp *t, struct txseg *x)
 {
-	if (x->prev)
-		x->prev->next = x->next;
-	else
-		t->tx_head = x->next;
-	if (x->next)
-		x->next->prev = x->prev;
-	else
-		t->tx_tail = x->prev;
+	queue_remove(t->tx_head, t->tx_tail, x);
 	stack_free(t->s.st, x, sizeof(*x));
 }
 
 void tx_clear(struct tcp *t)
 {
 	while (t->tx_head)
-		unlink_free(t, t->tx_head);
+		tx_remove(t, t->tx_head);
 	t->sacked = t->lost = 0;
 }
 
@@ -128,7 +117,7 @@ void tx_cleaned(struct tcp *t, uint32_t ack, struct ack_news *news)
 			data--;
 		}
 		t->snd_una = x->end;
-		unlink_free(t, x);
+		tx_remove(t, x);
 	}
 	bytq_drop(st, &t->sndq, data);
 	t->bytes_acked += data;
@@ -169,7 +158,7 @@ static struct txseg *merge_back(struct tcp *t, struct txseg *x)
 	p->end = x->end;
 	p->flags |= x->flags;
 	p->retx |= x->retx;
-	unlink_free(t, x);
+	tx_remove(t, x);
 	return p;
 }
 

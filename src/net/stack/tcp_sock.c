@@ -312,11 +312,7 @@ void tcp_accept_drop(struct tcp *lsn)
 static void close_listener(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
-	for (struct tcp **at = &st->tcp->listeners; *at; at = &(*at)->acc_next)
-		if (*at == t) {
-			*at = t->acc_next;
-			break;
-		}
+	list_remove(st->tcp->listeners, t, acc_next);
 	tcp_reqs_drop(t);
 	tcp_accept_drop(t);
 	stack_free(st, t->lsn, sizeof(*t->lsn));

@@ -272,12 +272,7 @@ static void enqueue_accept(struct tcp *lsn, struct tcp *t)
 {
 	struct tcp_lsn *l = lsn->lsn;
 	t->parent = lsn;
-	t->acc_next = NULL;
-	if (l->tail)
-		l->tail->acc_next = t;
-	else
-		l->head = t;
-	l->tail = t;
+	queue_add(l->head, l->tail, t, acc_next);
 	l->count++;
 	sock_notify(&lsn->s);
 }

@@ -14,14 +14,7 @@ void tcp_tw_free(struct tcp_tw *w)
 	struct tcp_table *tt = st->tcp;
 	tcp_hash_del(st, &w->n);
 	timer_disarm(&st->timers, &w->timer);
-	if (w->prev)
-		w->prev->next = w->next;
-	else
-		tt->tw_old = w->next;
-	if (w->next)
-		w->next->prev = w->prev;
-	else
-		tt->tw_new = w->prev;
+	queue_remove(tt->tw_old, tt->tw_new, w);
 	tt->tws--;
 	stack_free(st, w, sizeof(*w));
 }
@@ -56,11 +49,7 @@ void tcp_time_wait(struct tcp *t)
 	w->timer.fire = tw_timer;
 	tcp_finish(t, 0);
 	(void)tcp_hash_add(st, &w->n);
-	if (tt->tw_new)
-		tt->tw_new->next = w;
-	else
-		tt->tw_old = w;
-	tt->tw_new = w;
+	queue_add(tt->tw_old, tt->tw_new, w, next);
 	tt->tws++;
 	timer_arm(st, &w->timer, st->now + TCP_MSL2_NS);
 }

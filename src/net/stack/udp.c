@@ -56,17 +56,6 @@ static void drop_first(struct udp *u)
 	stack_free(u->s.st, d, sizeof(*d));
 }
 
-static void unhash(struct udp *u)
-{
-	if (!u->s.bound)
-		return;
-	for (struct udp **at = chain_of(u->s.st, &u->s); *at; at = &(*at)->hnext)
-		if (*at == u) {
-			*at = u->hnext;
-			break;
-		}
-}
-
 static void leave_all(struct udp *u)
 {
 	for (unsigned i = 0; i < u->ngroups; i++) {
@@ -81,7 +70,8 @@ void udp_destroy(struct net_sock *s)
 {
 	struct udp *u = to_udp(s);
 	struct net_stack *st = s->st;
-	unhash(u);
+	if (s->bound)
+		list_remove(*chain_of(st, s), u, hnext);
 	leave_all(u);
 	while (u->head)
 		drop_first(u);
@@ -308,11 +298,7 @@ static void deliver(struct udp *u, struct pkt *data, const struct net_endpoint *
 		return;
 	}
 	*d = (struct dgram){NULL, *from, *to, data};
-	if (u->tail)
-		u->tail->next = d;
-	else
-		u->head = d;
-	u->tail = d;
+	queue_add(u->head, u->tail, d, next);
 	u->mem += mem;
 	u->bytes += data->len;
 	sock_notify(&u->s);

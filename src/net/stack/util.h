@@ -11,14 +11,48 @@
 
 #include "net/stack/stack.h"
 
-#define NS_PER_US                       1000ull
-#define NS_PER_MS                       1000000ull
-#define NS_PER_SEC                      1000000000ull
+#define NS_PER_US  1000ull
+#define NS_PER_MS  1000000ull
+#define NS_PER_SEC 1000000000ull
 
-#define mem_copy                        __builtin_memcpy
-#define mem_move                        __builtin_memmove
-#define mem_set                         __builtin_memset
-#define mem_cmp                         __builtin_memcmp
+#define mem_copy   __builtin_memcpy
+#define mem_move   __builtin_memmove
+#define mem_set    __builtin_memset
+#define mem_cmp    __builtin_memcmp
+
+/* Take ELEM out of the list from HEAD on; nothing happens if it is not there. */
+#define list_remove(head, elem, link)                                            \
+	do {                                                                     \
+		for (__typeof__(head) *at_ = &(head); *at_; at_ = &(*at_)->link) \
+			if (*at_ == (elem)) {                                    \
+				*at_ = (elem)->link;                             \
+				break;                                           \
+			}                                                        \
+	} while (0)
+
+/* Append ELEM to the queue from HEAD to TAIL. */
+#define queue_add(head, tail, elem, link)      \
+	do {                                   \
+		(elem)->link = NULL;           \
+		if (tail)                      \
+			(tail)->link = (elem); \
+		else                           \
+			(head) = (elem);       \
+		(tail) = (elem);               \
+	} while (0)
+
+/* Take ELEM out of the queue from HEAD to TAIL that is linked by `next` and `prev`. */
+#define queue_remove(head, tail, elem)                     \
+	do {                                               \
+		if ((elem)->prev)                          \
+			(elem)->prev->next = (elem)->next; \
+		else                                       \
+			(head) = (elem)->next;             \
+		if ((elem)->next)                          \
+			(elem)->next->prev = (elem)->prev; \
+		else                                       \
+			(tail) = (elem)->prev;             \
+	} while (0)
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
