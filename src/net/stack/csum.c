@@ -103,6 +103,15 @@ uint32_t csum_pseudo(const struct net_addr *src, const struct net_addr *dst, uns
 	return csum_fold(sum);
 }
 
+void pkt_csum_later(struct pkt *p, unsigned off, const struct net_addr *src,
+                    const struct net_addr *dst, unsigned proto)
+{
+	put_be16(p->room + p->head + off, csum_pseudo(src, dst, proto, p->len));
+	p->flags = PKT_CSUM_PARTIAL;
+	p->csum_start = 0;
+	p->csum_off = (uint16_t)off;
+}
+
 bool ip_csum_ok(const struct ip_meta *m)
 {
 	if (m->p->flags & (PKT_CSUM_VALID | PKT_CSUM_PARTIAL))

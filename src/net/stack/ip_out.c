@@ -67,10 +67,7 @@ static struct pkt *one_segment(const struct pkt *p, const struct ip_tx *tx, cons
 	if (off && p->gso_ecn == PKT_CWR_FIRST)
 		flags &= (uint8_t)~TCP_CWR;
 	h[TCP_FLAGS] = flags;
-	put_be16(h + TCP_CSUM, csum_pseudo(&tx->src, &tx->dst, PROTO_TCP, s->len));
-	s->csum_start = 0;
-	s->csum_off = TCP_CSUM;
-	s->flags = PKT_CSUM_PARTIAL;
+	pkt_csum_later(s, TCP_CSUM, &tx->src, &tx->dst, PROTO_TCP);
 	return s;
 }
 

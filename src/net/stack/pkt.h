@@ -27,6 +27,9 @@ uint16_t csum_header(const uint8_t *h, unsigned len);
 uint16_t pkt_sum(const struct pkt *p, uint32_t off);
 uint32_t csum_pseudo(const struct net_addr *src, const struct net_addr *dst, unsigned proto,
                      uint32_t len);
+/* The transport's header, in front now, has its checksum at OFF: of the pseudo header so far. */
+void pkt_csum_later(struct pkt *p, unsigned off, const struct net_addr *src,
+                    const struct net_addr *dst, unsigned proto);
 /* Turn PKT_CSUM_PARTIAL into a whole checksum. False: no memory. */
 bool pkt_finish_csum(struct pkt *p);
 

@@ -42,29 +42,26 @@ void tcp_exit(struct net_stack *st)
 /* ---- the table ---- */
 
 /* Returns the length: of a family's addresses only what differs. */
-static inline size_t put_tuple(uint8_t *out, const struct net_addr *laddr, uint16_t lport,
-                               const struct net_addr *raddr, uint16_t rport)
+static inline size_t put_pair(uint8_t *out, const struct tcp_pair *p)
 {
-	size_t n = addr_is_v4(raddr) ? 4 : 16;
-	put_be16(out, lport);
-	put_be16(out + 2, rport);
-	mem_copy(out + 4, laddr->b + 16 - n, n);
-	mem_copy(out + 4 + n, raddr->b + 16 - n, n);
+	size_t n = addr_is_v4(&p->raddr) ? 4 : 16;
+	put_be16(out, p->lport);
+	put_be16(out + 2, p->rport);
+	mem_copy(out + 4, p->laddr.b + 16 - n, n);
+	mem_copy(out + 4 + n, p->raddr.b + 16 - n, n);
 	return 4 + 2 * n;
 }
 
-static uint64_t tuple_hash(const struct hash_key *key, const struct net_addr *laddr, uint16_t lport,
-                           const struct net_addr *raddr, uint16_t rport)
+static uint64_t keyed_hash(const struct hash_key *key, const struct tcp_pair *pair)
 {
 	uint8_t in[36];
-	return hash_sip(key, in, put_tuple(in, laddr, lport, raddr, rport));
+	return hash_sip(key, in, put_pair(in, pair));
 }
 
-static uint32_t table_hash(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
-                           const struct net_addr *raddr, uint16_t rport)
+static uint32_t table_hash(struct net_stack *st, const struct tcp_pair *pair)
 {
 	uint8_t in[36];
-	return (uint32_t)hash_table(&st->key_table, in, put_tuple(in, laddr, lport, raddr, rport));
+	return (uint32_t)hash_table(&st->key_table, in, put_pair(in, pair));
 }
 
 /* Twice as many buckets; without memory for it, chains get longer. */
@@ -89,19 +86,18 @@ static void grow(struct net_stack *st)
 	stack_free(st, from, old * sizeof(struct tnode *));
 }
 
-static bool is_pair(const struct tnode *n, const struct net_addr *laddr, uint16_t lport,
-                    const struct net_addr *raddr, uint16_t rport)
+static bool same_pair(const struct tcp_pair *a, const struct tcp_pair *b)
 {
-	return n->lport == lport && n->rport == rport && addr_eq(&n->raddr, raddr) &&
-	       addr_eq(&n->laddr, laddr);
+	return a->lport == b->lport && a->rport == b->rport && addr_eq(&a->raddr, &b->raddr) &&
+	       addr_eq(&a->laddr, &b->laddr);
 }
 
 bool tcp_hash_add(struct net_stack *st, struct tnode *n)
 {
 	struct tcp_table *tt = st->tcp;
-	n->hash = table_hash(st, &n->laddr, n->lport, &n->raddr, n->rport);
+	n->hash = table_hash(st, &n->pair);
 	for (const struct tnode *o = tt->bucket[n->hash & tt->mask]; o; o = o->next)
-		if (is_pair(o, &n->laddr, n->lport, &n->raddr, n->rport))
+		if (same_pair(&o->pair, &n->pair))
 			return false;
 	if (tt->count > tt->mask && tt->mask < 1u << 20)
 		grow(st);
@@ -124,14 +120,13 @@ void tcp_hash_del(struct net_stack *st, struct tnode *n)
 	st->tcp->count--;
 }
 
-struct tnode *tcp_hash_find(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
-                            const struct net_addr *raddr, uint16_t rport)
+struct tnode *tcp_hash_find(struct net_stack *st, const struct tcp_pair *pair)
 {
 	struct tnode *n = st->tcp->last;
-	if (n && is_pair(n, laddr, lport, raddr, rport)) /* packets come in trains */
+	if (n && same_pair(&n->pair, pair)) /* packets come in trains */
 		return n;
-	n = st->tcp->bucket[table_hash(st, laddr, lport, raddr, rport) & st->tcp->mask];
-	while (n && !is_pair(n, laddr, lport, raddr, rport))
+	n = st->tcp->bucket[table_hash(st, pair) & st->tcp->mask];
+	while (n && !same_pair(&n->pair, pair))
 		n = n->next;
 	if (n)
 		st->tcp->last = n;
@@ -139,17 +134,17 @@ struct tnode *tcp_hash_find(struct net_stack *st, const struct net_addr *laddr, 
 }
 
 /* RFC 6528: M + F(localip, localport, remoteip, remoteport, secret), M ticks every 4 µs. */
-uint32_t tcp_isn(struct net_stack *st, const struct tnode *n)
+uint32_t tcp_isn(struct net_stack *st, const struct tcp_pair *pair)
 {
-	uint64_t f = tuple_hash(&st->key_isn, &n->laddr, n->lport, &n->raddr, n->rport);
-	return (uint32_t)f + (uint32_t)(st->now / 4000);
+	return (uint32_t)(keyed_hash(&st->key_isn, pair) + st->now / 4000);
 }
 
 /* RFC 7323, 5.4 and 7.1: an offset of its own for each pair of hosts, so that a peer learns
  * nothing of other connections or of the time since boot. */
-uint32_t tcp_ts_offset(struct net_stack *st, const struct tnode *n)
+uint32_t tcp_ts_offset(struct net_stack *st, const struct tcp_pair *pair)
 {
-	return (uint32_t)(tuple_hash(&st->key_isn, &n->laddr, 0, &n->raddr, 0) >> 32);
+	struct tcp_pair hosts = {.laddr = pair->laddr, .raddr = pair->raddr};
+	return (uint32_t)(keyed_hash(&st->key_isn, &hosts) >> 32);
 }
 
 uint32_t tcp_clock_ms(const struct net_stack *st)
@@ -168,8 +163,7 @@ static bool parse(struct tcp_seg *g)
 	uint32_t hlen = (h[TCP_OFF] >> 4) * 4u;
 	if (hlen < TCP_HLEN || hlen > m->l4_len || !ip_csum_ok(m))
 		return false;
-	g->sport = get_be16(h);
-	g->dport = get_be16(h + 2);
+	g->pair = (struct tcp_pair){m->dst, m->src, get_be16(h + 2), get_be16(h)};
 	g->seq = get_be32(h + TCP_SEQ);
 	g->ack = get_be32(h + TCP_ACKNO);
 	g->flags = get_be16(h + TCP_OFF) & (TCP_AE | 0xffu);
@@ -184,7 +178,7 @@ static unsigned listen_score(const struct tcp *t, const struct tcp_seg *g)
 {
 	const struct net_sock *s = &t->s;
 	bool any_port = s->transparent && s->local.port == 0;
-	if ((!any_port && s->local.port != g->dport) || !sock_takes(s, &g->m->dst, g->m->nif))
+	if ((!any_port && s->local.port != g->pair.lport) || !sock_takes(s, &g->m->dst, g->m->nif))
 		return 0;
 	return 1u + (any_port ? 0 : 8) + (addr_is_any(&s->local.addr) ? 0 : 4) +
 	       (addr_is_v4(&s->local.addr) ? 2 : 0) + (s->local.ifindex ? 1 : 0);
@@ -215,8 +209,7 @@ static void to_listener(struct net_stack *st, struct tcp_seg *g)
 
 static void demux(struct net_stack *st, struct tcp_seg *g)
 {
-	const struct ip_meta *m = g->m;
-	struct tnode *n = tcp_hash_find(st, &m->dst, g->dport, &m->src, g->sport);
+	struct tnode *n = tcp_hash_find(st, &g->pair);
 	if (!n) {
 		to_listener(st, g);
 	} else if (n->kind == TNODE_REQ) {
@@ -225,7 +218,7 @@ static void demux(struct net_stack *st, struct tcp_seg *g)
 		tcp_tw_input(container_of(n, struct tcp_tw, n), g);
 		/* A new SYN may have ended the old connection (RFC 6191). */
 		if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
-		    !tcp_hash_find(st, &m->dst, g->dport, &m->src, g->sport))
+		    !tcp_hash_find(st, &g->pair))
 			to_listener(st, g);
 	} else {
 		struct tcp *t = container_of(n, struct tcp, n);
@@ -253,12 +246,7 @@ void tcp_reset_for(struct net_stack *st, const struct tcp_seg *g)
 {
 	if (g->flags & TCP_RST)
 		return;
-	struct tcp_reply r = {.src = g->m->dst,
-	                      .dst = g->m->src,
-	                      .sport = g->dport,
-	                      .dport = g->sport,
-	                      .flags = TCP_RST,
-	                      .nif = g->m->nif};
+	struct tcp_reply r = {.pair = &g->pair, .flags = TCP_RST, .nif = g->m->nif};
 	if (g->flags & TCP_ACK) {
 		r.seq = g->ack;
 	} else {
@@ -298,7 +286,8 @@ static void conn_error(struct tcp *t, const struct icmp_err *e)
 
 void tcp_error(struct net_stack *st, const struct icmp_err *e)
 {
-	struct tnode *n = tcp_hash_find(st, &e->src, e->sport, &e->dst, e->dport);
+	struct tcp_pair pair = {e->src, e->dst, e->sport, e->dport};
+	struct tnode *n = tcp_hash_find(st, &pair);
 	if (n && n->kind == TNODE_CONN)
 		conn_error(container_of(n, struct tcp, n), e);
 	else if (n && n->kind == TNODE_REQ && e->mtu)

@@ -38,11 +38,16 @@
 
 enum tnode_kind { TNODE_CONN, TNODE_REQ, TNODE_TW };
 
+/* The two ends of a connection, ours first. */
+struct tcp_pair {
+	struct net_addr laddr, raddr;
+	uint16_t lport, rport;
+};
+
 /* What hangs in the table of connections. */
 struct tnode {
 	struct tnode *next;
-	struct net_addr laddr, raddr;
-	uint16_t lport, rport;
+	struct tcp_pair pair;
 	uint32_t hash;
 	uint8_t kind;
 	bool hashed;
@@ -68,8 +73,8 @@ struct tcp_seg {
 	const struct ip_meta *m;
 	uint32_t seq, ack, wnd; /* wnd as on the wire */
 	uint32_t len;           /* of the data */
-	uint16_t sport, dport, up;
-	uint16_t flags;
+	struct tcp_pair pair;
+	uint16_t flags, up;
 	bool no_ace; /* AE, CWR and ECE are not a counter, or it has been used */
 	bool ts_moved;
 	struct tcp_opts o;
@@ -233,8 +238,8 @@ struct tcp_req {
 	struct net_if *nif;
 	uint32_t irs, iss, ts_recent, ts_off, wnd, uto_s;
 	uint16_t mss, mss_adv;
-	uint8_t wscale, rcv_wscale, sent, tos, ecn, syn_ect;
-	bool ts_ok, sack_ok, wscale_ok, no_ect, deferred, acked;
+	uint8_t wscale, rcv_wscale, sent, ecn, syn_ect;
+	bool ts_ok, sack_ok, wscale_ok, no_ect, deferred;
 	struct bucket rate;
 	uint64_t sent_ns;
 };
@@ -304,8 +309,7 @@ static inline bool tcp_synchronized(const struct tcp *t)
 /* tcp.c */
 bool tcp_hash_add(struct net_stack *st, struct tnode *n);
 void tcp_hash_del(struct net_stack *st, struct tnode *n);
-struct tnode *tcp_hash_find(struct net_stack *st, const struct net_addr *laddr, uint16_t lport,
-                            const struct net_addr *raddr, uint16_t rport);
+struct tnode *tcp_hash_find(struct net_stack *st, const struct tcp_pair *pair);
 void tcp_reset_for(struct net_stack *st, const struct tcp_seg *g);
 void tcp_set_state(struct tcp *t, enum net_tcp_state state);
 void tcp_finish(struct tcp *t, int err);
@@ -313,8 +317,8 @@ void tcp_free(struct tcp *t);
 void tcp_want_output(struct tcp *t);
 bool tcp_route(struct tcp *t);
 void tcp_sync_mss(struct tcp *t);
-uint32_t tcp_isn(struct net_stack *st, const struct tnode *n);
-uint32_t tcp_ts_offset(struct net_stack *st, const struct tnode *n);
+uint32_t tcp_isn(struct net_stack *st, const struct tcp_pair *pair);
+uint32_t tcp_ts_offset(struct net_stack *st, const struct tcp_pair *pair);
 uint32_t tcp_clock_ms(const struct net_stack *st);
 
 /* tcp_opt.c */
@@ -327,6 +331,7 @@ struct tcp_syn_opts {
 };
 /* The MSS that a SYN's options say, or do not say. */
 uint16_t tcp_mss_told(const struct tcp_opts *o, const struct net_addr *peer);
+uint8_t *tcp_put_ts(uint8_t *p, uint32_t val, uint32_t ecr);
 uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so);
 /* OUT has 40 bytes; returns how many are used. AGAIN: of a retransmission. */
 uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again);
@@ -413,14 +418,12 @@ void tcp_send_rst(struct tcp *t);
 void tcp_send_probe(struct tcp *t, bool keepalive);
 bool tcp_retransmit(struct tcp *t, struct txseg *x, uint32_t max);
 struct tcp_reply {
-	struct net_addr src, dst;
-	uint16_t sport, dport;
-	uint32_t seq, ack, wnd;
+	const struct tcp_pair *pair;
+	uint32_t seq, ack, wnd, optlen;
 	uint16_t flags;
 	uint8_t tos;
 	struct net_if *nif;
-	uint8_t opts[40];
-	uint32_t optlen;
+	const uint8_t *opts;
 };
 /* A segment without data and without a connection. */
 void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r);

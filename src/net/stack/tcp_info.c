@@ -17,8 +17,8 @@ void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_con
 			struct net_conn c = {.type = NET_STREAM,
 			                     .state = n->kind == TNODE_TW ? NET_TCP_TIME_WAIT
 			                                                  : NET_TCP_SYN_RCVD,
-			                     .local = {n->laddr, n->lport, 0},
-			                     .remote = {n->raddr, n->rport, 0}};
+			                     .local = {n->pair.laddr, n->pair.lport, 0},
+			                     .remote = {n->pair.raddr, n->pair.rport, 0}};
 			fn(ctx, &c);
 		}
 }

@@ -83,7 +83,7 @@ uint16_t tcp_mss_told(const struct tcp_opts *o, const struct net_addr *peer)
 	return addr_is_v4(peer) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6;
 }
 
-static uint8_t *put_ts(uint8_t *p, uint32_t val, uint32_t ecr)
+uint8_t *tcp_put_ts(uint8_t *p, uint32_t val, uint32_t ecr)
 {
 	p[0] = TCPOPT_TS;
 	p[1] = 10;
@@ -111,7 +111,7 @@ uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so)
 	if (so->ts_ok) {
 		p[0] = so->sack_ok ? TCPOPT_SACKPERM : TCPOPT_NOP;
 		p[1] = so->sack_ok ? 2 : TCPOPT_NOP;
-		p = put_ts(p + 2, so->ts_val, so->ts_ecr);
+		p = tcp_put_ts(p + 2, so->ts_val, so->ts_ecr);
 	} else if (so->sack_ok) {
 		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_NOP << 16 | TCPOPT_SACKPERM << 8 | 2);
 		p += 4;
@@ -134,7 +134,7 @@ uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again)
 	uint8_t *p = out;
 	if (t->ts_ok) {
 		p[0] = p[1] = TCPOPT_NOP;
-		p = put_ts(p + 2, tcp_clock_ms(t->s.st) + t->ts_off, t->ts_recent);
+		p = tcp_put_ts(p + 2, tcp_clock_ms(t->s.st) + t->ts_off, t->ts_recent);
 	}
 	if (t->uto_send)
 		p = put_uto(p, t->opt.uto_s);

@@ -14,14 +14,21 @@ static uint32_t current_mss(const struct tcp *t)
 	return t->mss > room + TCP_MSS_FLOOR / 2 ? t->mss - room : max_u32(t->mss, 1);
 }
 
-static void put_header(const struct tcp *t, uint8_t *h, uint32_t seq, uint16_t flags, uint32_t hlen)
+static uint8_t *push_header(struct pkt *p, const struct tcp_reply *r)
 {
-	put_be16(h, t->s.local.port);
-	put_be16(h + 2, t->s.remote.port);
-	put_be32(h + TCP_SEQ, seq);
-	put_be32(h + TCP_ACKNO, flags & TCP_ACK ? t->rcv_nxt : 0);
-	put_be16(h + TCP_OFF, hlen / 4 << 12 | flags);
+	uint32_t hlen = TCP_HLEN + r->optlen;
+	uint8_t *h = pkt_push(p, hlen);
+	put_be16(h, r->pair->lport);
+	put_be16(h + 2, r->pair->rport);
+	put_be32(h + TCP_SEQ, r->seq);
+	put_be32(h + TCP_ACKNO, r->ack);
+	put_be16(h + TCP_OFF, hlen / 4 << 12 | r->flags);
+	put_be16(h + TCP_WND, r->wnd);
 	put_be16(h + TCP_UP, 0);
+	if (r->optlen)
+		mem_copy(h + TCP_HLEN, r->opts, r->optlen);
+	pkt_csum_later(p, TCP_CSUM, &r->pair->laddr, &r->pair->raddr, PROTO_TCP);
+	return h;
 }
 
 /* The window field; what is announced is remembered. ALIGN up, so that the edge never recedes. */
@@ -63,24 +70,24 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, co
 		pkt_free(p);
 		return -NET_ENETUNREACH;
 	}
-	uint32_t wnd = announce(t, flags), hlen = TCP_HLEN + optlen;
+	uint32_t wnd = announce(t, flags);
 	if (t->ecn.mode && !(flags & (TCP_SYN | TCP_RST)))
 		flags |= ecn_flags(t);
 	if (t->ecn.mode == ECN_ACCURATE && (flags & TCP_CWR))
 		p->gso_ecn = PKT_CWR_ALL;
-	uint8_t *h = pkt_push(p, hlen);
-	put_header(t, h, seq, flags, hlen);
-	put_be16(h + TCP_WND, wnd);
-	if (t->urg_out && p->len > hlen && seq_lt(seq, t->snd_up)) {
+	struct tcp_reply hdr = {.pair = &t->n.pair,
+	                        .seq = seq,
+	                        .ack = flags & TCP_ACK ? t->rcv_nxt : 0,
+	                        .wnd = wnd,
+	                        .optlen = optlen,
+	                        .flags = flags,
+	                        .opts = opts};
+	bool data = p->len > 0;
+	uint8_t *h = push_header(p, &hdr);
+	if (t->urg_out && data && seq_lt(seq, t->snd_up)) {
 		h[TCP_FLAGS] |= TCP_URG;
 		put_be16(h + TCP_UP, min_u32(t->snd_up - seq, 0xffff));
 	}
-	if (optlen)
-		mem_copy(h + TCP_HLEN, opts, optlen);
-	put_be16(h + TCP_CSUM, csum_pseudo(&t->s.local.addr, &t->s.remote.addr, PROTO_TCP, p->len));
-	p->flags = PKT_CSUM_PARTIAL;
-	p->csum_start = 0;
-	p->csum_off = TCP_CSUM;
 	struct ip_tx tx = {.src = t->s.local.addr,
 	                   .dst = t->s.remote.addr,
 	                   .nif = t->hop.nif,
@@ -484,27 +491,14 @@ void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r)
 	struct pkt *p = pkt_alloc(st, PKT_ROOM);
 	if (!p)
 		return;
-	uint32_t hlen = TCP_HLEN + r->optlen;
-	uint8_t *h = pkt_push(p, hlen);
-	put_be16(h, r->sport);
-	put_be16(h + 2, r->dport);
-	put_be32(h + TCP_SEQ, r->seq);
-	put_be32(h + TCP_ACKNO, r->ack);
-	put_be16(h + TCP_OFF, hlen / 4 << 12 | r->flags);
-	put_be16(h + TCP_WND, r->wnd);
-	put_be16(h + TCP_UP, 0);
-	mem_copy(h + TCP_HLEN, r->opts, r->optlen);
-	put_be16(h + TCP_CSUM, csum_pseudo(&r->src, &r->dst, PROTO_TCP, hlen));
-	p->flags = PKT_CSUM_PARTIAL;
-	p->csum_start = 0;
-	p->csum_off = TCP_CSUM;
-	struct ip_tx tx = {.src = r->src,
-	                   .dst = r->dst,
+	(void)push_header(p, r);
+	struct ip_tx tx = {.src = r->pair->laddr,
+	                   .dst = r->pair->raddr,
 	                   .df = true,
 	                   .forge = true,
 	                   .proto = PROTO_TCP,
 	                   .tos = r->tos};
-	if (r->nif && (addr_is_linklocal(&r->dst) || (r->nif->cfg.flags & NET_IF_ANY_ADDR)))
+	if (r->nif && (addr_is_linklocal(&tx.dst) || (r->nif->cfg.flags & NET_IF_ANY_ADDR)))
 		tx.nif = r->nif;
 	st->stats.tcp_out++;
 	(void)ip_send(st, p, &tx);

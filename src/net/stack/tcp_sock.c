@@ -84,7 +84,7 @@ int tcp_bind(struct net_sock *s, const struct net_endpoint *local)
 static bool pair_free(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
-	struct tnode *n = tcp_hash_find(st, &t->n.laddr, t->n.lport, &t->n.raddr, t->n.rport);
+	struct tnode *n = tcp_hash_find(st, &t->n.pair);
 	if (n && n->kind == TNODE_TW) {
 		struct tcp_tw *w = container_of(n, struct tcp_tw, n);
 		if (tcp_tw_reusable(w)) {
@@ -100,10 +100,10 @@ static bool pick_pair(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
 	uint32_t range = PORT_EPHEMERAL_MAX - PORT_EPHEMERAL_MIN + 1;
-	uint32_t offset = (uint32_t)hash_sip(&st->key_port, &t->n.raddr, sizeof(t->n.raddr));
+	uint32_t offset = (uint32_t)hash_sip(&st->key_port, &t->n.pair.raddr, 16);
 	for (uint32_t i = 0; i < range; i++) {
 		uint32_t k = (offset + ++st->tcp->port_next) % range;
-		t->n.lport = (uint16_t)(PORT_EPHEMERAL_MIN + k);
+		t->n.pair.lport = (uint16_t)(PORT_EPHEMERAL_MIN + k);
 		if (pair_free(t))
 			return true;
 	}
@@ -122,17 +122,13 @@ static int name_connection(struct tcp *t, const struct net_endpoint *remote)
 		return -NET_EADDRNOTAVAIL;
 	if (addr_is_v4(&src) != addr_is_v4(&remote->addr))
 		return -NET_EAFNOSUPPORT;
-	t->n = (struct tnode){.laddr = src,
-	                      .raddr = remote->addr,
-	                      .lport = s->local.port,
-	                      .rport = remote->port,
-	                      .kind = TNODE_CONN};
+	t->n.pair = (struct tcp_pair){src, remote->addr, s->local.port, remote->port};
 	if (s->bound && s->local.port ? !pair_free(t) : !pick_pair(t))
 		return -NET_EADDRNOTAVAIL;
 	if (!tcp_hash_add(st, &t->n))
 		return -NET_EADDRNOTAVAIL;
 	s->local.addr = src;
-	s->local.port = t->n.lport;
+	s->local.port = t->n.pair.lport;
 	s->bound = s->connected = true;
 	return 0;
 }
@@ -156,8 +152,8 @@ int tcp_connect(struct net_sock *s, const struct net_endpoint *remote)
 	int err = name_connection(t, remote);
 	if (err)
 		return err;
-	t->iss = tcp_isn(s->st, &t->n);
-	t->ts_off = tcp_ts_offset(s->st, &t->n);
+	t->iss = tcp_isn(s->st, &t->n.pair);
+	t->ts_off = tcp_ts_offset(s->st, &t->n.pair);
 	t->snd_una = t->snd_nxt = t->snd_up = t->iss;
 	t->high_seq = t->iss;
 	t->progress_ns = s->st->now;
@@ -218,12 +214,11 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 	struct tcp *t = new_tcp(st);
 	if (!t)
 		return NULL;
-	t->n = r->n;
-	t->n.kind = TNODE_CONN;
-	t->n.hashed = false;
-	t->s.local = (struct net_endpoint){r->n.laddr, r->n.lport, lsn->s.local.ifindex};
-	t->s.remote = (struct net_endpoint){r->n.raddr, r->n.rport, 0};
-	if (addr_is_linklocal(&r->n.raddr) || (r->nif->cfg.flags & NET_IF_ANY_ADDR))
+	const struct tcp_pair *pair = &r->n.pair;
+	t->n.pair = *pair;
+	t->s.local = (struct net_endpoint){pair->laddr, pair->lport, lsn->s.local.ifindex};
+	t->s.remote = (struct net_endpoint){pair->raddr, pair->rport, 0};
+	if (addr_is_linklocal(&pair->raddr) || (r->nif->cfg.flags & NET_IF_ANY_ADDR))
 		t->s.remote.ifindex = r->nif->index;
 	t->s.connected = t->s.bound = t->s.reuse = true;
 	t->s.opt = lsn->s.opt;

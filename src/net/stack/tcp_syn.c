@@ -30,23 +30,22 @@ uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss)
 /* What it offers besides is in OPTS. */
 static void send_syn_ack(const struct tcp_req *r, uint16_t ecn, struct tcp_syn_opts opts)
 {
-	struct tcp_reply a = {.src = r->n.laddr,
-	                      .dst = r->n.raddr,
-	                      .sport = r->n.lport,
-	                      .dport = r->n.rport,
+	uint8_t out[40];
+	struct tcp_reply a = {.pair = &r->n.pair,
 	                      .seq = r->iss,
 	                      .ack = r->irs + 1,
 	                      .wnd = tcp_first_window(r->st, r->mss_adv),
 	                      .flags = (uint16_t)(TCP_SYN | TCP_ACK | ecn),
-	                      .tos = r->tos,
-	                      .nif = r->nif};
+	                      .tos = r->lsn->s.opt.tos,
+	                      .nif = r->nif,
+	                      .opts = out};
 	opts.mss = r->mss_adv;
 	opts.wscale = r->rcv_wscale;
 	opts.wscale_ok = r->wscale_ok;
 	opts.sack_ok = r->sack_ok;
 	opts.ts_ok = r->ts_ok;
 	opts.ts_ecr = r->ts_recent;
-	a.optlen = tcp_put_syn_options(a.opts, &opts);
+	a.optlen = tcp_put_syn_options(out, &opts);
 	tcp_send_reply(r->st, &a);
 }
 
@@ -106,56 +105,31 @@ void tcp_reqs_drop(struct tcp *lsn)
 
 /* ---- a SYN ---- */
 
-static void fill_request(struct tcp_req *r, const struct tcp_seg *g)
-{
-	struct net_stack *st = r->st;
-	const struct tcp_opts *o = &g->o;
-	r->irs = g->seq;
-	r->iss = tcp_isn(st, &r->n);
-	r->ts_off = tcp_ts_offset(st, &r->n);
-	r->ts_recent = o->ts_val;
-	r->wnd = g->wnd;
-	r->uto_s = o->uto_s;
-	r->mss_adv = adv_mss(st, &g->m->src, g->m->nif);
-	r->mss = tcp_mss_told(o, &g->m->src);
-	r->ts_ok = o->has_ts;
-	r->sack_ok = o->sack_ok;
-	r->wscale_ok = o->has_wscale;
-	r->wscale = o->wscale;
-	r->rcv_wscale = o->has_wscale ? st->tcp->wscale : 0;
-	r->ecn = (uint8_t)ecn_of_syn(st, g);
-	r->syn_ect = g->m->tos & ECN_MASK;
-	r->tos = r->lsn->s.opt.tos;
-}
-
+/* What is remembered of a SYN. */
 static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 {
-	return (struct tcp_req){.st = lsn->s.st,
-	                        .lsn = lsn,
-	                        .nif = g->m->nif,
-	                        .n = {.laddr = g->m->dst,
-	                              .raddr = g->m->src,
-	                              .lport = g->dport,
-	                              .rport = g->sport,
-	                              .kind = TNODE_REQ}};
-}
-
-static struct tcp_req *new_request(struct tcp *lsn, const struct tcp_seg *g)
-{
 	struct net_stack *st = lsn->s.st;
-	struct tcp_req *r = stack_alloc(st, sizeof(*r));
-	if (!r)
-		return NULL;
-	*r = request(lsn, g);
-	r->timer.fire = req_timer;
-	if (!tcp_hash_add(st, &r->n)) {
-		stack_free(st, r, sizeof(*r));
-		return NULL;
-	}
-	fill_request(r, g);
-	lsn->lsn->reqs++;
-	st->tcp->reqs++;
-	return r;
+	const struct tcp_opts *o = &g->o;
+	return (struct tcp_req){.n = {.pair = g->pair, .kind = TNODE_REQ},
+	                        .lsn = lsn,
+	                        .st = st,
+	                        .timer = {.fire = req_timer},
+	                        .nif = g->m->nif,
+	                        .irs = g->seq,
+	                        .iss = tcp_isn(st, &g->pair),
+	                        .ts_recent = o->ts_val,
+	                        .ts_off = tcp_ts_offset(st, &g->pair),
+	                        .wnd = g->wnd,
+	                        .uto_s = o->uto_s,
+	                        .mss = tcp_mss_told(o, &g->m->src),
+	                        .mss_adv = adv_mss(st, &g->m->src, g->m->nif),
+	                        .wscale = o->wscale,
+	                        .rcv_wscale = o->has_wscale ? st->tcp->wscale : 0,
+	                        .ecn = (uint8_t)ecn_of_syn(st, g),
+	                        .syn_ect = g->m->tos & ECN_MASK,
+	                        .ts_ok = o->has_ts,
+	                        .sack_ok = o->sack_ok,
+	                        .wscale_ok = o->has_wscale};
 }
 
 static bool queue_full(const struct tcp *lsn)
@@ -173,10 +147,17 @@ static void take_request(struct tcp *lsn, const struct tcp_seg *g, enum net_syn 
                          uint64_t id)
 {
 	struct net_stack *st = lsn->s.st;
-	struct tcp_req *r = new_request(lsn, g);
+	struct tcp_req *r = stack_alloc(st, sizeof(*r));
 	if (!r)
 		return;
+	*r = request(lsn, g);
 	r->id = id;
+	if (!tcp_hash_add(st, &r->n)) {
+		stack_free(st, r, sizeof(*r));
+		return;
+	}
+	lsn->lsn->reqs++;
+	st->tcp->reqs++;
 	if (verdict == NET_SYN_DEFER) {
 		r->deferred = true;
 		timer_arm(st, &r->timer, st->now + 127 * NS_PER_SEC);
@@ -189,8 +170,8 @@ static void take_request(struct tcp *lsn, const struct tcp_seg *g, enum net_syn 
 static void syn_input(struct tcp *lsn, const struct tcp_seg *g)
 {
 	struct net_stack *st = lsn->s.st;
-	struct net_endpoint local = {g->m->dst, g->dport, g->m->nif->index};
-	struct net_endpoint remote = {g->m->src, g->sport, g->m->nif->index};
+	struct net_endpoint local = {g->m->dst, g->pair.lport, g->m->nif->index};
+	struct net_endpoint remote = {g->m->src, g->pair.rport, g->m->nif->index};
 	if (!sock_allowed(&lsn->s, NET_OP_ACCEPT, &local, &remote)) {
 		tcp_reset_for(st, g);
 		return;
@@ -250,10 +231,7 @@ bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision)
 				return true;
 			}
 			if (decision == NET_SYN_RESET) {
-				struct tcp_reply rst = {.src = n->laddr,
-				                        .dst = n->raddr,
-				                        .sport = n->lport,
-				                        .dport = n->rport,
+				struct tcp_reply rst = {.pair = &n->pair,
 				                        .ack = r->irs + 1,
 				                        .flags = TCP_RST | TCP_ACK,
 				                        .nif = r->nif};
@@ -356,31 +334,31 @@ void tcp_req_input(struct tcp_req *r, struct tcp_seg *g)
 
 /* ---- cookies ---- */
 
-static uint32_t cookie_hash(struct net_stack *st, const struct tnode *n, uint32_t irs,
+static uint32_t cookie_hash(struct net_stack *st, const struct tcp_pair *pair, uint32_t irs,
                             uint32_t period)
 {
 	uint8_t in[44];
-	mem_copy(in, n->laddr.b, 16);
-	mem_copy(in + 16, n->raddr.b, 16);
-	put_be16(in + 32, n->lport);
-	put_be16(in + 34, n->rport);
+	mem_copy(in, pair->laddr.b, 16);
+	mem_copy(in + 16, pair->raddr.b, 16);
+	put_be16(in + 32, pair->lport);
+	put_be16(in + 34, pair->rport);
 	put_be32(in + 36, irs);
 	put_be32(in + 40, period);
 	return (uint32_t)hash_sip(&st->key_cookie, in, sizeof(in));
 }
 
 /* The number: 3 bits of MSS, 5 bits of the period, 24 bits that only we can know. */
-static uint32_t make_cookie(struct net_stack *st, const struct tnode *n, uint32_t irs, unsigned mss)
+static uint32_t make_cookie(const struct tcp_req *r, uint32_t mss)
 {
-	uint32_t period = (uint32_t)(st->now / COOKIE_PERIOD_NS);
-	return (cookie_hash(st, n, irs, period << 3 | mss) & 0xffffffu) | (uint32_t)(mss << 24) |
+	uint32_t period = (uint32_t)(r->st->now / COOKIE_PERIOD_NS);
+	return (cookie_hash(r->st, &r->n.pair, r->irs, period << 3 | mss) & 0xffffffu) | mss << 24 |
 	       (period & 31) << 27;
 }
 
 /* The rest of the options travels in the low bits of our timestamp. */
-static uint32_t cookie_ts(struct net_stack *st, uint32_t off, const struct tcp_req *r)
+static uint32_t cookie_ts(const struct tcp_req *r)
 {
-	uint32_t now = tcp_clock_ms(st) + off;
+	uint32_t now = tcp_clock_ms(r->st) + r->ts_off;
 	uint32_t bits = (r->wscale_ok ? r->wscale : 15u) | (r->sack_ok ? 16u : 0) |
 	                (r->ecn == ECN_CLASSIC ? 32u : 0);
 	uint32_t ts = (now & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
@@ -391,7 +369,6 @@ void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 {
 	struct net_stack *st = lsn->s.st;
 	struct tcp_req r = request(lsn, g);
-	fill_request(&r, g);
 	unsigned i = 7;
 	while (i && cookie_mss[i] > r.mss)
 		i--;
@@ -399,40 +376,32 @@ void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 		r.wscale_ok = r.sack_ok = false;
 		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
 	}
-	r.iss = make_cookie(st, &r.n, r.irs, i);
+	r.iss = make_cookie(&r, i);
 	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
 	st->stats.tcp_cookie_sent++;
-	send_syn_ack(&r, ecn_answer_flags(r.ecn, r.syn_ect),
-	             (struct tcp_syn_opts){.ts_val = cookie_ts(st, r.ts_off, &r),
-	                                   .accecn = r.ecn == ECN_ACCURATE});
+	send_syn_ack(
+	        &r, ecn_answer_flags(r.ecn, r.syn_ect),
+	        (struct tcp_syn_opts){.ts_val = cookie_ts(&r), .accecn = r.ecn == ECN_ACCURATE});
 }
 
-static bool cookie_valid(struct net_stack *st, const struct tnode *n, uint32_t irs, uint32_t cookie)
+static bool cookie_valid(struct net_stack *st, const struct tcp_seg *g)
 {
-	uint32_t now = (uint32_t)(st->now / COOKIE_PERIOD_NS), mss = cookie >> 24 & 7;
-	uint32_t age = (now - (cookie >> 27)) & 31;
+	uint32_t now = (uint32_t)(st->now / COOKIE_PERIOD_NS), cookie = g->ack - 1;
+	uint32_t age = (now - (cookie >> 27)) & 31, mss = cookie >> 24 & 7;
 	if (age >= COOKIE_LIFE)
 		return false;
-	return (cookie_hash(st, n, irs, (now - age) << 3 | mss) & 0xffffffu) ==
-	       (cookie & 0xffffffu);
+	uint32_t hash = cookie_hash(st, &g->pair, g->seq - 1, (now - age) << 3 | mss);
+	return (hash & 0xffffffu) == (cookie & 0xffffffu);
 }
 
 static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
 {
-	r->ts_ok = g->o.has_ts;
-	r->ts_recent = g->o.ts_val;
-	r->ecn = (uint8_t)ecn_of_cookie(r->st, g);
-	if (!r->ts_ok)
-		return;
-	uint32_t bits = g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1);
-	r->wscale = bits & 15;
-	r->wscale_ok = r->wscale <= TCP_WSCALE_MAX;
-	if (!r->wscale_ok)
-		r->wscale = 0;
+	uint32_t bits = r->ts_ok ? g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1) : 15;
+	r->wscale_ok = (bits & 15) <= TCP_WSCALE_MAX;
+	r->wscale = r->wscale_ok ? bits & 15 : 0;
 	r->rcv_wscale = r->wscale_ok ? r->st->tcp->wscale : 0;
 	r->sack_ok = bits & 16;
-	if (bits & 32)
-		r->ecn = ECN_CLASSIC;
+	r->ecn = (uint8_t)(bits & 32 ? ECN_CLASSIC : ecn_of_cookie(r->st, g));
 }
 
 /* True: the ACK carries a cookie of ours, and was used. */
@@ -442,21 +411,17 @@ bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g)
 	uint64_t seen = st->tcp->cookie_seen_ns;
 	if (!seen || st->now - seen > COOKIE_USE_NS)
 		return false;
-	struct tcp_req r = request(lsn, g);
-	r.irs = g->seq - 1;
-	r.iss = g->ack - 1;
-	if (!cookie_valid(st, &r.n, r.irs, r.iss)) {
+	if (!cookie_valid(st, g)) {
 		st->stats.tcp_cookie_bad++;
 		return false;
 	}
 	st->stats.tcp_cookie_ok++;
 	if (queue_full(lsn))
 		return true;
+	struct tcp_req r = request(lsn, g);
+	r.irs = g->seq - 1;
+	r.iss = g->ack - 1;
 	r.mss = cookie_mss[r.iss >> 24 & 7];
-	r.mss_adv = adv_mss(st, &g->m->src, g->m->nif);
-	r.ts_off = tcp_ts_offset(st, &r.n);
-	r.wnd = g->wnd;
-	r.tos = lsn->s.opt.tos;
 	options_from_ts(&r, g);
 	struct tcp *t = tcp_from_req(&r);
 	if (t && tcp_hash_add(st, &t->n))

@@ -56,24 +56,17 @@ void tcp_time_wait(struct tcp *t)
 
 static void tw_ack(struct tcp_tw *w)
 {
-	struct tcp_reply r = {.src = w->n.laddr,
-	                      .dst = w->n.raddr,
-	                      .sport = w->n.lport,
-	                      .dport = w->n.rport,
+	uint8_t opts[12] = {TCPOPT_NOP, TCPOPT_NOP};
+	struct tcp_reply r = {.pair = &w->n.pair,
 	                      .seq = w->snd_nxt,
 	                      .ack = w->rcv_nxt,
 	                      .wnd = min_u32(w->rcv_wnd >> w->rcv_wscale, 0xffff),
 	                      .flags = TCP_ACK,
 	                      .tos = w->tos,
+	                      .opts = opts,
+	                      .optlen = w->ts_ok ? 12 : 0,
 	                      .nif = w->nif};
-	if (w->ts_ok) {
-		r.opts[0] = r.opts[1] = TCPOPT_NOP;
-		r.opts[2] = TCPOPT_TS;
-		r.opts[3] = 10;
-		put_be32(r.opts + 4, tcp_clock_ms(w->st) + w->ts_off);
-		put_be32(r.opts + 8, w->ts_recent);
-		r.optlen = 12;
-	}
+	(void)tcp_put_ts(opts + 2, tcp_clock_ms(w->st) + w->ts_off, w->ts_recent);
 	tcp_send_reply(w->st, &r);
 }
 

@@ -142,10 +142,7 @@ static void push_udp(struct pkt *p, const struct ip_tx *tx, uint16_t sport, uint
 	put_be16(h, sport);
 	put_be16(h + 2, dport);
 	put_be16(h + 4, len);
-	put_be16(h + UDP_CSUM, csum_pseudo(&tx->src, &tx->dst, PROTO_UDP, len));
-	p->flags |= PKT_CSUM_PARTIAL;
-	p->csum_start = 0;
-	p->csum_off = UDP_CSUM;
+	pkt_csum_later(p, UDP_CSUM, &tx->src, &tx->dst, PROTO_UDP);
 }
 
 /* The route and the source, which the checksum needs. */
