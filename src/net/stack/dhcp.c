@@ -7,6 +7,8 @@
 #define LEASE_MIN_S    60u
 #define LEASE_INFINITE 0xffffffffu
 
+static const struct net_addr any4 = {.b = {[10] = 0xff, [11] = 0xff}};
+
 enum state { SELECTING, REQUESTING, PROBING, BOUND, RENEWING, REBINDING };
 
 struct dhcp {
@@ -17,7 +19,7 @@ struct dhcp {
 	void *ctx;
 	enum state state;
 	uint32_t xid, tries;
-	uint64_t began_ns, t1_ns, t2_ns, end_ns;
+	uint64_t began_ns, t2_ns, end_ns;
 	struct dhcp_msg offer;
 	struct net_addr addr, router, linklocal; /* what is configured; "::": nothing */
 	bool silent;
@@ -29,54 +31,43 @@ static void arm(struct dhcp *d, uint64_t at)
 	timer_arm(d->nif->st, &d->timer, max_u64(at, d->nif->st->now + 1));
 }
 
-static void send_msg(struct dhcp *d, struct dhcp_ask *ask, bool unicast)
+/* REQUESTED: the address of the offer that is taken up, or declined. */
+static void send_msg(struct dhcp *d, enum dhcp_type type, const struct net_addr *requested)
 {
 	struct net_stack *st = d->nif->st;
 	uint8_t msg[DHCP_LEN_MAX];
-	ask->xid = d->xid;
-	ask->mac = d->nif->cfg.mac;
-	ask->hostname = d->hostname;
-	ask->secs = (uint16_t)min_u64((st->now - d->began_ns) / NS_PER_SEC, 0xffff);
-	uint32_t len = dhcp_build(ask, msg);
-	struct net_endpoint from = {ask->ciaddr, 68, d->nif->index};
+	struct dhcp_ask ask = {
+	        .type = type,
+	        .xid = d->xid,
+	        .secs = (uint16_t)min_u64((st->now - d->began_ns) / NS_PER_SEC, 0xffff),
+	        .mac = d->nif->cfg.mac,
+	        .hostname = d->hostname,
+	        .broadcast = d->state < PROBING};
+	struct net_endpoint from = {addr_v4(0), 68, d->nif->index};
 	struct net_endpoint to = {addr_v4(0xffffffff), 67, d->nif->index};
-	if (addr_is_any(&from.addr))
-		from.addr = addr_v4(0);
-	if (unicast)
+	if (requested)
+		ask.requested = *requested;
+	else if (d->state >= BOUND)
+		ask.ciaddr = from.addr = d->addr;
+	if (requested || type == DHCP_RELEASE)
+		ask.server = d->offer.lease.server;
+	if (type == DHCP_RELEASE || (type == DHCP_REQUEST && d->state == RENEWING))
 		to.addr = d->offer.lease.server;
-	(void)udp_send(d->sock, msg, len, &from, &to);
-}
-
-/* 4.1: 4, 8, 16, 32, 64 seconds, each by up to one second more or less. */
-static uint64_t backoff(struct dhcp *d)
-{
-	uint64_t ms = 4000ull << min_u32(d->tries, 4);
-	return (ms - 1000 + stack_random(d->nif->st) % 2000) * NS_PER_MS;
+	(void)udp_send(d->sock, msg, dhcp_build(&ask, msg), &from, &to);
 }
 
 static void send_now(struct dhcp *d)
 {
-	struct dhcp_ask ask = {.type = DHCP_REQUEST};
-	bool unicast = false;
-	switch (d->state) {
-	case SELECTING:
-		ask.type = DHCP_DISCOVER;
-		ask.broadcast = true;
-		break;
-	case REQUESTING:
-		ask.requested = d->offer.lease.addr;
-		ask.server = d->offer.lease.server;
-		ask.broadcast = true;
-		break;
-	case RENEWING:
-		ask.ciaddr = d->addr;
-		unicast = true;
-		break;
-	default:
-		ask.ciaddr = d->addr;
-		break;
-	}
-	send_msg(d, &ask, unicast);
+	send_msg(d, d->state == SELECTING ? DHCP_DISCOVER : DHCP_REQUEST,
+	         d->state == REQUESTING ? &d->offer.lease.addr : NULL);
+}
+
+/* 4.1: after 4, 8, 16, 32, 64 seconds, each by up to one second more or less. */
+static void try_again(struct dhcp *d)
+{
+	uint64_t ms = 4000ull << min_u32(d->tries++, 4);
+	send_now(d);
+	arm(d, d->nif->st->now + (ms - 1000 + stack_random(d->nif->st) % 2000) * NS_PER_MS);
 }
 
 static void start_over(struct dhcp *d, uint64_t delay_ns)
@@ -88,12 +79,22 @@ static void start_over(struct dhcp *d, uint64_t delay_ns)
 	arm(d, d->nif->st->now + delay_ns);
 }
 
+static void add_addr(struct dhcp *d, struct net_addr *which, const struct net_addr *addr,
+                     unsigned prefix)
+{
+	struct if_addr *a = if_find_addr(d->nif, addr);
+	if (!a)
+		a = if_new_addr(d->nif, addr, prefix + 96);
+	if (a)
+		a->autoconf = true;
+	*which = *addr;
+}
+
 static void drop_addr(struct dhcp *d, struct net_addr *which)
 {
-	static const struct net_addr any4_dst = {.b = {[10] = 0xff, [11] = 0xff}};
 	struct if_addr *a = if_find_addr(d->nif, which);
 	if (which == &d->addr && !addr_is_any(&d->router))
-		route_unset(d->nif->st, &any4_dst, 96, &d->router, d->nif);
+		route_unset(d->nif->st, &any4, 96, &d->router, d->nif);
 	if (a)
 		if_drop_addr(d->nif, a);
 	*which = (struct net_addr){.q = {0, 0}};
@@ -105,10 +106,8 @@ static void go_linklocal(struct dhcp *d)
 	d->silent = true;
 	if (addr_is_any(&d->linklocal)) {
 		uint32_t host = 256 + stack_random(d->nif->st) % (65536 - 512);
-		d->linklocal = addr_v4(0xa9fe0000u | host);
-		struct if_addr *a = if_new_addr(d->nif, &d->linklocal, 112);
-		if (a)
-			a->autoconf = true;
+		struct net_addr a = addr_v4(0xa9fe0000u | host);
+		add_addr(d, &d->linklocal, &a, 16);
 	}
 	struct net_dhcp_lease l = {.addr = d->linklocal, .prefix = 16};
 	if (d->fn)
@@ -117,24 +116,16 @@ static void go_linklocal(struct dhcp *d)
 
 static void configure(struct dhcp *d)
 {
-	static const struct net_addr any4_dst = {.b = {[10] = 0xff, [11] = 0xff}};
 	struct net_if *nif = d->nif;
 	const struct net_dhcp_lease *l = &d->offer.lease;
-	if (!addr_is_any(&d->linklocal))
-		drop_addr(d, &d->linklocal);
+	drop_addr(d, &d->linklocal);
 	if (!addr_eq(&d->addr, &l->addr)) {
-		if (!addr_is_any(&d->addr))
-			drop_addr(d, &d->addr);
-		struct if_addr *a = if_find_addr(nif, &l->addr);
-		if (!a)
-			a = if_new_addr(nif, &l->addr, l->prefix + 96u);
-		if (a)
-			a->autoconf = true;
-		d->addr = l->addr;
+		drop_addr(d, &d->addr);
+		add_addr(d, &d->addr, &l->addr, l->prefix);
 	}
 	d->router = l->router;
 	if (!addr_is_any(&l->router))
-		(void)route_set(nif->st, &any4_dst, 96, &l->router, nif, 100, TIMER_NEVER);
+		(void)route_set(nif->st, &any4, 96, &l->router, nif, 100, TIMER_NEVER);
 	if (l->mtu && l->mtu <= nif->mtu)
 		nif->mtu = l->mtu;
 	route_changed(nif->st);
@@ -142,22 +133,19 @@ static void configure(struct dhcp *d)
 
 static void bound(struct dhcp *d)
 {
-	uint64_t now = d->nif->st->now;
 	struct dhcp_msg *m = &d->offer;
 	uint64_t lease = max_u32(m->lease.lease_s, LEASE_MIN_S);
 	uint64_t t1 = m->t1_s && m->t1_s < lease ? m->t1_s : lease / 2;
 	uint64_t t2 = m->t2_s && m->t2_s < lease && m->t2_s > t1 ? m->t2_s : lease * 7 / 8;
-	bool forever = m->lease.lease_s == LEASE_INFINITE;
-	d->t1_ns = forever ? TIMER_NEVER : d->began_ns + t1 * NS_PER_SEC;
-	d->t2_ns = forever ? TIMER_NEVER : d->began_ns + t2 * NS_PER_SEC;
-	d->end_ns = forever ? TIMER_NEVER : d->began_ns + lease * NS_PER_SEC;
+	d->t2_ns = d->began_ns + t2 * NS_PER_SEC;
+	d->end_ns = d->began_ns + lease * NS_PER_SEC;
 	d->state = BOUND;
 	d->silent = false;
 	configure(d);
-	if (forever)
+	if (m->lease.lease_s == LEASE_INFINITE)
 		timer_disarm(&d->nif->st->timers, &d->timer);
 	else
-		arm(d, max_u64(d->t1_ns, now));
+		arm(d, d->began_ns + t1 * NS_PER_SEC);
 	if (d->fn)
 		d->fn(d->ctx, NET_DHCP_BOUND, &m->lease);
 }
@@ -192,21 +180,15 @@ static void dhcp_timer(struct timer *t, uint64_t now)
 	struct dhcp *d = container_of(t, struct dhcp, timer);
 	if (d->state >= BOUND) {
 		renew(d, now);
-		return;
-	}
-	if (d->state == PROBING) { /* nobody else has it */
+	} else if (d->state == PROBING) { /* nobody else has it */
 		bound(d);
-		return;
-	}
-	if (d->state == REQUESTING && d->tries >= SILENT_AFTER) {
+	} else if (d->state == REQUESTING && d->tries >= SILENT_AFTER) {
 		start_over(d, 0);
-		return;
+	} else {
+		try_again(d);
+		if (d->state == SELECTING && d->tries > SILENT_AFTER && !d->silent)
+			go_linklocal(d);
 	}
-	send_now(d);
-	arm(d, now + backoff(d));
-	d->tries++;
-	if (d->state == SELECTING && d->tries > SILENT_AFTER && !d->silent)
-		go_linklocal(d);
 }
 
 /* ---- answers ---- */
@@ -219,9 +201,8 @@ static void take_ack(struct dhcp *d, const struct dhcp_msg *m)
 		bound(d);
 		return;
 	}
-	static const struct net_addr zero = {.b = {[10] = 0xff, [11] = 0xff}};
 	d->state = PROBING;
-	arp_request(d->nif, &zero, &m->lease.addr, NULL);
+	arp_request(d->nif, &any4, &m->lease.addr, NULL);
 	arm(d, d->nif->st->now + PROBE_NS);
 }
 
@@ -232,9 +213,7 @@ static void take(struct dhcp *d, const struct dhcp_msg *m)
 		d->state = REQUESTING;
 		d->tries = 0;
 		d->began_ns = d->nif->st->now; /* the lease counts from the request */
-		send_now(d);
-		arm(d, d->nif->st->now + backoff(d));
-		d->tries = 1;
+		try_again(d);
 	} else if (m->type == DHCP_ACK &&
 	           (d->state >= RENEWING || (d->state == REQUESTING &&
 	                                     addr_eq(&m->lease.server, &d->offer.lease.server)))) {
@@ -271,9 +250,7 @@ void dhcp_conflict(struct net_if *nif, const struct net_addr *a)
 		return;
 	bool probing = d->state == PROBING && addr_eq(a, &d->offer.lease.addr);
 	if (probing || (d->state >= BOUND && addr_eq(a, &d->addr))) {
-		struct dhcp_ask ask = {
-		        .type = DHCP_DECLINE, .requested = *a, .server = d->offer.lease.server};
-		send_msg(d, &ask, false);
+		send_msg(d, DHCP_DECLINE, a);
 		if (!probing)
 			drop_addr(d, &d->addr);
 		start_over(d, 10 * NS_PER_SEC); /* 3.1 (5) */
@@ -320,12 +297,8 @@ void dhcp_free(struct net_if *nif)
 	if (!d)
 		return;
 	timer_disarm(&nif->st->timers, &d->timer);
-	/* At the end of the instance its sockets are gone already. */
-	for (struct net_sock *s = nif->st->socks; s; s = s->next)
-		if (s == d->sock) {
-			udp_destroy(s);
-			break;
-		}
+	if (d->sock)
+		udp_destroy(d->sock);
 	nif->dhcp = NULL;
 	stack_free(nif->st, d, sizeof(*d));
 }
@@ -336,14 +309,9 @@ void net_dhcp_stop(struct net_if *nif)
 	if (!d)
 		return;
 	stack_now(nif->st);
-	if (d->state >= BOUND) {
-		struct dhcp_ask ask = {
-		        .type = DHCP_RELEASE, .ciaddr = d->addr, .server = d->offer.lease.server};
-		send_msg(d, &ask, true);
-	}
-	if (!addr_is_any(&d->addr))
-		drop_addr(d, &d->addr);
-	if (!addr_is_any(&d->linklocal))
-		drop_addr(d, &d->linklocal);
+	if (d->state >= BOUND)
+		send_msg(d, DHCP_RELEASE, NULL);
+	drop_addr(d, &d->addr);
+	drop_addr(d, &d->linklocal);
 	dhcp_free(nif);
 }

@@ -54,8 +54,7 @@ uint32_t dhcp_build(const struct dhcp_ask *ask, uint8_t *out)
 	put_be32(out + 4, ask->xid);
 	put_be16(out + 8, ask->secs);
 	put_be16(out + 10, ask->broadcast ? 0x8000 : 0);
-	if (!addr_is_any(&ask->ciaddr))
-		mem_copy(out + 12, ask->ciaddr.b + 12, 4);
+	mem_copy(out + 12, ask->ciaddr.b + 12, 4);
 	mem_copy(out + 28, ask->mac, 6);
 	put_be32(out + 236, MAGIC);
 	uint8_t *p = out + OPTS_AT, type = (uint8_t)ask->type, client[7] = {1}, size[2];
@@ -68,9 +67,9 @@ uint32_t dhcp_build(const struct dhcp_ask *ask, uint8_t *out)
 		put_be16(size, 1472);
 		p = put_opt(p, OPT_MAXSIZE, size, 2);
 		p = put_opt(p, OPT_PARAMS, params, sizeof(params));
-		size_t n = __builtin_strlen(ask->hostname);
-		if (n)
-			p = put_opt(p, OPT_HOSTNAME, ask->hostname, (uint8_t)min_u64(n, 63));
+		if (ask->hostname[0])
+			p = put_opt(p, OPT_HOSTNAME, ask->hostname,
+			            (uint8_t)min_u64(__builtin_strlen(ask->hostname), 63));
 	}
 	*p++ = OPT_END;
 	/* BOOTP's minimum, for relays of old. */
@@ -104,53 +103,30 @@ static void take_opt(struct dhcp_msg *m, uint8_t code, const uint8_t *d, uint32_
 {
 	struct net_dhcp_lease *l = &m->lease;
 	uint32_t v = len == 4 ? get_be32(d) : 0;
-	switch (code) {
-	case OPT_MASK:
-		if (len == 4)
-			l->prefix = prefix_of(v);
-		break;
-	case OPT_ROUTER:
-		if (len >= 4)
-			l->router = addr_v4_wire(d);
-		break;
-	case OPT_DNS:
-		for (uint32_t i = 0; i < 3 && i * 4 + 4 <= len; i++)
-			l->dns[i] = addr_v4_wire(d + 4 * i);
-		break;
-	case OPT_NTP:
-		if (len >= 4)
-			l->ntp = addr_v4_wire(d);
-		break;
-	case OPT_HOSTNAME:
+	if (code == OPT_MASK && len == 4)
+		l->prefix = prefix_of(v);
+	else if (code == OPT_ROUTER && len >= 4)
+		l->router = addr_v4_wire(d);
+	else if (code == OPT_NTP && len >= 4)
+		l->ntp = addr_v4_wire(d);
+	else if (code == OPT_SERVER && len == 4)
+		l->server = addr_v4_wire(d);
+	else if (code == OPT_HOSTNAME)
 		take_text(l->hostname, d, len);
-		break;
-	case OPT_DOMAIN:
+	else if (code == OPT_DOMAIN)
 		take_text(l->domain, d, len);
-		break;
-	case OPT_MTU:
-		if (len == 2 && get_be16(d) >= 576)
-			l->mtu = get_be16(d);
-		break;
-	case OPT_LEASE:
+	else if (code == OPT_MTU && len == 2 && get_be16(d) >= 576)
+		l->mtu = get_be16(d);
+	else if (code == OPT_LEASE)
 		l->lease_s = v;
-		break;
-	case OPT_SERVER:
-		if (len == 4)
-			l->server = addr_v4_wire(d);
-		break;
-	case OPT_T1:
+	else if (code == OPT_T1)
 		m->t1_s = v;
-		break;
-	case OPT_T2:
+	else if (code == OPT_T2)
 		m->t2_s = v;
-		break;
-	case OPT_TYPE:
-		if (len == 1)
-			m->type = d[0];
-		break;
-	default:
-		break;
-	}
+	else if (code == OPT_TYPE && len == 1)
+		m->type = d[0];
+	for (uint32_t i = 0; code == OPT_DNS && i < 3 && i * 4 + 4 <= len; i++)
+		l->dns[i] = addr_v4_wire(d + 4 * i);
 }
 
 /* The options in [at, end); *OVERLOAD gets option 52. */
@@ -188,11 +164,9 @@ bool dhcp_parse(const uint8_t *msg, uint32_t len, uint32_t xid, const uint8_t *m
 		return false;
 	out->xid = xid;
 	out->lease.addr = addr_v4_wire(msg + 16);
-	if (!take_opts(out, msg, OPTS_AT, len, &overload))
-		return false;
-	if ((overload & 1) && !take_opts(out, msg, FILE_AT, FILE_END, &none))
-		return false;
-	if ((overload & 2) && !take_opts(out, msg, SNAME_AT, FILE_AT, &none))
+	if (!take_opts(out, msg, OPTS_AT, len, &overload) ||
+	    ((overload & 1) && !take_opts(out, msg, FILE_AT, FILE_END, &none)) ||
+	    ((overload & 2) && !take_opts(out, msg, SNAME_AT, FILE_AT, &none)))
 		return false;
 	if (out->type == DHCP_NAK)
 		return true;

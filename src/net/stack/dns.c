@@ -58,6 +58,15 @@ static void finish(struct query *q, int err, struct dns_answer *a)
 
 static void try_next(struct query *q);
 
+/* The next server may do better, or there is none: ERR. */
+static void try_again(struct query *q, int err)
+{
+	if (q->tries >= ROUNDS * q->st->dns->servers)
+		finish(q, err, NULL);
+	else
+		try_next(q);
+}
+
 static void take(struct query *q, struct dns_answer *a)
 {
 	if (a->truncated && !q->tcp) {
@@ -66,10 +75,8 @@ static void take(struct query *q, struct dns_answer *a)
 		try_next(q);
 	} else if (a->rcode == 0 || a->rcode == 3) {
 		finish(q, a->count ? 0 : -NET_ENOENT, a);
-	} else if (q->tries >= ROUNDS * q->st->dns->servers) {
-		finish(q, -NET_EPROTO, NULL);
-	} else { /* this server cannot: the next one may */
-		try_next(q);
+	} else { /* this server cannot */
+		try_again(q, -NET_EPROTO);
 	}
 }
 
@@ -84,10 +91,7 @@ static void on_udp(void *ctx, struct net_sock *s, unsigned events)
 		if (n == -NET_EAGAIN)
 			return;
 		if (n < 0) { /* nobody listens there */
-			if (q->tries >= ROUNDS * q->st->dns->servers)
-				finish(q, -NET_ETIMEDOUT, NULL);
-			else
-				try_next(q);
+			try_again(q, -NET_ETIMEDOUT);
 			return;
 		}
 		if (dns_parse(q->buf, (uint32_t)n, q->id, q->qname, q->qlen, q->type, &a)) {
@@ -139,8 +143,7 @@ static void try_next(struct query *q)
 	if (net_socket(st, q->tcp ? NET_STREAM : NET_DGRAM, &q->sock) < 0)
 		return; /* the timer tries again */
 	net_on_event(q->sock, q->tcp ? on_tcp : on_udp, q);
-	int err = net_connect(q->sock, to);
-	if (!err && !q->tcp) {
+	if (net_connect(q->sock, to) == 0 && !q->tcp) {
 		uint32_t n = dns_build(q->id, q->qname, q->qlen, q->type, msg);
 		(void)net_send(q->sock, msg, n, 0, NULL);
 	}
@@ -148,12 +151,8 @@ static void try_next(struct query *q)
 
 static void query_timer(struct timer *t, uint64_t now)
 {
-	struct query *q = container_of(t, struct query, timer);
 	(void)now;
-	if (q->tries >= ROUNDS * q->st->dns->servers)
-		finish(q, -NET_ETIMEDOUT, NULL);
-	else
-		try_next(q);
+	try_again(container_of(t, struct query, timer), -NET_ETIMEDOUT);
 }
 
 int net_dns_servers(struct net_stack *st, const struct net_endpoint *servers, unsigned count)

@@ -186,6 +186,8 @@ void net_stack_destroy(struct net_stack *st)
 {
 	stack_now(st);
 	dns_free(st);
+	for (struct net_if *nif = st->ifs; nif; nif = nif->next)
+		dhcp_free(nif);
 	while (st->socks)
 		sock_destroy(st->socks);
 	tcp_exit(st);

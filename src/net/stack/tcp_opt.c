@@ -1,57 +1,33 @@
 /* TCP options (RFC 9293, 3.1; RFC 7323; RFC 2018), in the order in which Linux sends them. */
 #include "net/stack/tcp.h"
 
-static void parse_sacks(const uint8_t *o, uint32_t len, struct tcp_opts *out)
-{
-	out->nsacks = 0;
-	for (uint32_t i = 2; len - i >= 8 && out->nsacks < TCP_SACKS; i += 8) {
-		out->sack[out->nsacks].start = get_be32(o + i);
-		out->sack[out->nsacks++].end = get_be32(o + i + 4);
-	}
-}
-
 static void parse_one(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 {
-	switch (o[0]) {
-	case TCPOPT_MSS:
-		if (len == 4)
-			out->mss = get_be16(o + 2);
-		break;
-	case TCPOPT_WSCALE:
-		if (len == 3) {
-			out->has_wscale = true;
-			out->wscale = (uint8_t)min_u32(o[2], TCP_WSCALE_MAX);
+	if (o[0] == TCPOPT_MSS && len == 4) {
+		out->mss = get_be16(o + 2);
+	} else if (o[0] == TCPOPT_WSCALE && len == 3) {
+		out->has_wscale = true;
+		out->wscale = (uint8_t)min_u32(o[2], TCP_WSCALE_MAX);
+	} else if (o[0] == TCPOPT_SACKPERM && len == 2) {
+		out->sack_ok = true;
+	} else if (o[0] == TCPOPT_SACK && len >= 10 && (len - 2) % 8 == 0) {
+		out->nsacks = (uint8_t)min_u32((len - 2) / 8, TCP_SACKS);
+		for (unsigned i = 0; i < out->nsacks; i++) {
+			out->sack[i].start = get_be32(o + 2 + 8 * i);
+			out->sack[i].end = get_be32(o + 6 + 8 * i);
 		}
-		break;
-	case TCPOPT_SACKPERM:
-		if (len == 2)
-			out->sack_ok = true;
-		break;
-	case TCPOPT_SACK:
-		if (len >= 10 && (len - 2) % 8 == 0)
-			parse_sacks(o, len, out);
-		break;
-	case TCPOPT_TS:
-		if (len == 10) {
-			out->has_ts = true;
-			out->ts_val = get_be32(o + 2);
-			out->ts_ecr = get_be32(o + 6);
-		}
-		break;
-	case TCPOPT_UTO:
-		if (len == 4)
-			out->uto_s = (get_be16(o + 2) & 0x7fffu) * (o[2] & 0x80 ? 60 : 1);
-		break;
-	case TCPOPT_ACCECN0:
-	case TCPOPT_ACCECN1:
+	} else if (o[0] == TCPOPT_TS && len == 10) {
+		out->has_ts = true;
+		out->ts_val = get_be32(o + 2);
+		out->ts_ecr = get_be32(o + 6);
+	} else if (o[0] == TCPOPT_UTO && len == 4) {
+		out->uto_s = (get_be16(o + 2) & 0x7fffu) * (o[2] & 0x80 ? 60 : 1);
+	} else if (o[0] == TCPOPT_ACCECN0 || o[0] == TCPOPT_ACCECN1) {
 		out->ecn_order = o[0] == TCPOPT_ACCECN1;
 		out->ecn_fields = (uint8_t)min_u32((len - 2) / 3, 3);
 		for (unsigned i = 0; i < out->ecn_fields; i++)
 			out->ecn[i] = (uint32_t)o[2 + 3 * i] << 16 | get_be16(o + 3 + 3 * i);
-		break;
-	default: /* MUST-6: unknown ones are passed over */
-		break;
-	}
+	} /* MUST-6: unknown ones are passed over */
 }
 
 void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out)
