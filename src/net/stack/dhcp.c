@@ -159,8 +159,9 @@ static void lost(struct dhcp *d)
 }
 
 /* RENEWING and REBINDING (4.4.5): half of the time that is left, at least a minute. */
-static void renew(struct dhcp *d, uint64_t now)
+static void renew(struct dhcp *d)
 {
+	uint64_t now = d->nif->st->now;
 	if (now >= d->end_ns) {
 		lost(d);
 		return;
@@ -175,11 +176,11 @@ static void renew(struct dhcp *d, uint64_t now)
 	arm(d, min_u64(now + wait, limit));
 }
 
-static void dhcp_timer(struct timer *t, uint64_t now)
+static void dhcp_timer(struct timer *t)
 {
 	struct dhcp *d = container_of(t, struct dhcp, timer);
 	if (d->state >= BOUND) {
-		renew(d, now);
+		renew(d);
 	} else if (d->state == PROBING) { /* nobody else has it */
 		bound(d);
 	} else if (d->state == REQUESTING && d->tries >= SILENT_AFTER) {

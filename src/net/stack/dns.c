@@ -149,9 +149,8 @@ static void try_next(struct query *q)
 	}
 }
 
-static void query_timer(struct timer *t, uint64_t now)
+static void query_timer(struct timer *t)
 {
-	(void)now;
 	try_again(container_of(t, struct query, timer), -NET_ETIMEDOUT);
 }
 

@@ -56,10 +56,9 @@ static void reass_free(struct reass *r)
 	stack_free(st, r, sizeof(*r));
 }
 
-static void reass_timer(struct timer *t, uint64_t now)
+static void reass_timer(struct timer *t)
 {
 	struct reass *r = container_of(t, struct reass, timer);
-	(void)now;
 	/* RFC 792 and 4443: say so only if the first fragment is there. */
 	if (r->have_first && !r->poisoned && r->pieces) {
 		struct pkt *p = pkt_clone(r->pieces->p, PKT_ROOM);

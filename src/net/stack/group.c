@@ -6,14 +6,46 @@
 #define IS_EXCLUDE 2u
 #define ROBUSTNESS 2u
 
+static void report4(struct net_if *nif, struct pkt *p)
+{
+	struct ip_tx tx = {.dst = addr_v4(0xe0000016), .proto = PROTO_IGMP, .ttl = 1};
+	uint8_t *h = p->room + p->head;
+	put_be16(h + 2, csum_bytes(h, p->len));
+	if (!route_source(nif->st, nif, &tx.dst, &tx.src))
+		tx.src = addr_v4(0);
+	put_be32(pkt_push(p, 4), 0x94040000); /* router alert (RFC 3376, 4) */
+	h = ip4_push(p, &tx, 0);
+	h[0] = 0x46;
+	put_be16(h + IP4_CSUM, 0);
+	put_be16(h + IP4_CSUM, csum_bytes(h, IP4_HLEN + 4));
+	if_output(nif, p, &tx.dst);
+}
+
+static void report6(struct net_if *nif, struct pkt *p)
+{
+	static const uint8_t alert[8] = {PROTO_ICMP6, 0, 5, 2, 0, 0, 1, 0}; /* RFC 3810, 5 */
+	struct net_addr dst = {.b = {0xff, 2, [15] = 0x16}};
+	struct ip_tx tx = {.src = if_linklocal6(nif),
+	                   .dst = dst,
+	                   .nif = nif,
+	                   .next_hop = dst,
+	                   .routed = true,
+	                   .forge = true,
+	                   .proto = PROTO_HOPOPTS,
+	                   .ttl = 1};
+	pkt_csum_later(p, 2, &tx.src, &dst, PROTO_ICMP6);
+	(void)pkt_finish_csum(p);
+	mem_copy(pkt_push(p, 8), alert, 8);
+	(void)ip_send(nif->st, p, &tx);
+}
+
 /* A report of one record about A. */
 static void report(struct net_if *nif, const struct net_addr *a, unsigned record)
 {
 	bool v4 = addr_is_v4(a);
 	unsigned alen = v4 ? 4 : 16;
-	if (nif->cfg.link != NET_LINK_ETHER || !nif->up)
-		return;
-	struct pkt *p = pkt_alloc(nif->st, PKT_ROOM);
+	bool on = nif->cfg.link == NET_LINK_ETHER && nif->up;
+	struct pkt *p = on ? pkt_alloc(nif->st, PKT_ROOM) : NULL;
 	if (!p)
 		return;
 	uint8_t *h = pkt_push(p, 8 + 4 + alen);
@@ -22,40 +54,10 @@ static void report(struct net_if *nif, const struct net_addr *a, unsigned record
 	h[7] = 1;
 	h[8] = (uint8_t)record;
 	mem_copy(h + 12, a->b + 16 - alen, alen);
-	/* With the router alert option (RFC 3376, 4; RFC 3810, 5). */
-	if (v4) {
-		put_be16(h + 2, csum_bytes(h, 16));
-		struct ip_tx tx = {.dst = addr_v4(0xe0000016), .proto = PROTO_IGMP, .ttl = 1};
-		if (!route_source(nif->st, nif, &tx.dst, &tx.src))
-			tx.src = addr_v4(0);
-		uint8_t *o = pkt_push(p, 4);
-		put_be32(o, 0x94040000);
-		h = ip4_push(p, &tx, 0);
-		h[0] = 0x46;
-		put_be16(h + IP4_CSUM, 0);
-		put_be16(h + IP4_CSUM, csum_bytes(h, IP4_HLEN + 4));
-		if_output(nif, p, &tx.dst);
-		return;
-	}
-	struct net_addr dst = {.b = {0xff, 2, [15] = 0x16}}, src = {.q = {0, 0}};
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++)
-		if (nif->addr[i].used && nif->addr[i].state == ADDR_OK &&
-		    !addr_is_v4(&nif->addr[i].addr) && addr_is_linklocal(&nif->addr[i].addr))
-			src = nif->addr[i].addr;
-	put_be16(h + 2, (uint16_t)~csum_fold((uint64_t)csum_pseudo(&src, &dst, PROTO_ICMP6, 28) +
-	                                     pkt_sum(p, 0)));
-	uint8_t *o = pkt_push(p, 8);
-	static const uint8_t alert[8] = {PROTO_ICMP6, 0, 5, 2, 0, 0, 1, 0};
-	mem_copy(o, alert, 8);
-	struct ip_tx tx = {.src = src,
-	                   .dst = dst,
-	                   .nif = nif,
-	                   .next_hop = dst,
-	                   .routed = true,
-	                   .forge = true,
-	                   .proto = PROTO_HOPOPTS,
-	                   .ttl = 1};
-	(void)ip_send(nif->st, p, &tx);
+	if (v4)
+		report4(nif, p);
+	else
+		report6(nif, p);
 }
 
 static bool silent(const struct net_addr *a)
@@ -102,10 +104,10 @@ void group_leave(struct net_if *nif, const struct net_addr *a)
 	}
 }
 
-void group_timer(struct net_if *nif, uint64_t now)
+void group_timer(struct timer *t)
 {
+	struct net_if *nif = container_of(t, struct net_if, mc_timer);
 	bool more = false;
-	(void)now;
 	for (unsigned i = 0; i < IF_GROUP_MAX; i++) {
 		struct if_group *g = &nif->group[i];
 		if (!g->refs || !g->reports || silent(&g->addr))

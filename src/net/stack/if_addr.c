@@ -11,10 +11,7 @@
 void if_schedule(struct net_if *nif)
 {
 	uint64_t next = nif->rs_ns;
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++) {
-		const struct if_addr *a = &nif->addr[i];
-		if (!a->used)
-			continue;
+	for (const struct if_addr *a = NULL; (a = if_next_addr(nif, a));) {
 		next = min_u64(next, a->next_ns);
 		next = min_u64(next, a->valid_ns);
 		/* At the end of the preferred life of a temporary address comes its successor. */
@@ -64,12 +61,11 @@ static void expire_routers(struct net_if *nif, uint64_t now)
 	}
 }
 
-void if_addr_timer(struct net_if *nif, uint64_t now)
+void if_addr_timer(struct timer *t)
 {
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++) {
-		struct if_addr *a = &nif->addr[i];
-		if (!a->used)
-			continue;
+	struct net_if *nif = container_of(t, struct net_if, timer);
+	uint64_t now = nif->st->now;
+	for (struct if_addr *a = NULL; (a = if_next_addr(nif, a));) {
 		if (a->valid_ns <= now) {
 			if_drop_addr(nif, a);
 			continue;

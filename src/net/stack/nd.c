@@ -37,18 +37,6 @@ static void nd_send(struct net_if *nif, struct pkt *p, unsigned type, const stru
 	(void)icmp6_send(nif, p, src, dst, HOPS);
 }
 
-/* A usable link-local address, or "::". */
-static struct net_addr own_linklocal(const struct net_if *nif)
-{
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++) {
-		const struct if_addr *a = &nif->addr[i];
-		if (a->used && a->state == ADDR_OK && !addr_is_v4(&a->addr) &&
-		    addr_is_linklocal(&a->addr))
-			return a->addr;
-	}
-	return unspecified;
-}
-
 void nd_solicit(struct net_if *nif, const struct net_addr *target, const uint8_t *unicast_to,
                 bool dad)
 {
@@ -87,7 +75,7 @@ void nd_advertise(struct net_if *nif, const struct net_addr *target, const struc
 
 void nd_router_solicit(struct net_if *nif)
 {
-	struct net_addr src = own_linklocal(nif);
+	struct net_addr src = if_linklocal6(nif);
 	struct pkt *p = pkt_alloc(nif->st, PKT_ROOM);
 	if (!p)
 		return;
@@ -174,14 +162,11 @@ static void refresh(struct net_if *nif, const struct net_addr *prefix, uint32_t 
 {
 	uint64_t now = nif->st->now;
 	bool found = false;
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++) {
-		struct if_addr *a = &nif->addr[i];
-		if (!a->used || !a->autoconf || a->plen != 64 ||
+	for (struct if_addr *a = NULL; (a = if_next_addr(nif, a));) {
+		if (!a->autoconf || a->temporary || a->plen != 64 ||
 		    !addr_prefix_eq(&a->addr, prefix, 64))
 			continue;
-		found |= !a->temporary;
-		if (a->temporary)
-			continue;
+		found = true;
 		uint64_t left = a->valid_ns == TIMER_NEVER ? UINT64_MAX / NS_PER_SEC
 		                                           : (a->valid_ns - now) / NS_PER_SEC;
 		/* Two hours: a forged advertisement cannot take the address away at once. */
@@ -316,7 +301,6 @@ static void na_input(const struct ip_meta *m)
 	if (mine) {
 		if_addr_conflict(nif, mine, true);
 	} else if (n) {
-		n->router = h[4] & NA_ROUTER;
 		if (l.found)
 			neigh_learn(nif, &target, l.mac, h[4] & NA_SOLICIT, h[4] & NA_OVERRIDE,
 			            false);

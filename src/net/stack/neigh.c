@@ -66,31 +66,25 @@ static void solicit(struct neigh *n)
 		arp_request(nif, &src, &n->addr, to);
 }
 
-static void neigh_timer(struct timer *t, uint64_t now)
+static void neigh_timer(struct timer *t)
 {
 	struct neigh *n = container_of(t, struct neigh, timer);
-	uint64_t again = now + n->nif->retrans_ms * NS_PER_MS;
-	switch (n->state) {
-	case NEIGH_REACHABLE:
+	struct net_if *nif = n->nif;
+	if (n->state == NEIGH_REACHABLE)
 		n->state = NEIGH_STALE;
+	if (n->state == NEIGH_STALE)
 		return;
-	case NEIGH_DELAY:
+	if (n->state == NEIGH_DELAY) {
 		n->state = NEIGH_PROBE;
 		n->probes = 0;
-		break;
-	case NEIGH_INCOMPLETE:
-	case NEIGH_PROBE:
-		break;
-	default:
-		return;
 	}
 	if (n->probes >= PROBES_MAX) {
-		route_unredirect(n->nif, &n->addr);
+		route_unredirect(nif, &n->addr);
 		neigh_free(n, true);
 		return;
 	}
 	n->probes++;
-	timer_arm(n->nif->st, &n->timer, again);
+	timer_arm(nif->st, &n->timer, nif->st->now + nif->retrans_ms * NS_PER_MS);
 	solicit(n);
 }
 
@@ -173,7 +167,7 @@ void neigh_output(struct net_if *nif, const struct net_addr *next_hop, struct pk
 		}
 		n->state = NEIGH_INCOMPLETE;
 		enqueue(n, p);
-		neigh_timer(&n->timer, st->now);
+		neigh_timer(&n->timer);
 		return;
 	}
 	n->used_ns = st->now;

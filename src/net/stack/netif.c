@@ -1,17 +1,6 @@
 /* Interfaces: their life, their addresses, what comes in and what goes out. */
 #include "net/stack/priv.h"
 
-static void if_timer(struct timer *t, uint64_t now)
-{
-	struct net_if *nif = container_of(t, struct net_if, timer);
-	if_addr_timer(nif, now);
-}
-
-static void mc_timer(struct timer *t, uint64_t now)
-{
-	group_timer(container_of(t, struct net_if, mc_timer), now);
-}
-
 static bool cfg_ok(const struct net_if_cfg *c)
 {
 	if (!c->output || c->vlan > 4094)
@@ -38,8 +27,8 @@ struct net_if *net_if_add(struct net_stack *st, const struct net_if_cfg *cfg)
 	nif->reachable_ms = 30000;
 	nif->retrans_ms = 1000;
 	nif->rs_ns = TIMER_NEVER;
-	nif->timer.fire = if_timer;
-	nif->mc_timer.fire = mc_timer;
+	nif->timer.fire = if_addr_timer;
+	nif->mc_timer.fire = group_timer;
 	struct net_if **at = &st->ifs;
 	while (*at)
 		at = &(*at)->next;
@@ -120,12 +109,28 @@ uint32_t if_mtu(const struct net_if *nif, bool v4)
 
 /* ---- addresses ---- */
 
+struct if_addr *if_next_addr(const struct net_if *nif, const struct if_addr *a)
+{
+	for (unsigned i = a ? (unsigned)(a - nif->addr) + 1 : 0; i < nif->addr_end; i++)
+		if (nif->addr[i].used)
+			return (struct if_addr *)(uintptr_t)&nif->addr[i];
+	return NULL;
+}
+
 struct if_addr *if_find_addr(struct net_if *nif, const struct net_addr *a)
 {
 	for (unsigned i = 0; i < nif->addr_end; i++)
 		if (nif->addr[i].used && addr_eq(&nif->addr[i].addr, a))
 			return &nif->addr[i];
 	return NULL;
+}
+
+struct net_addr if_linklocal6(const struct net_if *nif)
+{
+	for (struct if_addr *a = NULL; (a = if_next_addr(nif, a));)
+		if (a->state == ADDR_OK && !addr_is_v4(&a->addr) && addr_is_linklocal(&a->addr))
+			return a->addr;
+	return (struct net_addr){.q = {0, 0}};
 }
 
 struct net_if *if_of_addr(struct net_stack *st, const struct net_addr *a)
@@ -225,9 +230,8 @@ void if_drop_addr(struct net_if *nif, struct if_addr *a)
 		group_leave(nif, &g);
 	}
 	bool shared = false; /* another address with the same prefix keeps the route */
-	for (unsigned i = 0; i < IF_ADDR_MAX; i++)
-		shared |= nif->addr[i].used && nif->addr[i].plen == old.plen &&
-		          addr_prefix_eq(&nif->addr[i].addr, &old.addr, old.plen);
+	for (const struct if_addr *o = NULL; (o = if_next_addr(nif, o));)
+		shared |= o->plen == old.plen && addr_prefix_eq(&o->addr, &old.addr, old.plen);
 	if (!shared)
 		route_unset(nif->st, &old.addr, old.plen, NULL, nif);
 	route_changed(nif->st);
@@ -257,20 +261,19 @@ int net_if_del_addr(struct net_if *nif, const struct net_addr *addr)
 
 bool net_if_get_addr(const struct net_if *nif, unsigned i, struct net_if_addr *out)
 {
-	for (unsigned k = 0; k < IF_ADDR_MAX; k++) {
-		const struct if_addr *m = &nif->addr[k];
-		if (!m->used || i--)
-			continue;
-		*out = (struct net_if_addr){
-		        .addr = m->addr,
-		        .prefix = (uint8_t)(addr_is_v4(&m->addr) ? m->plen - 96 : m->plen),
-		        .tentative = m->state == ADDR_TENTATIVE,
-		        .duplicate = m->state == ADDR_DUPLICATE,
-		        .deprecated = m->preferred_ns <= nif->st->now,
-		        .temporary = m->temporary};
-		return true;
-	}
-	return false;
+	const struct if_addr *m = if_next_addr(nif, NULL);
+	while (m && i--)
+		m = if_next_addr(nif, m);
+	if (!m)
+		return false;
+	*out = (struct net_if_addr){
+	        .addr = m->addr,
+	        .prefix = (uint8_t)(addr_is_v4(&m->addr) ? m->plen - 96 : m->plen),
+	        .tentative = m->state == ADDR_TENTATIVE,
+	        .duplicate = m->state == ADDR_DUPLICATE,
+	        .deprecated = m->preferred_ns <= nif->st->now,
+	        .temporary = m->temporary};
+	return true;
 }
 
 /* ---- in ---- */

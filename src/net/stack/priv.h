@@ -100,7 +100,6 @@ struct neigh {
 	struct net_addr addr;
 	uint8_t mac[6];
 	uint8_t state, probes, queued;
-	bool router;
 	struct pkt *queue;
 	uint64_t used_ns;
 	struct timer timer;
@@ -192,6 +191,10 @@ bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t b
 void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns);
 
 /* netif.c */
+/* The address after A, or the first if A is NULL; NULL: there are no more. */
+struct if_addr *if_next_addr(const struct net_if *nif, const struct if_addr *a);
+/* A usable link-local IPv6 address, or "::". */
+struct net_addr if_linklocal6(const struct net_if *nif);
 struct if_addr *if_find_addr(struct net_if *nif, const struct net_addr *a);
 /* The interface that has A as a usable address, or NULL. */
 struct net_if *if_of_addr(struct net_stack *st, const struct net_addr *a);
@@ -205,7 +208,7 @@ void if_send_eth(struct net_if *nif, struct pkt *p, const uint8_t *mac, unsigned
 uint32_t if_mtu(const struct net_if *nif, bool v4);
 
 /* if_addr.c: duplicate detection of both families, and the life of addresses */
-void if_addr_timer(struct net_if *nif, uint64_t now);
+void if_addr_timer(struct timer *t);
 void if_addr_conflict(struct net_if *nif, struct if_addr *a, bool theirs_in_use);
 
 /* arp.c, neigh.c, nd.c */
@@ -302,7 +305,7 @@ int group_join(struct net_if *nif, const struct net_addr *a);
 void group_leave(struct net_if *nif, const struct net_addr *a);
 void igmp_input(const struct ip_meta *m);
 void mld_query(const struct ip_meta *m);
-void group_timer(struct net_if *nif, uint64_t now);
+void group_timer(struct timer *t);
 
 /* udp.c */
 void udp_input(struct ip_meta *m);

@@ -205,7 +205,7 @@ static void run_timers(struct net_stack *st)
 	struct timer *t;
 	/* A timer that fires may arm itself again, but never for a time that has passed. */
 	while ((t = timer_pop(&st->timers, st->now)))
-		t->fire(t, st->now);
+		t->fire(t);
 }
 
 static void run_loopback(struct net_stack *st)

@@ -429,7 +429,7 @@ struct tcp_reply {
 void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r);
 
 /* tcp_timer.c */
-void tcp_timer_fire(struct timer *tm, uint64_t now);
+void tcp_timer_fire(struct timer *tm);
 void tcp_arm(struct tcp *t, enum tcp_timer which, uint64_t at_ns);
 void tcp_disarm(struct tcp *t, enum tcp_timer which);
 void tcp_arm_rtx(struct tcp *t, enum rtx_kind kind, uint64_t in_us);

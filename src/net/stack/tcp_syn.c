@@ -64,14 +64,14 @@ static void answer(struct tcp_req *r)
 	send_syn_ack(r, silent ? 0 : ecn_answer_flags(r->ecn, r->syn_ect), opts);
 }
 
-static void req_timer(struct timer *tm, uint64_t now)
+static void req_timer(struct timer *tm)
 {
 	struct tcp_req *r = container_of(tm, struct tcp_req, timer);
 	if (r->deferred || r->sent > TCP_SYNACK_RETRIES) {
 		tcp_req_free(r);
 		return;
 	}
-	timer_arm(r->st, tm, now + (NS_PER_SEC << r->sent));
+	timer_arm(r->st, tm, r->st->now + (NS_PER_SEC << r->sent));
 	answer(r);
 }
 

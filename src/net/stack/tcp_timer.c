@@ -207,11 +207,11 @@ static void expire(struct tcp *t, enum tcp_timer which)
 	}
 }
 
-void tcp_timer_fire(struct timer *tm, uint64_t now)
+void tcp_timer_fire(struct timer *tm)
 {
 	struct tcp *t = container_of(tm, struct tcp, timer);
 	for (unsigned i = 0; i < TT_COUNT && t->state != NET_TCP_CLOSED; i++)
-		if (t->at[i] <= now)
+		if (t->at[i] <= t->s.st->now)
 			expire(t, i);
 	if (t->state == NET_TCP_CLOSED)
 		return;

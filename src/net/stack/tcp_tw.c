@@ -2,9 +2,8 @@
  * believed (RFC 1337), a new SYN may begin again (RFC 6191). */
 #include "net/stack/tcp.h"
 
-static void tw_timer(struct timer *tm, uint64_t now)
+static void tw_timer(struct timer *tm)
 {
-	(void)now;
 	tcp_tw_free(container_of(tm, struct tcp_tw, timer));
 }
 

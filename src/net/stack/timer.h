@@ -12,7 +12,7 @@ struct timer {
 	struct timer *child, *next,
 	        *prev; /* prev: the left sibling, or the parent of a first child */
 	bool armed;
-	void (*fire)(struct timer *t, uint64_t now_ns);
+	void (*fire)(struct timer *t);
 };
 
 struct timer_heap {
