@@ -156,18 +156,15 @@ static struct seg *seek(struct bytq *q, uint32_t off, uint32_t *start)
 	return s;
 }
 
-uint32_t bytq_peek(struct bytq *q, uint32_t off, void *dst, uint32_t len)
+void bytq_peek(const struct bytq *q, void *dst, uint32_t len)
 {
 	uint8_t *out = dst;
-	uint32_t at, done = 0;
-	for (struct seg *s = seek(q, off, &at); s && done < len; s = s->next) {
-		uint32_t skip = off + done - at;
-		uint32_t n = min_u32(len - done, s->f.len - skip);
-		mem_copy(out + done, s->f.buf->data + s->f.off + skip, n);
-		done += n;
-		at += s->f.len;
+	for (const struct seg *s = q->head; s && len; s = s->next) {
+		uint32_t n = min_u32(len, s->f.len);
+		mem_copy(out, s->f.buf->data + s->f.off, n);
+		out += n;
+		len -= n;
 	}
-	return done;
 }
 
 uint32_t bytq_to_pkt(struct bytq *q, uint32_t off, uint32_t len, struct pkt *p)

@@ -19,8 +19,8 @@ static int send_icmp(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 	return ip_send(st, p, tx);
 }
 
-int icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
-               const struct net_addr *dst, unsigned hops)
+void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
+                const struct net_addr *dst, unsigned hops)
 {
 	struct ip_tx tx = {.src = *src,
 	                   .dst = *dst,
@@ -30,7 +30,7 @@ int icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
 	                   .forge = true,
 	                   .proto = PROTO_ICMP6,
 	                   .ttl = (uint8_t)hops};
-	return send_icmp(nif->st, p, &tx);
+	(void)send_icmp(nif->st, p, &tx);
 }
 
 int icmp_echo(struct net_stack *st, struct pkt *p, const struct ip_tx *tx, unsigned type,

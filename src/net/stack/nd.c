@@ -21,68 +21,52 @@ static const struct net_addr all_nodes = {.b = {0xff, 2, [15] = 1}};
 static const struct net_addr all_routers = {.b = {0xff, 2, [15] = 2}};
 static const struct net_addr unspecified;
 
-static void push_lla(struct pkt *p, const struct net_if *nif, unsigned type)
-{
-	uint8_t *h = pkt_push(p, 8);
-	h[0] = (uint8_t)type;
-	h[1] = 1;
-	mem_copy(h + 2, nif->cfg.mac, 6);
-}
-
-static void nd_send(struct net_if *nif, struct pkt *p, unsigned type, const struct net_addr *src,
+/* TARGET: what it is about, where anything. LLA: the kind of the option with our link-layer
+ * address; 0: without. */
+static void nd_send(struct net_if *nif, unsigned type, unsigned flags,
+                    const struct net_addr *target, unsigned lla, const struct net_addr *src,
                     const struct net_addr *dst)
 {
-	p->room[p->head] = (uint8_t)type;
-	p->room[p->head + 1] = 0;
-	(void)icmp6_send(nif, p, src, dst, HOPS);
+	struct pkt *p = pkt_alloc(nif->st, PKT_ROOM);
+	if (!p)
+		return;
+	if (lla) {
+		uint8_t *o = pkt_push(p, 8);
+		o[0] = (uint8_t)lla;
+		o[1] = 1;
+		mem_copy(o + 2, nif->cfg.mac, 6);
+	}
+	if (target)
+		mem_copy(pkt_push(p, 16), target->b, 16);
+	uint8_t *h = pkt_push(p, 8);
+	mem_set(h, 0, 8);
+	h[0] = (uint8_t)type;
+	h[4] = (uint8_t)flags;
+	icmp6_send(nif, p, src, dst, HOPS);
 }
 
 void nd_solicit(struct net_if *nif, const struct net_addr *target, const uint8_t *unicast_to,
                 bool dad)
 {
-	struct net_addr src = unspecified, dst = *target;
-	if (!dad && !route_source(nif->st, nif, target, &src))
-		return;
-	if (!unicast_to) {
-		dst = (struct net_addr){.b = {0xff, 2, [11] = 1, [12] = 0xff}};
-		mem_copy(dst.b + 13, target->b + 13, 3);
-	}
-	struct pkt *p = pkt_alloc(nif->st, PKT_ROOM);
-	if (!p)
-		return;
-	if (!dad)
-		push_lla(p, nif, OPT_SLLA);
-	uint8_t *h = pkt_push(p, 24);
-	mem_set(h, 0, 8);
-	mem_copy(h + 8, target->b, 16);
-	nd_send(nif, p, ICMP6_NS, &src, &dst);
+	struct net_addr src = unspecified, group = if_solicited_node(target);
+	if (dad || route_source(nif->st, nif, target, &src))
+		nd_send(nif, ICMP6_NS, 0, target, dad ? 0 : OPT_SLLA, &src,
+		        unicast_to ? target : &group);
 }
 
 void nd_advertise(struct net_if *nif, const struct net_addr *target, const struct net_addr *to,
                   bool solicited)
 {
-	struct pkt *p = nif->cfg.link == NET_LINK_ETHER ? pkt_alloc(nif->st, PKT_ROOM) : NULL;
-	if (!p)
-		return;
-	push_lla(p, nif, OPT_TLLA);
-	uint8_t *h = pkt_push(p, 24);
-	mem_set(h, 0, 8);
-	h[4] = (uint8_t)(NA_OVERRIDE | (solicited ? NA_SOLICIT : 0) |
-	                 (nif->cfg.flags & NET_IF_ROUTER ? NA_ROUTER : 0));
-	mem_copy(h + 8, target->b, 16);
-	nd_send(nif, p, ICMP6_NA, target, to ? to : &all_nodes);
+	unsigned flags = NA_OVERRIDE | (solicited ? NA_SOLICIT : 0) |
+	                 (nif->cfg.flags & NET_IF_ROUTER ? NA_ROUTER : 0);
+	if (nif->cfg.link == NET_LINK_ETHER)
+		nd_send(nif, ICMP6_NA, flags, target, OPT_TLLA, target, to ? to : &all_nodes);
 }
 
 void nd_router_solicit(struct net_if *nif)
 {
 	struct net_addr src = if_linklocal6(nif);
-	struct pkt *p = pkt_alloc(nif->st, PKT_ROOM);
-	if (!p)
-		return;
-	if (!addr_is_any(&src))
-		push_lla(p, nif, OPT_SLLA);
-	mem_set(pkt_push(p, 8), 0, 8);
-	nd_send(nif, p, ICMP6_RS, &src, &all_routers);
+	nd_send(nif, ICMP6_RS, 0, NULL, addr_is_any(&src) ? 0 : OPT_SLLA, &src, &all_routers);
 }
 
 /* ---- addresses of our own making ---- */

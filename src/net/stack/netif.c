@@ -177,7 +177,7 @@ bool if_in_group(const struct net_if *nif, const struct net_addr *a)
 	return false;
 }
 
-static struct net_addr solicited_node(const struct net_addr *a)
+struct net_addr if_solicited_node(const struct net_addr *a)
 {
 	struct net_addr g = {.b = {0xff, 2, [11] = 1, [12] = 0xff}};
 	mem_copy(g.b + 13, a->b + 13, 3);
@@ -207,7 +207,7 @@ struct if_addr *if_new_addr(struct net_if *nif, const struct net_addr *a, unsign
 		if (m->probes)
 			m->next_ns = nif->st->now;
 		if (!addr_is_v4(a)) {
-			struct net_addr g = solicited_node(a);
+			struct net_addr g = if_solicited_node(a);
 			(void)group_join(nif, &g);
 		}
 	}
@@ -226,7 +226,7 @@ void if_drop_addr(struct net_if *nif, struct if_addr *a)
 	struct if_addr old = *a;
 	a->used = false;
 	if (nif->cfg.link == NET_LINK_ETHER && !addr_is_v4(&old.addr)) {
-		struct net_addr g = solicited_node(&old.addr);
+		struct net_addr g = if_solicited_node(&old.addr);
 		group_leave(nif, &g);
 	}
 	bool shared = false; /* another address with the same prefix keeps the route */

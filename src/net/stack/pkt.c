@@ -91,6 +91,15 @@ struct pkt *pkt_from(struct net_stack *st, const void *data, uint32_t len)
 	return p;
 }
 
+/* The bytes in the packet itself are the first. */
+static struct net_piece piece(const struct pkt *p, unsigned i)
+{
+	if (i == 0)
+		return (struct net_piece){p->room + p->head, (uint32_t)(p->head_end - p->head)};
+	const struct net_frag *f = &p->frag[i - 1];
+	return (struct net_piece){f->buf->data + f->off, f->len};
+}
+
 bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 {
 	uint8_t *out = dst;
@@ -106,22 +115,14 @@ bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 		mem_copy(out, p->frag[0].buf->data + p->frag[0].off + (off - own), len);
 		return true;
 	}
-	if (off < own) {
-		uint32_t n = min_u32(len, own - off);
-		mem_copy(out, p->room + p->head + off, n);
-		out += n;
-		len -= n;
-		off += n;
-	}
-	off -= own;
-	for (unsigned i = 0; len && i < p->nfrags; i++) {
-		const struct net_frag *f = &p->frag[i];
-		if (off >= f->len) {
-			off -= f->len;
+	for (unsigned i = 0; len && i <= p->nfrags; i++) {
+		struct net_piece x = piece(p, i);
+		if (off >= x.len) {
+			off -= x.len;
 			continue;
 		}
-		uint32_t n = min_u32(len, f->len - off);
-		mem_copy(out, f->buf->data + f->off + off, n);
+		uint32_t n = min_u32(len, x.len - off);
+		mem_copy(out, x.data + off, n);
 		out += n;
 		len -= n;
 		off = 0;
@@ -132,16 +133,9 @@ bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 unsigned pkt_pieces(const struct pkt *p, struct net_piece *out, unsigned max)
 {
 	unsigned n = 0;
-	if (p->head_end > p->head) {
+	for (unsigned i = p->head_end == p->head; i <= p->nfrags; i++, n++)
 		if (n < max)
-			out[n] = (struct net_piece){p->room + p->head,
-			                            (uint32_t)(p->head_end - p->head)};
-		n++;
-	}
-	for (unsigned i = 0; i < p->nfrags; i++, n++)
-		if (n < max)
-			out[n] = (struct net_piece){p->frag[i].buf->data + p->frag[i].off,
-			                            p->frag[i].len};
+			out[n] = piece(p, i);
 	return n;
 }
 

@@ -62,7 +62,8 @@ bool bytq_add(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_
 bool bytq_add_rx(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_t off,
                  uint32_t len);
 void bytq_drop(struct net_stack *st, struct bytq *q, uint32_t len);
-uint32_t bytq_peek(struct bytq *q, uint32_t off, void *dst, uint32_t len);
+/* Copy the first LEN bytes, or all. */
+void bytq_peek(const struct bytq *q, void *dst, uint32_t len);
 /* Append [off, off + len) of the queue to a packet; returns how many bytes its slices sufficed for.
  */
 uint32_t bytq_to_pkt(struct bytq *q, uint32_t off, uint32_t len, struct pkt *p);

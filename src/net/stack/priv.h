@@ -195,6 +195,8 @@ void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns);
 struct if_addr *if_next_addr(const struct net_if *nif, const struct if_addr *a);
 /* A usable link-local IPv6 address, or "::". */
 struct net_addr if_linklocal6(const struct net_if *nif);
+/* The group that neighbours look for A in. */
+struct net_addr if_solicited_node(const struct net_addr *a);
 struct if_addr *if_find_addr(struct net_if *nif, const struct net_addr *a);
 /* The interface that has A as a usable address, or NULL. */
 struct net_if *if_of_addr(struct net_stack *st, const struct net_addr *a);
@@ -285,8 +287,8 @@ void icmp4_input(const struct ip_meta *m);
 void icmp6_input(const struct ip_meta *m);
 /* An error about M's packet. */
 void icmp_error(const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg);
-int icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
-               const struct net_addr *dst, unsigned hops);
+void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
+                const struct net_addr *dst, unsigned hops);
 int icmp_echo(struct net_stack *st, struct pkt *p, const struct ip_tx *tx, unsigned type,
               uint16_t id, uint16_t seq);
 /* What an ICMP error means for a socket. */

@@ -32,10 +32,16 @@ static struct route **find_exact(struct net_stack *st, const struct net_addr *ds
 	return at;
 }
 
-/* As route_set; *MADE is the new route where the answer is 0. */
-static int make_route(struct net_stack *st, const struct net_addr *dst, unsigned plen,
-                      const struct net_addr *gw, struct net_if *nif, uint32_t metric,
-                      uint64_t until_ns, struct route **made)
+static void drop(struct net_stack *st, struct route **at)
+{
+	struct route *r = *at;
+	*at = r->next;
+	stack_free(st, r, sizeof(*r));
+	route_changed(st);
+}
+
+int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
+              const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns)
 {
 	struct route **at = find_exact(st, dst, plen, gw, nif);
 	if (*at) {
@@ -57,28 +63,16 @@ static int make_route(struct net_stack *st, const struct net_addr *dst, unsigned
 		at = &(*at)->next;
 	r->next = *at;
 	*at = r;
-	*made = r;
 	route_changed(st);
 	return 0;
-}
-
-int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
-              const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns)
-{
-	struct route *made;
-	return make_route(st, dst, plen, gw, nif, metric, until_ns, &made);
 }
 
 void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen,
                  const struct net_addr *gw, const struct net_if *nif)
 {
 	struct route **at = find_exact(st, dst, plen, gw, nif);
-	struct route *r = *at;
-	if (!r)
-		return;
-	*at = r->next;
-	stack_free(st, r, sizeof(*r));
-	route_changed(st);
+	if (*at)
+		drop(st, at);
 }
 
 int net_route_add(struct net_stack *st, const struct net_addr *dst, unsigned prefix,
@@ -96,10 +90,10 @@ int net_route_del(struct net_stack *st, const struct net_addr *dst, unsigned pre
 {
 	unsigned plen = addr_is_v4(dst) ? prefix + 96 : prefix;
 	stack_now(st);
-	for (struct route *r = st->routes; r; r = r->next)
-		if (r->plen == plen && r->nif == nif && addr_prefix_eq(&r->dst, dst, plen)) {
-			struct net_addr gw = r->gw;
-			route_unset(st, dst, plen, r->has_gw ? &gw : NULL, nif);
+	for (struct route **at = &st->routes; *at; at = &(*at)->next)
+		if ((*at)->plen == plen && (*at)->nif == nif &&
+		    addr_prefix_eq(&(*at)->dst, dst, plen)) {
+			drop(st, at);
 			return 0;
 		}
 	return -NET_ENOENT;
@@ -114,15 +108,11 @@ void route_changed(struct net_stack *st)
 
 void route_drop_if(struct net_stack *st, const struct net_if *nif)
 {
-	for (struct route **at = &st->routes; *at;) {
-		struct route *r = *at;
-		if (r->nif == nif) {
-			*at = r->next;
-			stack_free(st, r, sizeof(*r));
-		} else {
-			at = &r->next;
-		}
-	}
+	for (struct route **at = &st->routes; *at;)
+		if ((*at)->nif == nif)
+			drop(st, at);
+		else
+			at = &(*at)->next;
 }
 
 bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_if *bound,
@@ -168,9 +158,7 @@ static unsigned drop_redirects(struct net_stack *st, const struct net_if *nif,
 		bool to_gw = gw && r->nif == nif && addr_eq(r->has_gw ? &r->gw : &r->dst, gw);
 		if (r->redirect &&
 		    (to_gw || (dst && addr_eq(&r->dst, dst)) || r->until_ns <= st->now)) {
-			*at = r->next;
-			stack_free(st, r, sizeof(*r));
-			route_changed(st);
+			drop(st, at);
 			continue;
 		}
 		left += r->redirect;
@@ -189,7 +177,7 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
 {
 	struct net_stack *st = nif->st;
 	struct hop now, there;
-	bool direct = addr_eq(to, dst), v4 = addr_is_v4(dst);
+	bool v4 = addr_is_v4(dst);
 	if (nif->cfg.flags & (NET_IF_ANY_ADDR | NET_IF_ROUTER) || addr_is_mcast(dst) ||
 	    addr_is_mcast(to) || addr_is_any(to) || addr_is_v4(to) != v4 || if_of_addr(st, to))
 		return;
@@ -202,9 +190,9 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
 		return;
 	if (drop_redirects(st, nif, NULL, dst) >= REDIRECT_MAX)
 		return;
-	struct route *made;
-	if (make_route(st, dst, 128, direct ? NULL : to, nif, 0, st->now + REDIRECT_NS, &made) == 0)
-		made->redirect = true;
+	const struct net_addr *gw = addr_eq(to, dst) ? NULL : to;
+	if (route_set(st, dst, 128, gw, nif, 0, st->now + REDIRECT_NS) == 0)
+		(*find_exact(st, dst, 128, gw, nif))->redirect = true;
 }
 
 /* ---- addresses ---- */

@@ -272,9 +272,7 @@ static void conn_error(struct tcp *t, const struct icmp_err *e)
 			(void)tcp_route(t);
 			plp_limit(t, t->pmtu, true);
 			/* What was too large is lost for certain; no congestion is to blame. */
-			for (struct txseg *x = t->tx_head; x; x = x->next)
-				if (x->state == TX_FLYING)
-					tx_set_state(t, x, TX_LOST);
+			tx_set_all(t, TX_FLYING, TX_LOST);
 			tcp_want_output(t);
 		}
 		return;
@@ -372,21 +370,27 @@ void tcp_poll(struct net_stack *st)
 	}
 }
 
-/* The connection is over. What has arrived can still be read; the memory goes in tcp_poll, when
- * nobody up the stack has the pointer any more. */
-void tcp_finish(struct tcp *t, int err)
+/* All but what has arrived in order. */
+static void let_go(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
-	if (t->state == NET_TCP_CLOSED)
-		return;
-	t->s.err = (uint16_t)err;
 	tcp_hash_del(st, &t->n);
-	for (unsigned i = 0; i < TT_COUNT; i++)
-		t->at[i] = TIMER_NEVER;
 	timer_disarm(&st->timers, &t->timer);
 	tx_clear(t);
 	bytq_clear(st, &t->sndq);
 	tcp_clear_rx(t);
+}
+
+/* The connection is over. What has arrived can still be read; the memory goes in tcp_poll, when
+ * nobody up the stack has the pointer any more. */
+void tcp_finish(struct tcp *t, int err)
+{
+	if (t->state == NET_TCP_CLOSED)
+		return;
+	t->s.err = (uint16_t)err;
+	for (unsigned i = 0; i < TT_COUNT; i++)
+		t->at[i] = TIMER_NEVER;
+	let_go(t);
 	tcp_set_state(t, NET_TCP_CLOSED);
 	tcp_want_output(t);
 }
@@ -396,20 +400,12 @@ void tcp_free(struct tcp *t)
 	struct net_stack *st = t->s.st;
 	struct tcp_table *tt = st->tcp;
 	if (t->out_queued) {
-		struct tcp **at = &tt->out_head;
-		while (*at && *at != t)
-			at = &(*at)->out_next;
-		if (*at)
-			*at = t->out_next;
+		list_remove(tt->out_head, t, out_next);
 		for (tt->out_tail = &tt->out_head; *tt->out_tail;)
 			tt->out_tail = &(*tt->out_tail)->out_next;
 	}
-	tcp_hash_del(st, &t->n);
-	timer_disarm(&st->timers, &t->timer);
-	tx_clear(t);
-	bytq_clear(st, &t->sndq);
+	let_go(t);
 	bytq_clear(st, &t->rcvq);
-	tcp_clear_rx(t);
 	sock_exit(&t->s);
 	stack_free(st, t, sizeof(*t));
 }

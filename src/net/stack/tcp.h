@@ -387,6 +387,8 @@ struct txseg *tx_add(struct tcp *t, uint32_t seq, uint32_t end, uint8_t flags);
 void tx_remove(struct tcp *t, struct txseg *x);
 bool tx_split(struct tcp *t, struct txseg *x, uint32_t at);
 void tx_set_state(struct tcp *t, struct txseg *x, enum tx_state state);
+/* All that are in state FROM. */
+void tx_set_all(struct tcp *t, enum tx_state from, enum tx_state to);
 void tx_clear(struct tcp *t);
 void tx_cleaned(struct tcp *t, uint32_t ack, struct ack_news *news);
 void tcp_take_sacks(struct tcp *t, const struct tcp_seg *g, struct ack_news *news);

@@ -94,9 +94,7 @@ static uint32_t reduced(struct tcp *t, bool marked)
 
 static void tahoe(struct tcp *t)
 {
-	for (struct txseg *x = t->tx_head; x; x = x->next)
-		if (x->state == TX_FLYING)
-			tx_set_state(t, x, TX_LOST);
+	tx_set_all(t, TX_FLYING, TX_LOST);
 	t->cwnd = t->mss;
 	t->ca_state = CA_LOSS;
 	t->high_seq = t->snd_nxt;
@@ -139,9 +137,7 @@ static void undo(struct tcp *t)
 	t->ssthresh = max_u32(t->ssthresh, t->prior_ssthresh);
 	t->undo_marker = 0;
 	t->frto = false;
-	for (struct txseg *x = t->tx_head; x; x = x->next)
-		if (x->state == TX_LOST)
-			tx_set_state(t, x, TX_FLYING);
+	tx_set_all(t, TX_LOST, TX_FLYING);
 }
 
 /* Every retransmission was reported as a duplicate, or the ACK answers what went out before the
@@ -350,9 +346,9 @@ void tcp_enter_loss(struct tcp *t)
 	t->dupacks = 0;
 	if (!t->sack_ok)
 		t->sacked = 0;
-	for (struct txseg *x = t->tx_head; x; x = x->next)
-		if (x->state == TX_FLYING || (reneged && x->state == TX_SACKED))
-			tx_set_state(t, x, TX_LOST);
+	tx_set_all(t, TX_FLYING, TX_LOST);
+	if (reneged)
+		tx_set_all(t, TX_SACKED, TX_LOST);
 	t->cwnd = t->mss;
 	t->ca_state = CA_LOSS;
 	t->frto = fresh && !reneged && t->snd_nxt != t->snd_una;

@@ -67,6 +67,13 @@ void tx_set_state(struct tcp *t, struct txseg *x, enum tx_state state)
 	x->state = (uint8_t)state;
 }
 
+void tx_set_all(struct tcp *t, enum tx_state from, enum tx_state to)
+{
+	for (struct txseg *x = t->tx_head; x; x = x->next)
+		if (x->state == from)
+			tx_set_state(t, x, to);
+}
+
 /* A sent segment that was never retransmitted arrived behind a later one: the path reorders. */
 static void note_reordering(struct tcp *t, const struct txseg *x)
 {

@@ -461,7 +461,7 @@ long tcp_recv(struct net_sock *s, void *data, size_t len, unsigned flags)
 	if (n <= 0)
 		return n;
 	n = (long)min_u64((uint64_t)n, len);
-	(void)bytq_peek(&t->rcvq, 0, data, (uint32_t)n);
+	bytq_peek(&t->rcvq, data, (uint32_t)n);
 	if (!(flags & NET_MSG_PEEK))
 		was_read(t, (uint32_t)n);
 	return n;

@@ -139,19 +139,10 @@ static void persist_expired(struct tcp *t)
 		tcp_arm_backed_off(t, RTX_PERSIST);
 }
 
-static void rtx_expired(struct tcp *t)
-{
-	enum rtx_kind kind = t->rtx_kind;
-	t->rtx_kind = RTX_NONE;
-	if (kind == RTX_RTO)
-		rto_expired(t);
-	else if (kind == RTX_TLP)
-		tlp_timeout(t);
-	else if (kind == RTX_REO)
-		rack_timeout(t);
-	else if (kind == RTX_PERSIST)
-		persist_expired(t);
-}
+static void (*const rtx_expired[])(struct tcp *t) = {[RTX_RTO] = rto_expired,
+                                                     [RTX_TLP] = tlp_timeout,
+                                                     [RTX_REO] = rack_timeout,
+                                                     [RTX_PERSIST] = persist_expired};
 
 /* ---- the others ---- */
 
@@ -191,7 +182,10 @@ static void expire(struct tcp *t, enum tcp_timer which)
 {
 	t->at[which] = TIMER_NEVER;
 	if (which == TT_RTX) {
-		rtx_expired(t);
+		enum rtx_kind kind = t->rtx_kind;
+		t->rtx_kind = RTX_NONE;
+		if (kind != RTX_NONE)
+			rtx_expired[kind](t);
 	} else if (which == TT_DELACK) {
 		t->ack_now = true;
 	} else if (which == TT_KEEP) {

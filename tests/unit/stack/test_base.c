@@ -113,6 +113,19 @@ START_TEST(packets_are_cut_and_sliced)
 }
 END_TEST
 
+static uint8_t byte_at(uint32_t at)
+{
+	return (uint8_t)(at * 17 + (at >> 8));
+}
+
+static unsigned wrong_bytes(const uint8_t *buf, uint32_t n, uint32_t at)
+{
+	unsigned wrong = 0;
+	for (uint32_t i = 0; i < n; i++)
+		wrong += buf[i] != byte_at(at + i);
+	return wrong;
+}
+
 START_TEST(byte_queue_is_a_queue)
 {
 	struct rig *r = rig_new(NULL);
@@ -125,20 +138,21 @@ START_TEST(byte_queue_is_a_queue)
 		uint32_t n = rig_rand(&rng) % sizeof(buf);
 		if (rig_rand(&rng) % 2) {
 			for (uint32_t i = 0; i < n; i++)
-				buf[i] = (uint8_t)((in + i) * 17 + ((in + i) >> 8));
+				buf[i] = byte_at(in + i);
 			ck_assert_uint_eq(bytq_copy_in(st, &q, buf, n), n);
 			in += n;
 		} else {
 			uint32_t off = q.len ? rig_rand(&rng) % q.len : 0;
-			uint32_t got = bytq_peek(&q, off, buf, n);
-			ck_assert_uint_eq(got, min_u32(n, q.len - off));
-			unsigned wrong = 0;
-			for (uint32_t i = 0; i < got; i++) {
-				uint32_t at = out + off + i;
-				wrong += buf[i] != (uint8_t)(at * 17 + (at >> 8));
-			}
-			ck_assert_uint_eq(wrong, 0);
+			uint32_t want = min_u32(n, q.len - off);
+			struct pkt *p = pkt_alloc(st, PKT_ROOM);
+			uint32_t got = bytq_to_pkt(&q, off, n, p);
+			ck_assert(got == want || (got < want && p->nfrags == PKT_FRAGS));
+			ck_assert(pkt_read(p, 0, buf, got));
+			ck_assert_uint_eq(wrong_bytes(buf, got, out + off), 0);
+			pkt_free(p);
 			n = min_u32(n, q.len);
+			bytq_peek(&q, buf, n);
+			ck_assert_uint_eq(wrong_bytes(buf, n, out), 0);
 			bytq_drop(st, &q, n);
 			out += n;
 		}
