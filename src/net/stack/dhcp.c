@@ -34,12 +34,11 @@ static void arm(struct dhcp *d, uint64_t at)
 /* REQUESTED: the address of the offer that is taken up, or declined. */
 static void send_msg(struct dhcp *d, enum dhcp_type type, const struct net_addr *requested)
 {
-	struct net_stack *st = d->nif->st;
 	uint8_t msg[DHCP_LEN_MAX];
 	struct dhcp_ask ask = {
 	        .type = type,
 	        .xid = d->xid,
-	        .secs = (uint16_t)min_u64((st->now - d->began_ns) / NS_PER_SEC, 0xffff),
+	        .secs = (uint16_t)min_u64((d->nif->st->now - d->began_ns) / NS_PER_SEC, 0xffff),
 	        .mac = d->nif->cfg.mac,
 	        .hostname = d->hostname,
 	        .broadcast = d->state < PROBING};

@@ -17,16 +17,14 @@ struct piece {
 
 struct reass {
 	struct reass *next;
-	struct net_if *nif;
-	struct net_addr src, dst;
+	struct ip_meta m;       /* of the fragment that came first, without the packet */
+	struct frag_info first; /* of the one at offset 0, once it is there */
 	uint32_t id;
-	uint8_t proto;
 	bool poisoned; /* an overlap was seen: swallow the rest */
-	bool v4, have_first;
+	bool have_first;
 	uint32_t end; /* known once the last fragment is there; 0 before */
 	uint32_t count, bytes, mem;
-	uint32_t hdr_len, next_at;
-	uint8_t next_header, ecn_seen;
+	uint8_t ecn_seen;
 	uint8_t hdr[PKT_ROOM];
 	struct piece *pieces; /* by offset */
 	struct timer timer;
@@ -34,7 +32,7 @@ struct reass {
 
 static void drop_pieces(struct reass *r)
 {
-	struct net_stack *st = r->nif->st;
+	struct net_stack *st = r->m.nif->st;
 	while (r->pieces) {
 		struct piece *x = r->pieces;
 		r->pieces = x->next;
@@ -48,7 +46,7 @@ static void drop_pieces(struct reass *r)
 
 static void reass_free(struct reass *r)
 {
-	struct net_stack *st = r->nif->st;
+	struct net_stack *st = r->m.nif->st;
 	timer_disarm(&st->timers, &r->timer);
 	drop_pieces(r);
 	list_remove(st->reass, r, next);
@@ -62,10 +60,10 @@ static void reass_timer(struct timer *t)
 	/* RFC 792 and 4443: say so only if the first fragment is there. */
 	if (r->have_first && !r->poisoned && r->pieces) {
 		struct pkt *p = pkt_clone(r->pieces->p, PKT_ROOM);
-		struct ip_meta m = {p, r->src, r->dst, r->nif, .proto = r->proto, .v4 = r->v4};
-		if (p && r->hdr_len <= p->head) {
-			mem_copy(pkt_push(p, r->hdr_len), r->hdr, r->hdr_len);
-			icmp_error(&m, r->v4 ? ICMP_TIME : ICMP6_TIME, 1, 0);
+		r->m.p = p;
+		if (p && r->first.hdr_len <= p->head) {
+			mem_copy(pkt_push(p, r->first.hdr_len), r->hdr, r->first.hdr_len);
+			icmp_error(&r->m, r->m.v4 ? ICMP_TIME : ICMP6_TIME, 1, 0);
 		}
 		if (p)
 			pkt_free(p);
@@ -76,8 +74,8 @@ static void reass_timer(struct timer *t)
 static struct reass *find(const struct ip_meta *m, const struct frag_info *f)
 {
 	struct reass *r = m->nif->st->reass;
-	while (r && !(r->id == f->id && r->nif == m->nif && addr_eq(&r->src, &m->src) &&
-	              addr_eq(&r->dst, &m->dst) && (!m->v4 || r->proto == m->proto)))
+	while (r && !(r->id == f->id && r->m.nif == m->nif && addr_eq(&r->m.src, &m->src) &&
+	              addr_eq(&r->m.dst, &m->dst) && (!m->v4 || r->m.proto == m->proto)))
 		r = r->next;
 	return r;
 }
@@ -105,12 +103,8 @@ static struct reass *create(const struct ip_meta *m, const struct frag_info *f)
 	struct reass *r = stack_zalloc(st, sizeof(*r));
 	if (!r)
 		return NULL;
-	r->nif = m->nif;
-	r->src = m->src;
-	r->dst = m->dst;
+	r->m = *m;
 	r->id = f->id;
-	r->proto = m->proto;
-	r->v4 = m->v4;
 	r->next = st->reass;
 	st->reass = r;
 	r->timer.fire = reass_timer;
@@ -124,7 +118,6 @@ enum place { PLACED, DUPLICATE, REFUSED };
 /* Put [off, off + len) in its place among the pieces. */
 static enum place place(struct reass *r, struct pkt *data, uint32_t off)
 {
-	struct net_stack *st = r->nif->st;
 	uint32_t end = off + data->len;
 	struct piece **at = &r->pieces;
 	while (*at && (*at)->off < off) {
@@ -136,7 +129,7 @@ static enum place place(struct reass *r, struct pkt *data, uint32_t off)
 		return DUPLICATE;
 	if (*at && (*at)->off < end)
 		return REFUSED;
-	struct piece *x = stack_alloc(st, sizeof(*x));
+	struct piece *x = stack_alloc(r->m.nif->st, sizeof(*x));
 	if (!x)
 		return DUPLICATE; /* the sender may try again */
 	*x = (struct piece){*at, data, off};
@@ -165,8 +158,9 @@ static bool consistent(struct reass *r, const struct frag_info *f, uint32_t len)
 /* All is there: one packet of the first fragment's header and the data. */
 static struct pkt *join(struct reass *r)
 {
-	struct net_stack *st = r->nif->st;
-	uint32_t hdr_len = r->v4 ? IP4_HLEN : r->hdr_len; /* IPv4 options have been looked at */
+	struct net_stack *st = r->m.nif->st;
+	uint32_t hdr_len =
+	        r->m.v4 ? IP4_HLEN : r->first.hdr_len; /* IPv4 options have been looked at */
 	struct pkt *p = pkt_alloc(st, PKT_ROOM);
 	struct net_buf *b = net_buf_alloc(st, r->end);
 	if (!p || !b) {
@@ -182,13 +176,13 @@ static struct pkt *join(struct reass *r)
 	net_buf_unref(st, b);
 	uint8_t *h = pkt_push(p, hdr_len);
 	mem_copy(h, r->hdr, hdr_len);
-	p->nif = r->nif;
-	if (r->v4) {
+	p->nif = r->m.nif;
+	if (r->m.v4) {
 		h[0] = 0x45;
 		put_be16(h + IP4_TOTLEN, p->len);
 		put_be16(h + IP4_FRAG, 0);
 	} else {
-		h[r->next_at] = r->next_header;
+		h[r->first.next_at] = r->first.next;
 		put_be16(h + IP6_PLEN, p->len - IP6_HLEN);
 	}
 	st->stats.frag_ok++;
@@ -207,9 +201,7 @@ bool frag_input(struct ip_meta *m, const struct frag_info *f)
 		return false;
 	if (f->off == 0 && !r->have_first) {
 		(void)pkt_read(p, 0, r->hdr, f->hdr_len);
-		r->hdr_len = f->hdr_len;
-		r->next_header = f->next;
-		r->next_at = f->next_at;
+		r->first = *f;
 		r->have_first = true;
 	}
 	pkt_trim_front(p, f->data_off);
@@ -242,7 +234,7 @@ void frag_flush(struct net_stack *st, const struct net_if *nif)
 {
 	for (struct reass *r = st->reass, *next; r; r = next) {
 		next = r->next;
-		if (!nif || r->nif == nif)
+		if (!nif || r->m.nif == nif)
 			reass_free(r);
 	}
 }

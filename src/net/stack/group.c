@@ -27,8 +27,7 @@ static void report6(struct net_if *nif, struct pkt *p)
 	struct net_addr dst = {.b = {0xff, 2, [15] = 0x16}};
 	struct ip_tx tx = {.src = if_linklocal6(nif),
 	                   .dst = dst,
-	                   .nif = nif,
-	                   .next_hop = dst,
+	                   .hop = {nif, dst},
 	                   .routed = true,
 	                   .forge = true,
 	                   .proto = PROTO_HOPOPTS,

@@ -24,8 +24,7 @@ void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
 {
 	struct ip_tx tx = {.src = *src,
 	                   .dst = *dst,
-	                   .nif = nif,
-	                   .next_hop = *dst,
+	                   .hop = {nif, *dst},
 	                   .routed = true,
 	                   .forge = true,
 	                   .proto = PROTO_ICMP6,
@@ -54,7 +53,7 @@ int net_echo_reply(struct net_if *nif, const struct net_addr *src, const struct 
 		return -NET_ENOMEM;
 	struct ip_tx tx = {.src = *src,
 	                   .dst = *dst,
-	                   .nif = nif,
+	                   .hop = {.nif = nif},
 	                   .forge = true,
 	                   .proto = v4 ? PROTO_ICMP : PROTO_ICMP6};
 	return icmp_echo(nif->st, p, &tx, v4 ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY, id, seq);
@@ -87,18 +86,15 @@ void icmp_error(const struct ip_meta *m, unsigned type, unsigned code, uint32_t 
 		return;
 	}
 	struct ip_tx tx = {.dst = m->src, .proto = m->v4 ? PROTO_ICMP : PROTO_ICMP6};
-	struct hop hop;
 	if (addr_is_linklocal(&m->src) || (m->nif->cfg.flags & NET_IF_ANY_ADDR))
-		tx.nif = m->nif;
-	if (!route_lookup(st, &m->src, tx.nif, &hop))
+		tx.hop.nif = m->nif;
+	tx.routed = route_lookup(st, &m->src, tx.hop.nif, &tx.hop);
+	if (!tx.routed)
 		return;
-	tx.nif = hop.nif;
-	tx.next_hop = hop.next_hop;
-	tx.routed = true;
 	if (if_of_addr(st, &m->dst) ||
 	    (m->nif->cfg.flags & NET_IF_ANY_ADDR && !m->group && !addr_is_any(&m->dst)))
 		tx.src = m->dst;
-	else if (!route_source(st, hop.nif, &m->src, &tx.src))
+	else if (!route_source(st, tx.hop.nif, &m->src, &tx.src))
 		return;
 	uint32_t quote = min_u32(m->p->len, m->v4 ? QUOTE4_MAX : QUOTE6_MAX);
 	uint8_t copy[QUOTE6_MAX];
@@ -258,7 +254,7 @@ static void echo_input(const struct ip_meta *m, const uint8_t *h)
 	                   .tos = m->tos,
 	                   .forge = true};
 	if (addr_is_linklocal(&m->src) || (nif->cfg.flags & NET_IF_ANY_ADDR))
-		tx.nif = nif;
+		tx.hop.nif = nif;
 	if (m->group && !route_source(st, nif, &m->src, &tx.src)) {
 		pkt_free(r);
 		return;

@@ -11,7 +11,7 @@ static void ip6_push(struct pkt *p, const struct ip_tx *tx)
 	put_be32(h, 6u << 28 | (uint32_t)tx->tos << 20);
 	put_be16(h + IP6_PLEN, plen <= 0xffff ? plen : 0);
 	h[IP6_NEXT] = tx->proto;
-	h[IP6_HOPS] = tx->ttl ? tx->ttl : tx->nif->hop_limit;
+	h[IP6_HOPS] = tx->ttl ? tx->ttl : tx->hop.nif->hop_limit;
 	mem_copy(h + IP6_SRC, tx->src.b, 16);
 	mem_copy(h + IP6_DST, tx->dst.b, 16);
 }
@@ -25,7 +25,7 @@ static uint32_t next_id(struct net_stack *st)
 
 static void send_one(struct net_stack *st, struct pkt *p, const struct ip_tx *tx)
 {
-	struct net_if *nif = tx->nif;
+	struct net_if *nif = tx->hop.nif;
 	bool tso = p->gso_type == PKT_GSO_NONE;
 	/* Filled in by the device's own checksumming, or here. */
 	if ((p->flags & PKT_CSUM_PARTIAL) && tso && !(nif->cfg.offloads & NET_IF_CSUM_TX) &&
@@ -38,7 +38,7 @@ static void send_one(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 		(void)ip4_push(p, tx, tx->df ? IP4_DF : next_id(st) << 16);
 	else
 		ip6_push(p, tx);
-	if_output(nif, p, &tx->next_hop);
+	if_output(nif, p, &tx->hop.next_hop);
 }
 
 /* ---- segmentation (RFC 9293 knows nothing of it; the peer must not see the difference) ---- */
@@ -120,7 +120,7 @@ static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 			(void)ip4_push(f, tx, id << 16 | (more ? IP4_MF : 0) | off / 8);
 		else
 			push_frag6(f, tx, id, off, more);
-		if_output(tx->nif, f, &tx->next_hop);
+		if_output(tx->hop.nif, f, &tx->hop.next_hop);
 	}
 	pkt_free(p);
 }
@@ -128,16 +128,12 @@ static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 /* Fill in what the transport left open. */
 static int resolve(struct net_stack *st, struct ip_tx *tx)
 {
-	if (!tx->routed) {
-		struct hop hop;
-		if (!route_lookup(st, &tx->dst, tx->nif, &hop))
-			return -NET_ENETUNREACH;
-		tx->nif = hop.nif;
-		tx->next_hop = hop.next_hop;
-	}
-	if (!tx->nif->up)
+	if (!tx->routed && !route_lookup(st, &tx->dst, tx->hop.nif, &tx->hop))
+		return -NET_ENETUNREACH;
+	if (!tx->hop.nif->up)
 		return -NET_ENETDOWN;
-	if (addr_is_any(&tx->src) && !tx->forge && !route_source(st, tx->nif, &tx->dst, &tx->src))
+	if (addr_is_any(&tx->src) && !tx->forge &&
+	    !route_source(st, tx->hop.nif, &tx->dst, &tx->src))
 		return -NET_EADDRNOTAVAIL;
 	return 0;
 }
@@ -147,7 +143,7 @@ int ip_send(struct net_stack *st, struct pkt *p, const struct ip_tx *given)
 	struct ip_tx tx = *given;
 	int err = resolve(st, &tx);
 	if (!err && st->ops->filter) {
-		struct ip_meta m = {p, tx.src, tx.dst, tx.nif, .proto = tx.proto};
+		struct ip_meta m = {p, tx.src, tx.dst, tx.hop.nif, .proto = tx.proto};
 		err = ip_filter(&m, NET_DIR_OUT) ? 0 : -NET_EACCES;
 	}
 	bool v4 = addr_is_v4(&tx.dst);
@@ -157,13 +153,13 @@ int ip_send(struct net_stack *st, struct pkt *p, const struct ip_tx *given)
 		return err ? err : -NET_EMSGSIZE;
 	}
 	if (p->gso_type) {
-		if (can_gso(tx.nif, p, v4))
+		if (can_gso(tx.hop.nif, p, v4))
 			send_one(st, p, &tx);
 		else
 			segment(st, p, &tx);
 		return 0;
 	}
-	uint32_t mtu = pmtu_get(st, &tx.dst, if_mtu(tx.nif, v4));
+	uint32_t mtu = pmtu_get(st, &tx.dst, if_mtu(tx.hop.nif, v4));
 	if (p->len + hlen <= mtu)
 		send_one(st, p, &tx);
 	else if (tx.df && v4) {

@@ -24,12 +24,11 @@ struct neigh *neigh_find(struct net_stack *st, struct net_if *nif, const struct 
 
 static void drop_queue(struct neigh *n, bool tell)
 {
-	struct net_stack *st = n->nif->st;
 	while (n->queue) {
 		struct pkt *p = n->queue;
 		n->queue = p->next;
 		p->next = NULL;
-		st->stats.neigh_drop++;
+		n->nif->st->stats.neigh_drop++;
 		struct ip_meta m = {.p = p, .v4 = addr_is_v4(&n->addr), .nif = n->nif};
 		/* To ourselves: the socket that sent it learns that the host cannot be reached. */
 		uint8_t src[16];

@@ -124,6 +124,7 @@ struct mem_cell {
 struct reass;
 struct dns;
 struct tcp_table;
+struct udp;
 
 struct net_stack {
 	const struct net_ops *ops;
@@ -150,8 +151,8 @@ struct net_stack {
 	uint64_t rng_state[4];
 	struct net_sock *socks;
 	struct net_sock *events; /* sockets with events to tell of */
-	struct net_sock *udp[UDP_BUCKETS];
-	struct net_sock *udp_any; /* transparent, any port */
+	struct udp *udp[UDP_BUCKETS];
+	struct udp *udp_any; /* transparent, any port */
 	struct tcp_table *tcp;
 	struct dns *dns;
 	struct mem_cell *mem[MEM_CLASSES]; /* small blocks that were freed, by size */
@@ -169,14 +170,18 @@ struct ip_meta {
 	bool v4, group; /* group: broadcast or multicast destination */
 };
 
+struct hop {
+	struct net_if *nif;
+	struct net_addr next_hop;
+};
+
 /* What a transport tells IP. */
 struct ip_tx {
 	struct net_addr src, dst; /* src "any": to be chosen */
-	struct net_if *nif;       /* NULL: by the routes */
-	struct net_addr next_hop; /* with nif and routed: already looked up */
-	bool routed;
-	bool df;    /* IPv4: do not fragment */
-	bool forge; /* src need not be ours */
+	struct hop hop;           /* interface NULL: by the routes */
+	bool routed;              /* the hop is complete */
+	bool df;                  /* IPv4: do not fragment */
+	bool forge;               /* src need not be ours */
 	uint8_t proto, ttl, tos;
 };
 
@@ -236,10 +241,6 @@ void nd_start(struct net_if *nif);
 void nd_regenerate(struct net_if *nif, const struct if_addr *old);
 
 /* route.c */
-struct hop {
-	struct net_if *nif;
-	struct net_addr next_hop;
-};
 bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_if *bound,
                   struct hop *out);
 bool route_source(struct net_stack *st, struct net_if *nif, const struct net_addr *dst,

@@ -121,12 +121,8 @@ bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local)
 		    !overlap(&o->local, local))
 			continue;
 		/* As Linux: two that both allow it may share, but not with a listener. */
-		if (s->type == NET_STREAM && s->reuse && o->reuse &&
-		    tcp_state_of(o) != NET_TCP_LISTEN)
-			continue;
-		if (s->type != NET_STREAM && s->reuse && o->reuse)
-			continue;
-		return true;
+		if (!s->reuse || !o->reuse || (s->type == NET_STREAM && tcp_listens(o)))
+			return true;
 	}
 	return false;
 }
@@ -216,17 +212,6 @@ int net_connect(struct net_sock *s, const struct net_endpoint *remote)
 	return s->type == NET_STREAM ? tcp_connect(s, remote) : udp_connect(s, remote);
 }
 
-int net_listen(struct net_sock *s, unsigned backlog)
-{
-	stack_now(s->st);
-	return s->type == NET_STREAM ? tcp_listen(s, backlog) : -NET_EOPNOTSUPP;
-}
-
-int net_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer)
-{
-	return s->type == NET_STREAM ? tcp_accept(s, out, peer) : -NET_EOPNOTSUPP;
-}
-
 long net_send(struct net_sock *s, const void *data, size_t len, unsigned flags,
               const struct net_endpoint *to)
 {
@@ -236,15 +221,6 @@ long net_send(struct net_sock *s, const void *data, size_t len, unsigned flags,
 	return to ? -NET_EISCONN : tcp_send(s, data, len, flags);
 }
 
-long net_send_from(struct net_sock *s, const void *data, size_t len,
-                   const struct net_endpoint *from, const struct net_endpoint *to)
-{
-	stack_now(s->st);
-	if (s->type == NET_STREAM || !s->transparent)
-		return -NET_EOPNOTSUPP;
-	return udp_send(s, data, len, from, to);
-}
-
 long net_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct net_endpoint *from)
 {
 	if (s->type != NET_STREAM)
@@ -252,27 +228,6 @@ long net_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct
 	if (from)
 		*from = s->remote;
 	return tcp_recv(s, data, len, flags);
-}
-
-long net_recv_to(struct net_sock *s, void *data, size_t len, struct net_endpoint *from,
-                 struct net_endpoint *to)
-{
-	return s->type == NET_STREAM ? -NET_EOPNOTSUPP : udp_recv(s, data, len, 0, from, to);
-}
-
-long net_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_t len)
-{
-	stack_now(s->st);
-	if (s->type != NET_STREAM)
-		return -NET_EOPNOTSUPP;
-	if (off > buf->size || len > buf->size - off)
-		return -NET_EINVAL;
-	return tcp_send_buf(s, buf, off, len);
-}
-
-int net_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max)
-{
-	return s->type == NET_STREAM ? tcp_recv_bufs(s, out, max) : -NET_EOPNOTSUPP;
 }
 
 int net_shutdown(struct net_sock *s, enum net_how how)
@@ -350,12 +305,10 @@ void net_conns(struct net_stack *st, void (*fn)(void *ctx, const struct net_conn
 {
 	for (const struct net_sock *s = st->socks; s; s = s->next) {
 		struct net_conn c = {.type = s->type, .local = s->local, .remote = s->remote};
-		if (s->type == NET_STREAM) {
-			c.state = tcp_state_of(s);
-			tcp_queued(s, &c.rcvq, &c.sndq);
-		} else {
+		if (s->type == NET_STREAM)
+			tcp_describe(s, &c);
+		else
 			c.rcvq = udp_queued(s);
-		}
 		fn(ctx, &c);
 	}
 	tcp_each_mini(st, fn, ctx);

@@ -86,16 +86,12 @@ void tcp_destroy(struct net_sock *s);
 void tcp_close(struct net_sock *s, bool abort);
 int tcp_bind(struct net_sock *s, const struct net_endpoint *local);
 int tcp_connect(struct net_sock *s, const struct net_endpoint *remote);
-int tcp_listen(struct net_sock *s, unsigned backlog);
-int tcp_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer);
 long tcp_send(struct net_sock *s, const void *data, size_t len, unsigned flags);
-long tcp_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_t len);
 long tcp_recv(struct net_sock *s, void *data, size_t len, unsigned flags);
-int tcp_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max);
 int tcp_shutdown(struct net_sock *s, enum net_how how);
 unsigned tcp_ready(const struct net_sock *s);
-enum net_tcp_state tcp_state_of(const struct net_sock *s);
-void tcp_queued(const struct net_sock *s, uint32_t *rcvq, uint32_t *sndq);
+bool tcp_listens(const struct net_sock *s);
+void tcp_describe(const struct net_sock *s, struct net_conn *c);
 void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_conn *), void *ctx);
 bool tcp_has_work(const struct net_stack *st);
 

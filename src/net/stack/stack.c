@@ -104,20 +104,12 @@ void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns)
 
 static void set_defaults(struct net_cfg *c)
 {
-	if (!c->tcp_rcvbuf)
-		c->tcp_rcvbuf = 128 * 1024;
-	if (!c->tcp_rcvbuf_max)
-		c->tcp_rcvbuf_max = 6 * 1024 * 1024;
-	if (c->tcp_rcvbuf > c->tcp_rcvbuf_max)
-		c->tcp_rcvbuf = c->tcp_rcvbuf_max;
-	if (!c->tcp_sndbuf_max)
-		c->tcp_sndbuf_max = 4 * 1024 * 1024;
-	if (!c->frag_mem_max)
-		c->frag_mem_max = 256 * 1024;
-	if (!c->tw_max)
-		c->tw_max = 8192;
-	if (!c->syn_backlog)
-		c->syn_backlog = 1024;
+	c->tcp_rcvbuf_max = c->tcp_rcvbuf_max ? c->tcp_rcvbuf_max : 6 * 1024 * 1024;
+	c->tcp_rcvbuf = min_u32(c->tcp_rcvbuf ? c->tcp_rcvbuf : 128 * 1024, c->tcp_rcvbuf_max);
+	c->tcp_sndbuf_max = c->tcp_sndbuf_max ? c->tcp_sndbuf_max : 4 * 1024 * 1024;
+	c->frag_mem_max = c->frag_mem_max ? c->frag_mem_max : 256 * 1024;
+	c->tw_max = c->tw_max ? c->tw_max : 8192;
+	c->syn_backlog = c->syn_backlog ? c->syn_backlog : 1024;
 }
 
 static void discard(void *ctx, struct pkt *p)
@@ -173,15 +165,6 @@ struct net_stack *net_stack_create(const struct net_cfg *cfg)
 	return st;
 }
 
-static void free_pkts(struct pkt *p)
-{
-	while (p) {
-		struct pkt *next = p->next;
-		pkt_free(p);
-		p = next;
-	}
-}
-
 void net_stack_destroy(struct net_stack *st)
 {
 	stack_now(st);
@@ -195,17 +178,13 @@ void net_stack_destroy(struct net_stack *st)
 		net_if_remove(st->ifs);
 	frag_flush(st, NULL);
 	pmtu_clear(st);
-	free_pkts(st->loop_head);
+	while (st->loop_head) {
+		struct pkt *p = st->loop_head;
+		st->loop_head = p->next;
+		pkt_free(p);
+	}
 	mem_drain(st);
 	st->ops->free(st->ctx, st, sizeof(*st));
-}
-
-static void run_timers(struct net_stack *st)
-{
-	struct timer *t;
-	/* A timer that fires may arm itself again, but never for a time that has passed. */
-	while ((t = timer_pop(&st->timers, st->now)))
-		t->fire(t);
 }
 
 static void run_loopback(struct net_stack *st)
@@ -216,10 +195,7 @@ static void run_loopback(struct net_stack *st)
 		if (!st->loop_head)
 			st->loop_tail = NULL;
 		p->next = NULL;
-		if (p->nif->cfg.link == NET_LINK_LOOP)
-			net_input(p->nif, p);
-		else /* to one of our own addresses on another interface */
-			net_input(st->lo, p);
+		net_input(p->nif, p);
 	}
 }
 
@@ -245,10 +221,12 @@ static void run_events(struct net_stack *st)
 
 void net_poll(struct net_stack *st)
 {
-	if (!st->now_fresh)
-		st->now = st->ops->now_ns(st->ctx);
+	struct timer *t;
+	stack_now(st);
 	st->now_fresh = true;
-	run_timers(st);
+	/* A timer that fires may arm itself again, but never for a time that has passed. */
+	while ((t = timer_pop(&st->timers, st->now)))
+		t->fire(t);
 	for (unsigned i = 0; i < 64; i++) {
 		tcp_poll(st);
 		run_loopback(st);

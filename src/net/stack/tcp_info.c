@@ -1,11 +1,12 @@
 /* What a connection tells of itself. */
 #include "net/stack/tcp.h"
 
-void tcp_queued(const struct net_sock *s, uint32_t *rcvq, uint32_t *sndq)
+void tcp_describe(const struct net_sock *s, struct net_conn *c)
 {
 	const struct tcp *t = to_tcp(s);
-	*rcvq = t->lsn ? t->lsn->count : t->rcvq.len;
-	*sndq = t->lsn ? t->lsn->backlog : t->sndq.len;
+	c->state = t->state;
+	c->rcvq = t->lsn ? t->lsn->count : t->rcvq.len;
+	c->sndq = t->lsn ? t->lsn->backlog : t->sndq.len;
 }
 
 void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_conn *), void *ctx)

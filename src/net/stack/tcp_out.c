@@ -90,8 +90,7 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, co
 	}
 	struct ip_tx tx = {.src = t->s.local.addr,
 	                   .dst = t->s.remote.addr,
-	                   .nif = t->hop.nif,
-	                   .next_hop = t->hop.next_hop,
+	                   .hop = t->hop,
 	                   .routed = true,
 	                   .df = true,
 	                   .forge = true,
@@ -111,9 +110,8 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, co
 static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint16_t flags, bool fresh,
                  uint32_t mss)
 {
-	struct net_stack *st = t->s.st;
 	uint8_t opts[40];
-	struct pkt *p = pkt_alloc(st, PKT_ROOM);
+	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
 	if (!p)
 		return -1;
 	uint32_t got = len ? bytq_to_pkt(&t->sndq, seq - t->snd_una, len, p) : 0;
@@ -499,7 +497,7 @@ void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r)
 	                   .proto = PROTO_TCP,
 	                   .tos = r->tos};
 	if (r->nif && (addr_is_linklocal(&tx.dst) || (r->nif->cfg.flags & NET_IF_ANY_ADDR)))
-		tx.nif = r->nif;
+		tx.hop.nif = r->nif;
 	st->stats.tcp_out++;
 	(void)ip_send(st, p, &tx);
 }

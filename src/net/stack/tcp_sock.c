@@ -67,9 +67,9 @@ void tcp_destroy(struct net_sock *s)
 	tcp_free(t);
 }
 
-enum net_tcp_state tcp_state_of(const struct net_sock *s)
+bool tcp_listens(const struct net_sock *s)
 {
-	return to_tcp(s)->state;
+	return to_tcp(s)->state == NET_TCP_LISTEN;
 }
 
 /* ---- names ---- */
@@ -83,8 +83,7 @@ int tcp_bind(struct net_sock *s, const struct net_endpoint *local)
 /* Is the pair free? A remnant that cannot be confused with a new connection makes way. */
 static bool pair_free(struct tcp *t)
 {
-	struct net_stack *st = t->s.st;
-	struct tnode *n = tcp_hash_find(st, &t->n.pair);
+	struct tnode *n = tcp_hash_find(t->s.st, &t->n.pair);
 	if (n && n->kind == TNODE_TW) {
 		struct tcp_tw *w = container_of(n, struct tcp_tw, n);
 		if (tcp_tw_reusable(w)) {
@@ -165,10 +164,13 @@ int tcp_connect(struct net_sock *s, const struct net_endpoint *remote)
 
 /* ---- listeners ---- */
 
-int tcp_listen(struct net_sock *s, unsigned backlog)
+int net_listen(struct net_sock *s, unsigned backlog)
 {
 	struct tcp *t = to_tcp(s);
 	struct net_stack *st = s->st;
+	if (s->type != NET_STREAM)
+		return -NET_EOPNOTSUPP;
+	stack_now(st);
 	if (t->state == NET_TCP_LISTEN) {
 		t->lsn->backlog = min_u32(backlog, BACKLOG_MAX);
 		return 0;
@@ -265,11 +267,11 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 	return t;
 }
 
-int tcp_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer)
+int net_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer)
 {
 	struct tcp *t = to_tcp(s);
-	if (t->state != NET_TCP_LISTEN)
-		return -NET_EINVAL;
+	if (s->type != NET_STREAM || t->state != NET_TCP_LISTEN)
+		return s->type == NET_STREAM ? -NET_EINVAL : -NET_EOPNOTSUPP;
 	struct tcp_lsn *l = t->lsn;
 	while (l->head) {
 		struct tcp *c = l->head;
@@ -416,9 +418,14 @@ long tcp_send(struct net_sock *s, const void *data, size_t len, unsigned flags)
 	return (long)n;
 }
 
-long tcp_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_t len)
+long net_send_buf(struct net_sock *s, struct net_buf *buf, uint32_t off, uint32_t len)
 {
 	struct tcp *t = to_tcp(s);
+	if (s->type != NET_STREAM)
+		return -NET_EOPNOTSUPP;
+	if (off > buf->size || len > buf->size - off)
+		return -NET_EINVAL;
+	stack_now(s->st);
 	long room = send_room(t, len, 0);
 	if (room <= 0)
 		return room;
@@ -467,10 +474,10 @@ long tcp_recv(struct net_sock *s, void *data, size_t len, unsigned flags)
 	return n;
 }
 
-int tcp_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max)
+int net_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max)
 {
 	struct tcp *t = to_tcp(s);
-	long n = readable(t);
+	long n = s->type == NET_STREAM ? readable(t) : -NET_EOPNOTSUPP;
 	if (n <= 0)
 		return (int)n;
 	uint32_t left = (uint32_t)n, taken = 0;

@@ -29,8 +29,8 @@ static struct udp *to_udp(const struct net_sock *s)
 static struct udp **chain_of(struct net_stack *st, const struct net_sock *s)
 {
 	if (s->transparent && s->local.port == 0)
-		return (struct udp **)(void *)&st->udp_any;
-	return (struct udp **)(void *)&st->udp[s->local.port % UDP_BUCKETS];
+		return &st->udp_any;
+	return &st->udp[s->local.port % UDP_BUCKETS];
 }
 
 int udp_create(struct net_stack *st, enum net_sock_type type, struct net_sock **out)
@@ -149,16 +149,13 @@ static void push_udp(struct pkt *p, const struct ip_tx *tx, uint16_t sport, uint
 static int find_way(const struct net_sock *s, struct ip_tx *tx, const struct net_endpoint *from,
                     const struct net_endpoint *to)
 {
-	struct hop hop;
 	unsigned index = from && from->ifindex ? from->ifindex
 	                 : s->local.ifindex    ? s->local.ifindex
 	                                       : to->ifindex;
 	tx->dst = to->addr;
-	if (!route_lookup(s->st, &tx->dst, net_if_by_index(s->st, index), &hop))
+	tx->routed = route_lookup(s->st, &tx->dst, net_if_by_index(s->st, index), &tx->hop);
+	if (!tx->routed)
 		return -NET_ENETUNREACH;
-	tx->nif = hop.nif;
-	tx->next_hop = hop.next_hop;
-	tx->routed = true;
 	tx->src = from ? from->addr : s->local.addr;
 	tx->tos = s->opt.tos;
 	tx->ttl = s->opt.ttl ? s->opt.ttl : addr_is_mcast(&tx->dst) ? 1 : 0;
@@ -167,7 +164,7 @@ static int find_way(const struct net_sock *s, struct ip_tx *tx, const struct net
 		tx->forge = true;
 		return addr_is_v4(&tx->src) == v4 ? 0 : -NET_EAFNOSUPPORT;
 	}
-	if (route_source(s->st, hop.nif, &tx->dst, &tx->src))
+	if (route_source(s->st, tx->hop.nif, &tx->dst, &tx->src))
 		return 0;
 	/* Before there is an address, only a broadcast may ask for one. */
 	if (!s->bcast || !addr_is_bcast4(&tx->dst))
@@ -226,6 +223,21 @@ long udp_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct
 	if (!(flags & NET_MSG_PEEK))
 		drop_first(u);
 	return (long)n;
+}
+
+long net_send_from(struct net_sock *s, const void *data, size_t len,
+                   const struct net_endpoint *from, const struct net_endpoint *to)
+{
+	stack_now(s->st);
+	if (s->type == NET_STREAM || !s->transparent)
+		return -NET_EOPNOTSUPP;
+	return udp_send(s, data, len, from, to);
+}
+
+long net_recv_to(struct net_sock *s, void *data, size_t len, struct net_endpoint *from,
+                 struct net_endpoint *to)
+{
+	return s->type == NET_STREAM ? -NET_EOPNOTSUPP : udp_recv(s, data, len, 0, from, to);
 }
 
 unsigned udp_ready(const struct net_sock *s)
@@ -329,8 +341,7 @@ static bool to_group(const struct ip_meta *m, const struct net_endpoint *from,
                      const struct net_endpoint *to)
 {
 	bool any = false;
-	for (struct udp *u = (struct udp *)(void *)m->nif->st->udp[to->port % UDP_BUCKETS]; u;
-	     u = u->hnext) {
+	for (struct udp *u = m->nif->st->udp[to->port % UDP_BUCKETS]; u; u = u->hnext) {
 		if (!score(u, m, from, to->port) || (addr_is_mcast(&m->dst) && !has_joined(u, m)))
 			continue;
 		struct pkt *c = pkt_clone(m->p, PKT_ROOM);
@@ -379,10 +390,9 @@ void udp_input(struct ip_meta *m)
 			st->stats.udp_no_port++;
 		return;
 	}
-	struct udp *u =
-	        best_of((struct udp *)(void *)st->udp[to.port % UDP_BUCKETS], m, &from, to.port);
+	struct udp *u = best_of(st->udp[to.port % UDP_BUCKETS], m, &from, to.port);
 	if (!u)
-		u = best_of((struct udp *)(void *)st->udp_any, m, &from, to.port);
+		u = best_of(st->udp_any, m, &from, to.port);
 	if (u) {
 		pkt_trim_front(p, m->l4_off + UDP_HLEN);
 		deliver(u, p, &from, &to);
@@ -398,8 +408,7 @@ bad:
 
 void udp_error(struct net_stack *st, const struct icmp_err *e)
 {
-	for (struct udp *u = (struct udp *)(void *)st->udp[e->sport % UDP_BUCKETS]; u;
-	     u = u->hnext) {
+	for (struct udp *u = st->udp[e->sport % UDP_BUCKETS]; u; u = u->hnext) {
 		struct net_sock *s = &u->s;
 		if (s->type != NET_DGRAM || s->local.port != e->sport ||
 		    (!addr_is_any(&s->local.addr) && !addr_eq(&s->local.addr, &e->src)))
@@ -417,8 +426,7 @@ void udp_error(struct net_stack *st, const struct icmp_err *e)
 
 void ping_reply(const struct ip_meta *m, uint16_t id)
 {
-	for (struct udp *u = (struct udp *)(void *)m->nif->st->udp[id % UDP_BUCKETS]; u;
-	     u = u->hnext) {
+	for (struct udp *u = m->nif->st->udp[id % UDP_BUCKETS]; u; u = u->hnext) {
 		struct net_sock *s = &u->s;
 		if (s->type != NET_PING || s->local.port != id || !sock_takes(s, &m->dst, m->nif))
 			continue;
