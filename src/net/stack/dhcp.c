@@ -276,7 +276,8 @@ int net_dhcp_start(struct net_if *nif, const char *hostname, net_dhcp_fn fn, voi
 	d->timer.fire = dhcp_timer;
 	for (unsigned i = 0; hostname && hostname[i] && i < 63; i++)
 		d->hostname[i] = hostname[i];
-	int err = udp_create(st, NET_DGRAM, &d->sock);
+	d->sock = udp_create(st, NET_DGRAM);
+	int err = d->sock ? 0 : -NET_ENOMEM;
 	if (!err) {
 		d->sock->open = d->sock->bcast = d->sock->reuse = true;
 		err = udp_bind(d->sock, &any);

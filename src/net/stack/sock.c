@@ -105,13 +105,8 @@ static bool overlap(const struct net_endpoint *a, const struct net_endpoint *b)
 		return false;
 	bool any_a = addr_is_any(&a->addr), any_b = addr_is_any(&b->addr);
 	bool v4_a = addr_is_v4(&a->addr), v4_b = addr_is_v4(&b->addr);
-	if (any_a && any_b)
-		return v4_a == v4_b || !v4_a || !v4_b;
-	if (any_a)
-		return !v4_a || v4_b;
-	if (any_b)
-		return !v4_b || v4_a;
-	return addr_eq(&a->addr, &b->addr);
+	return (any_a && (any_b || !v4_a || v4_b)) || (any_b && (!v4_b || v4_a)) ||
+	       addr_eq(&a->addr, &b->addr);
 }
 
 bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local)
@@ -174,10 +169,11 @@ int sock_bind(struct net_sock *s, const struct net_endpoint *local)
 int net_socket(struct net_stack *st, enum net_sock_type type, struct net_sock **out)
 {
 	stack_now(st);
-	int err = type == NET_STREAM ? tcp_create(st, out) : udp_create(st, type, out);
-	if (!err)
-		(*out)->open = true;
-	return err;
+	*out = type == NET_STREAM ? tcp_create(st) : udp_create(st, type);
+	if (!*out)
+		return -NET_ENOMEM;
+	(*out)->open = true;
+	return 0;
 }
 
 static void close_sock(struct net_sock *s, bool abort)

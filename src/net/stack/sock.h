@@ -68,7 +68,7 @@ static inline int sock_take_err(struct net_sock *s)
 }
 
 /* udp.c */
-int udp_create(struct net_stack *st, enum net_sock_type type, struct net_sock **out);
+struct net_sock *udp_create(struct net_stack *st, enum net_sock_type type);
 void udp_destroy(struct net_sock *s);
 int udp_bind(struct net_sock *s, const struct net_endpoint *local);
 int udp_connect(struct net_sock *s, const struct net_endpoint *remote);
@@ -81,7 +81,8 @@ uint32_t udp_queued(const struct net_sock *s);
 int udp_shutdown(struct net_sock *s, enum net_how how);
 
 /* tcp_sock.c */
-int tcp_create(struct net_stack *st, struct net_sock **out);
+/* NULL: no memory. */
+struct net_sock *tcp_create(struct net_stack *st);
 void tcp_destroy(struct net_sock *s);
 void tcp_close(struct net_sock *s, bool abort);
 int tcp_bind(struct net_sock *s, const struct net_endpoint *local);

@@ -445,10 +445,11 @@ void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g);
 void tcp_req_input(struct tcp_req *r, struct tcp_seg *g);
 void tcp_req_free(struct tcp_req *r);
 void tcp_reqs_drop(struct tcp *lsn);
-void tcp_accept_drop(struct tcp *lsn);
 bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g);
 void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g);
 struct tcp *tcp_from_req(const struct tcp_req *r);
+/* The MSS to announce to PEER: of what we can take (MUST-67). */
+uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer);
 uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss);
 void tcp_time_wait(struct tcp *t);
 void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g);

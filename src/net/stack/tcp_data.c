@@ -270,19 +270,13 @@ static void take_fin(struct tcp *t)
 	t->fin_rcvd = true;
 	t->ack_now = true;
 	tcp_clear_rx(t);
-	switch (t->state) {
-	case NET_TCP_ESTABLISHED:
+	if (t->state == NET_TCP_ESTABLISHED) {
 		tcp_set_state(t, NET_TCP_CLOSE_WAIT);
-		break;
-	case NET_TCP_FIN_WAIT1:
+	} else if (t->state == NET_TCP_FIN_WAIT1) {
 		tcp_set_state(t, NET_TCP_CLOSING);
-		break;
-	case NET_TCP_FIN_WAIT2:
+	} else {
 		tcp_send_ack(t);
 		tcp_time_wait(t);
-		break;
-	default:
-		break;
 	}
 }
 

@@ -34,38 +34,25 @@ void tcp_take_uto(struct tcp *t, uint32_t remote_s)
 
 /* ---- SYN-SENT ---- */
 
-static void take_syn_options(struct tcp *t, const struct tcp_seg *g)
+static void take_syn(struct tcp *t, const struct tcp_seg *g)
 {
 	const struct tcp_opts *o = &g->o;
+	t->irs = t->snd_wl1 = g->seq;
+	t->rcv_nxt = t->rcv_acked = t->rcv_up = g->seq + 1;
+	t->rcv_adv = t->rcv_nxt + tcp_rcv_space(t);
+	t->snd_wl2 = g->ack;
+	t->snd_wnd = t->max_wnd = g->wnd; /* never scaled in a SYN */
 	t->mss_peer = tcp_mss_told(o, &t->s.remote.addr);
 	t->ts_ok = t->ts_ok && o->has_ts;
 	t->sack_ok = t->sack_ok && o->sack_ok;
-	if (t->wscale_ok && o->has_wscale) {
-		t->snd_wscale = o->wscale;
-	} else {
-		t->wscale_ok = false;
-		t->snd_wscale = t->rcv_wscale = 0;
-	}
-	if (o->has_ts) {
-		t->ts_recent = o->ts_val;
-		t->ts_recent_ns = t->s.st->now;
-	}
+	t->wscale_ok = t->wscale_ok && o->has_wscale;
+	t->snd_wscale = t->wscale_ok ? o->wscale : 0;
+	t->rcv_wscale = t->wscale_ok ? t->rcv_wscale : 0;
+	t->ts_recent = o->ts_val;
+	t->ts_recent_ns = t->s.st->now;
 	tcp_take_uto(t, o->uto_s);
 	tcp_sync_mss(t);
 	t->rcv_mss = min_u32(t->mss, t->mss_adv);
-}
-
-static void take_syn(struct tcp *t, const struct tcp_seg *g)
-{
-	t->irs = g->seq;
-	t->rcv_nxt = t->rcv_acked = g->seq + 1;
-	t->rcv_adv = t->rcv_nxt + tcp_rcv_space(t);
-	t->rcv_up = t->rcv_nxt;
-	take_syn_options(t, g);
-	t->snd_wnd = g->wnd; /* never scaled in a SYN */
-	t->max_wnd = g->wnd;
-	t->snd_wl1 = g->seq;
-	t->snd_wl2 = g->ack;
 }
 
 static void established(struct tcp *t)
@@ -93,17 +80,13 @@ static void established(struct tcp *t)
 
 static void syn_sent(struct tcp *t, struct tcp_seg *g)
 {
-	if (g->flags & TCP_ACK) {
-		if (seq_le(g->ack, t->iss) || seq_lt(t->snd_nxt, g->ack)) {
-			tcp_reset_for(t->s.st, g);
-			return;
-		}
-		/* RFC 7323: an echo of what was never sent. */
-		if (g->o.has_ts && t->ts_ok && !(g->flags & TCP_RST) && g->o.ts_ecr &&
-		    (int32_t)(tcp_clock_ms(t->s.st) + t->ts_off - g->o.ts_ecr) < 0) {
-			tcp_reset_for(t->s.st, g);
-			return;
-		}
+	/* RFC 7323: an echo of what was never sent is as bad as an acknowledgment of it. */
+	bool bad_echo = g->o.has_ts && t->ts_ok && !(g->flags & TCP_RST) && g->o.ts_ecr &&
+	                (int32_t)(tcp_clock_ms(t->s.st) + t->ts_off - g->o.ts_ecr) < 0;
+	if ((g->flags & TCP_ACK) &&
+	    (seq_le(g->ack, t->iss) || seq_lt(t->snd_nxt, g->ack) || bad_echo)) {
+		tcp_reset_for(t->s.st, g);
+		return;
 	}
 	if (g->flags & TCP_RST) {
 		if (g->flags & TCP_ACK)
@@ -219,13 +202,10 @@ static bool reset_or_syn(struct tcp *t, struct tcp_seg *g)
 		if (t->state == NET_TCP_CLOSING || t->state == NET_TCP_LAST_ACK)
 			err = 0;
 		tcp_finish(t, err);
-		return true;
-	}
-	if (g->flags & TCP_SYN) {
+	} else if (g->flags & TCP_SYN) {
 		tcp_challenge(t);
-		return true;
 	}
-	return false;
+	return g->flags & (TCP_RST | TCP_SYN);
 }
 
 /* True: go on with the segment, which is trimmed to the window. */
@@ -323,30 +303,22 @@ static void take_urgent(struct tcp *t, const struct tcp_seg *g)
 
 static void our_fin_acked(struct tcp *t)
 {
-	switch (t->state) {
-	case NET_TCP_FIN_WAIT1:
+	if (t->state == NET_TCP_FIN_WAIT1) {
 		tcp_set_state(t, NET_TCP_FIN_WAIT2);
 		if (!t->s.open) /* nobody will read: do not wait for ever */
 			tcp_arm(t, TT_KEEP, t->s.st->now + TCP_MSL2_NS);
-		break;
-	case NET_TCP_CLOSING:
+	} else if (t->state == NET_TCP_CLOSING) {
 		tcp_time_wait(t);
-		break;
-	case NET_TCP_LAST_ACK:
+	} else if (t->state == NET_TCP_LAST_ACK) {
 		tcp_finish(t, 0);
-		break;
-	default:
-		break;
 	}
 }
 
 /* Data for whom nobody reads any more: the peer is told (MUST-43... RFC 9293, 3.6.1 by RST). */
 static bool unread(struct tcp *t, const struct tcp_seg *g)
 {
-	if (t->s.open || !g->len || t->parent || t->state == NET_TCP_CLOSE_WAIT ||
-	    t->state == NET_TCP_LAST_ACK || t->state == NET_TCP_CLOSING)
-		return false;
-	if (t->state != NET_TCP_FIN_WAIT1 && t->state != NET_TCP_FIN_WAIT2)
+	if (t->s.open || !g->len || t->parent ||
+	    (t->state != NET_TCP_FIN_WAIT1 && t->state != NET_TCP_FIN_WAIT2))
 		return false;
 	tcp_send_rst(t);
 	tcp_finish(t, 0);

@@ -92,15 +92,6 @@ static uint32_t reduced(struct tcp *t, bool marked)
 	return max_u32(t->opt.cc->ssthresh(t, marked), 2u * t->mss);
 }
 
-static void tahoe(struct tcp *t)
-{
-	tx_set_all(t, TX_FLYING, TX_LOST);
-	t->cwnd = t->mss;
-	t->ca_state = CA_LOSS;
-	t->high_seq = t->snd_nxt;
-	t->frto = false;
-}
-
 static void enter_recovery(struct tcp *t)
 {
 	if (plp_only_loss(t))
@@ -111,7 +102,11 @@ static void enter_recovery(struct tcp *t)
 		t->ssthresh = reduced(t, false);
 	}
 	if (t->opt.cc->no_recovery) {
-		tahoe(t);
+		tx_set_all(t, TX_FLYING, TX_LOST);
+		t->cwnd = t->mss;
+		t->ca_state = CA_LOSS;
+		t->high_seq = t->snd_nxt;
+		t->frto = false;
 		return;
 	}
 	begin_prr(t);
@@ -142,21 +137,18 @@ static void undo(struct tcp *t)
 
 /* Every retransmission was reported as a duplicate, or the ACK answers what went out before the
  * first one. */
-static bool was_spurious(const struct tcp *t, bool echo_older)
+static bool was_spurious(const struct tcp *t, const struct ack_news *news)
 {
+	bool echo_older =
+	        t->ts_ok && t->undo_stamp_ms && news->first_sent_ns == 0 && news->rtt_us > 0 &&
+	        news->advanced &&
+	        t->s.st->now / NS_PER_MS - (uint64_t)news->rtt_us / 1000 < t->undo_stamp_ms;
 	return t->undo_marker && (t->undo_retrans == 0 || echo_older);
-}
-
-static bool echo_older(const struct tcp *t, const struct ack_news *news)
-{
-	return t->ts_ok && t->undo_stamp_ms && news->first_sent_ns == 0 && news->rtt_us > 0 &&
-	       t->s.st->now / NS_PER_MS - (uint64_t)news->rtt_us / 1000 < t->undo_stamp_ms &&
-	       news->advanced;
 }
 
 static void leave(struct tcp *t, const struct ack_news *news)
 {
-	if (was_spurious(t, echo_older(t, news)))
+	if (was_spurious(t, news))
 		undo(t);
 	else if (t->ca_state != CA_LOSS) /* RFC 6937: the window ends at ssthresh */
 		t->cwnd = t->ssthresh;
@@ -204,18 +196,13 @@ static bool has_new_data(const struct tcp *t)
 /* RFC 5682, 3.1: was the timeout spurious? */
 static void judge_timeout(struct tcp *t, const struct ack_news *news)
 {
-	if (was_spurious(t, echo_older(t, news))) {
+	if (was_spurious(t, news) || (t->frto && news->orig_acked)) {
 		undo(t);
 		t->ca_state = CA_OPEN;
 		return;
 	}
 	if (!t->frto)
 		return;
-	if (news->orig_acked) {
-		undo(t);
-		t->ca_state = CA_OPEN;
-		return;
-	}
 	if (seq_lt(t->high_seq, t->snd_nxt)) {
 		if (news->sacked_new || news->dup)
 			t->frto = false;
@@ -253,27 +240,22 @@ static void prr(struct tcp *t, const struct ack_news *news)
 
 static void react(struct tcp *t, struct ack_news *news)
 {
-	switch (t->ca_state) {
-	case CA_LOSS:
+	if (t->ca_state == CA_LOSS) {
 		judge_timeout(t, news);
-		break;
-	case CA_RECOVERY:
-		if (news->advanced && was_spurious(t, echo_older(t, news))) {
+	} else if (t->ca_state == CA_RECOVERY) {
+		if (news->advanced && was_spurious(t, news)) {
 			undo(t);
 			t->ca_state = CA_OPEN;
 		} else if (news->advanced && !t->sack_ok) {
 			lose_head(t); /* RFC 6582, 3.2 (3): a partial acknowledgment */
 		}
-		break;
-	default:
-		if (!t->sack_ok && t->dupacks >= TCP_DUPTHRESH && seq_le(t->high_seq, t->snd_una)) {
-			enter_recovery(t);
-			lose_head(t);
-		} else if (t->sack_ok && t->lost) {
-			enter_recovery(t);
-		} else if (t->ca_state != CA_CWR) {
-			t->ca_state = t->sacked || t->dupacks ? CA_DISORDER : CA_OPEN;
-		}
+	} else if (t->sack_ok && t->lost) {
+		enter_recovery(t);
+	} else if (!t->sack_ok && t->dupacks >= TCP_DUPTHRESH && seq_le(t->high_seq, t->snd_una)) {
+		enter_recovery(t);
+		lose_head(t);
+	} else if (t->ca_state != CA_CWR) {
+		t->ca_state = t->sacked || t->dupacks ? CA_DISORDER : CA_OPEN;
 	}
 }
 

@@ -68,6 +68,11 @@ uint8_t *tcp_put_ts(uint8_t *p, uint32_t val, uint32_t ecr)
 	return p + 10;
 }
 
+uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer)
+{
+	return (uint16_t)(min_u32(if_mtu(nif, addr_is_v4(peer)), 65535) - tcp_headers(peer));
+}
+
 /* In minutes where seconds do not fit (RFC 5482, 3). */
 static uint8_t *put_uto(uint8_t *p, uint32_t s)
 {

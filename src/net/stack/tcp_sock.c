@@ -5,15 +5,6 @@
 #define BUF_MAX        (64u * 1024 * 1024)
 #define BACKLOG_MAX    4096u
 
-static void set_mss_adv(struct tcp *t)
-{
-	uint32_t headers = tcp_headers(&t->s.remote.addr);
-	uint32_t mtu = if_mtu(t->hop.nif, addr_is_v4(&t->s.remote.addr));
-	t->mss_adv = (uint16_t)(min_u32(mtu, 65535) - headers); /* MUST-67: of what we can take */
-	if (t->opt.mss_user)
-		t->mss_adv = (uint16_t)min_u32(t->mss_adv, t->opt.mss_user);
-}
-
 static struct tcp *new_tcp(struct net_stack *st)
 {
 	struct tcp *t = stack_zalloc(st, sizeof(*t));
@@ -46,13 +37,10 @@ static struct tcp *new_tcp(struct net_stack *st)
 	return t;
 }
 
-int tcp_create(struct net_stack *st, struct net_sock **out)
+struct net_sock *tcp_create(struct net_stack *st)
 {
 	struct tcp *t = new_tcp(st);
-	if (!t)
-		return -NET_ENOMEM;
-	*out = &t->s;
-	return 0;
+	return t ? &t->s : NULL;
 }
 
 void tcp_destroy(struct net_sock *s)
@@ -84,12 +72,9 @@ int tcp_bind(struct net_sock *s, const struct net_endpoint *local)
 static bool pair_free(struct tcp *t)
 {
 	struct tnode *n = tcp_hash_find(t->s.st, &t->n.pair);
-	if (n && n->kind == TNODE_TW) {
-		struct tcp_tw *w = container_of(n, struct tcp_tw, n);
-		if (tcp_tw_reusable(w)) {
-			tcp_tw_free(w);
-			n = NULL;
-		}
+	if (n && n->kind == TNODE_TW && tcp_tw_reusable(container_of(n, struct tcp_tw, n))) {
+		tcp_tw_free(container_of(n, struct tcp_tw, n));
+		n = NULL;
 	}
 	return !n;
 }
@@ -156,7 +141,9 @@ int tcp_connect(struct net_sock *s, const struct net_endpoint *remote)
 	t->snd_una = t->snd_nxt = t->snd_up = t->iss;
 	t->high_seq = t->iss;
 	t->progress_ns = s->st->now;
-	set_mss_adv(t);
+	t->mss_adv = tcp_mss_adv(t->hop.nif, &remote->addr);
+	if (t->opt.mss_user)
+		t->mss_adv = (uint16_t)min_u32(t->mss_adv, t->opt.mss_user);
 	tcp_set_state(t, NET_TCP_SYN_SENT);
 	tcp_send_syn(t);
 	return -NET_EINPROGRESS;
@@ -293,29 +280,23 @@ int net_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *p
 	return -NET_EAGAIN;
 }
 
-void tcp_accept_drop(struct tcp *lsn)
+static void close_listener(struct tcp *t)
 {
-	while (lsn->lsn->head) {
-		struct tcp *c = lsn->lsn->head;
-		lsn->lsn->head = c->acc_next;
+	struct net_stack *st = t->s.st;
+	list_remove(st->tcp->listeners, t, acc_next);
+	tcp_reqs_drop(t);
+	while (t->lsn->head) {
+		struct tcp *c = t->lsn->head;
+		t->lsn->head = c->acc_next;
 		c->parent = c->acc_next = NULL;
 		tcp_send_rst(c);
 		if (c->state == NET_TCP_CLOSED)
 			tcp_want_output(c);
 		tcp_finish(c, 0);
 	}
-}
-
-static void close_listener(struct tcp *t)
-{
-	struct net_stack *st = t->s.st;
-	list_remove(st->tcp->listeners, t, acc_next);
-	tcp_reqs_drop(t);
-	tcp_accept_drop(t);
 	stack_free(st, t->lsn, sizeof(*t->lsn));
 	t->lsn = NULL;
 	t->state = NET_TCP_CLOSED;
-	tcp_want_output(t);
 }
 
 /* ---- close ---- */
@@ -336,28 +317,21 @@ void tcp_close(struct net_sock *s, bool abort)
 	bool unread = t->rcvq.len > 0;
 	s->open = false;
 	bytq_clear(s->st, &t->rcvq);
-	switch (t->state) {
-	case NET_TCP_LISTEN:
-		s->bound = false;
+	if (t->state == NET_TCP_LISTEN)
 		close_listener(t);
-		break;
-	case NET_TCP_CLOSED:
+	if (t->state == NET_TCP_CLOSED) {
 		s->bound = false;
 		tcp_want_output(t);
-		break;
-	case NET_TCP_SYN_SENT:
+	} else if (t->state == NET_TCP_SYN_SENT) {
 		tcp_finish(t, 0);
-		break;
-	default:
+	} else if (abort || s->opt.reset_on_close || unread) {
 		/* RFC 2525, 2.17: data that nobody has read is lost, and the peer must know. */
-		if (abort || t->s.opt.reset_on_close || unread) {
-			tcp_send_rst(t);
-			tcp_finish(t, 0);
-		} else if (!t->fin_wanted) {
-			start_close(t);
-		} else if (t->state == NET_TCP_FIN_WAIT2) {
-			tcp_arm(t, TT_KEEP, s->st->now + TCP_MSL2_NS);
-		}
+		tcp_send_rst(t);
+		tcp_finish(t, 0);
+	} else if (!t->fin_wanted) {
+		start_close(t);
+	} else if (t->state == NET_TCP_FIN_WAIT2) {
+		tcp_arm(t, TT_KEEP, s->st->now + TCP_MSL2_NS);
 	}
 }
 

@@ -13,14 +13,6 @@ static const uint16_t cookie_mss[8] = {216, 536, 1220, 1300, 1400, 1440, 1460, 8
 
 /* ---- answers ---- */
 
-static uint16_t adv_mss(struct net_stack *st, const struct net_addr *peer, struct net_if *nif)
-{
-	struct hop hop = {.nif = nif};
-	(void)route_lookup(st, peer, nif, &hop);
-	uint32_t mtu = if_mtu(hop.nif, addr_is_v4(peer)), headers = tcp_headers(peer);
-	return (uint16_t)min_u32(mtu - headers, 65535 - headers);
-}
-
 uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss)
 {
 	uint32_t wnd = min_u32(st->cfg.tcp_rcvbuf, 0xffff);
@@ -85,8 +77,7 @@ void tcp_req_free(struct tcp_req *r)
 	stack_free(st, r, sizeof(*r));
 }
 
-/* Calls FN for each request of LSN, which FN may free. */
-static void each_req(struct tcp *lsn, void (*fn)(struct tcp_req *))
+void tcp_reqs_drop(struct tcp *lsn)
 {
 	struct tcp_table *tt = lsn->s.st->tcp;
 	for (uint32_t i = 0; lsn->lsn->reqs && i <= tt->mask; i++)
@@ -94,13 +85,8 @@ static void each_req(struct tcp *lsn, void (*fn)(struct tcp_req *))
 			next = n->next;
 			struct tcp_req *r = container_of(n, struct tcp_req, n);
 			if (n->kind == TNODE_REQ && r->lsn == lsn)
-				fn(r);
+				tcp_req_free(r);
 		}
-}
-
-void tcp_reqs_drop(struct tcp *lsn)
-{
-	each_req(lsn, tcp_req_free);
 }
 
 /* ---- a SYN ---- */
@@ -110,6 +96,8 @@ static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 {
 	struct net_stack *st = lsn->s.st;
 	const struct tcp_opts *o = &g->o;
+	struct hop hop = {.nif = g->m->nif};
+	(void)route_lookup(st, &g->m->src, g->m->nif, &hop);
 	return (struct tcp_req){.n = {.pair = g->pair, .kind = TNODE_REQ},
 	                        .lsn = lsn,
 	                        .st = st,
@@ -122,7 +110,7 @@ static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 	                        .wnd = g->wnd,
 	                        .uto_s = o->uto_s,
 	                        .mss = tcp_mss_told(o, &g->m->src),
-	                        .mss_adv = adv_mss(st, &g->m->src, g->m->nif),
+	                        .mss_adv = tcp_mss_adv(hop.nif, &g->m->src),
 	                        .wscale = o->wscale,
 	                        .rcv_wscale = o->has_wscale ? st->tcp->wscale : 0,
 	                        .ecn = (uint8_t)ecn_of_syn(st, g),
@@ -135,12 +123,6 @@ static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 static bool queue_full(const struct tcp *lsn)
 {
 	return lsn->lsn->count > lsn->lsn->backlog;
-}
-
-static bool too_many(const struct tcp *lsn)
-{
-	const struct net_stack *st = lsn->s.st;
-	return st->tcp->reqs >= st->cfg.syn_backlog || lsn->lsn->reqs > lsn->lsn->backlog;
 }
 
 static void take_request(struct tcp *lsn, const struct tcp_seg *g, enum net_syn verdict,
@@ -176,12 +158,9 @@ static void syn_input(struct tcp *lsn, const struct tcp_seg *g)
 		tcp_reset_for(st, g);
 		return;
 	}
-	if (queue_full(lsn)) {
-		st->stats.tcp_listen_drop++;
-		return;
-	}
-	bool flood = too_many(lsn) || st->cfg.syn_cookies == 2;
-	if (flood && (st->cfg.syn_cookies == 1 || lsn->lsn->on_syn)) {
+	bool flood = st->tcp->reqs >= st->cfg.syn_backlog || st->cfg.syn_cookies == 2 ||
+	             lsn->lsn->reqs > lsn->lsn->backlog;
+	if (queue_full(lsn) || (flood && (st->cfg.syn_cookies == 1 || lsn->lsn->on_syn))) {
 		st->stats.tcp_listen_drop++;
 		return;
 	}
@@ -246,18 +225,17 @@ bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision)
 
 /* ---- the third segment ---- */
 
-static void enqueue_accept(struct tcp *lsn, struct tcp *t)
+static void complete(struct tcp *lsn, struct tcp *t, struct tcp_seg *g)
 {
 	struct tcp_lsn *l = lsn->lsn;
+	if (!tcp_hash_add(lsn->s.st, &t->n)) {
+		tcp_free(t);
+		return;
+	}
 	t->parent = lsn;
 	queue_add(l->head, l->tail, t, acc_next);
 	l->count++;
 	sock_notify(&lsn->s);
-}
-
-static void complete(struct tcp *lsn, struct tcp *t, struct tcp_seg *g)
-{
-	enqueue_accept(lsn, t);
 	t->segs_in++;
 	tcp_segment(t, g);
 }
@@ -313,22 +291,17 @@ static bool req_refuses(struct tcp_req *r, const struct tcp_seg *g)
 
 void tcp_req_input(struct tcp_req *r, struct tcp_seg *g)
 {
-	struct net_stack *st = r->st;
 	struct tcp *lsn = r->lsn;
 	if (req_refuses(r, g))
 		return;
 	if (queue_full(lsn)) {
-		st->stats.tcp_listen_drop++;
+		r->st->stats.tcp_listen_drop++;
 		return;
 	}
 	struct tcp *t = tcp_from_req(r);
 	if (!t)
 		return;
 	tcp_req_free(r);
-	if (!tcp_hash_add(st, &t->n)) {
-		tcp_free(t);
-		return;
-	}
 	complete(lsn, t, g);
 }
 
@@ -424,9 +397,7 @@ bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g)
 	r.mss = cookie_mss[r.iss >> 24 & 7];
 	options_from_ts(&r, g);
 	struct tcp *t = tcp_from_req(&r);
-	if (t && tcp_hash_add(st, &t->n))
+	if (t)
 		complete(lsn, t, g);
-	else if (t)
-		tcp_free(t);
 	return true;
 }

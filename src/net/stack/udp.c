@@ -33,15 +33,14 @@ static struct udp **chain_of(struct net_stack *st, const struct net_sock *s)
 	return &st->udp[s->local.port % UDP_BUCKETS];
 }
 
-int udp_create(struct net_stack *st, enum net_sock_type type, struct net_sock **out)
+struct net_sock *udp_create(struct net_stack *st, enum net_sock_type type)
 {
 	struct udp *u = stack_zalloc(st, sizeof(*u));
 	if (!u)
-		return -NET_ENOMEM;
+		return NULL;
 	sock_init(&u->s, st, type);
 	u->s.opt.rcvbuf = RCVBUF_DEFAULT;
-	*out = &u->s;
-	return 0;
+	return &u->s;
 }
 
 static void drop_first(struct udp *u)
