@@ -4,13 +4,13 @@
  */
 #include "net/stack/priv.h"
 
-static void ip6_push(struct pkt *p, const struct ip_tx *tx)
+static void ip6_push(struct pkt *p, const struct ip_tx *tx, uint8_t next)
 {
 	uint32_t plen = p->len;
 	uint8_t *h = pkt_push(p, IP6_HLEN);
 	put_be32(h, 6u << 28 | (uint32_t)tx->tos << 20);
 	put_be16(h + IP6_PLEN, plen <= 0xffff ? plen : 0);
-	h[IP6_NEXT] = tx->proto;
+	h[IP6_NEXT] = next;
 	h[IP6_HOPS] = tx->ttl ? tx->ttl : tx->hop.nif->hop_limit;
 	mem_copy(h + IP6_SRC, tx->src.b, 16);
 	mem_copy(h + IP6_DST, tx->dst.b, 16);
@@ -37,18 +37,16 @@ static void send_one(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 	if (addr_is_v4(&tx->dst))
 		(void)ip4_push(p, tx, tx->df ? IP4_DF : next_id(st) << 16);
 	else
-		ip6_push(p, tx);
+		ip6_push(p, tx, tx->proto);
 	if_output(nif, p, &tx->hop.next_hop);
 }
 
 /* ---- segmentation (RFC 9293 knows nothing of it; the peer must not see the difference) ---- */
 
-static bool can_gso(const struct net_if *nif, const struct pkt *p, bool v4)
+static bool can_gso(uint32_t offloads, const struct pkt *p, bool v4)
 {
-	if (p->gso_ecn == PKT_CWR_ALL ||
-	    (p->gso_ecn == PKT_CWR_FIRST && !(nif->cfg.offloads & NET_IF_TSO_ECN)))
-		return false;
-	return nif->cfg.offloads & (v4 ? NET_IF_TSO4 : NET_IF_TSO6);
+	return p->gso_ecn != PKT_CWR_ALL && (offloads & (v4 ? NET_IF_TSO4 : NET_IF_TSO6)) &&
+	       (p->gso_ecn == PKT_CWR_NONE || (offloads & NET_IF_TSO_ECN));
 }
 
 static struct pkt *one_segment(const struct pkt *p, const struct ip_tx *tx, const uint8_t *hdr,
@@ -90,18 +88,6 @@ static void segment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx)
 
 /* ---- fragmentation (RFC 791, 3.2; RFC 8200, 4.5) ---- */
 
-static void push_frag6(struct pkt *f, const struct ip_tx *tx, uint32_t id, uint32_t off, bool more)
-{
-	uint8_t *h = pkt_push(f, 8);
-	h[0] = tx->proto;
-	h[1] = 0;
-	put_be16(h + 2, off | more);
-	put_be32(h + 4, id);
-	struct ip_tx as = *tx;
-	as.proto = PROTO_FRAGMENT;
-	ip6_push(f, &as);
-}
-
 static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx, uint32_t mtu)
 {
 	bool v4 = addr_is_v4(&tx->dst);
@@ -116,10 +102,15 @@ static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 			st->stats.tx_drop++;
 			break;
 		}
-		if (v4)
+		if (v4) {
 			(void)ip4_push(f, tx, id << 16 | (more ? IP4_MF : 0) | off / 8);
-		else
-			push_frag6(f, tx, id, off, more);
+		} else {
+			uint8_t *h = pkt_push(f, 8);
+			put_be16(h, (unsigned)tx->proto << 8);
+			put_be16(h + 2, off | more);
+			put_be32(h + 4, id);
+			ip6_push(f, tx, PROTO_FRAGMENT);
+		}
 		if_output(tx->hop.nif, f, &tx->hop.next_hop);
 	}
 	pkt_free(p);
@@ -153,7 +144,7 @@ int ip_send(struct net_stack *st, struct pkt *p, const struct ip_tx *given)
 		return err ? err : -NET_EMSGSIZE;
 	}
 	if (p->gso_type) {
-		if (can_gso(tx.hop.nif, p, v4))
+		if (can_gso(tx.hop.nif->cfg.offloads, p, v4))
 			send_one(st, p, &tx);
 		else
 			segment(st, p, &tx);

@@ -22,12 +22,20 @@ struct neigh *neigh_find(struct net_stack *st, struct net_if *nif, const struct 
 	return NULL;
 }
 
+/* Takes the oldest packet out of the queue, which is not empty. */
+static struct pkt *dequeue(struct neigh *n)
+{
+	struct pkt *p = n->queue;
+	n->queue = p->next;
+	n->queued--;
+	p->next = NULL;
+	return p;
+}
+
 static void drop_queue(struct neigh *n, bool tell)
 {
 	while (n->queue) {
-		struct pkt *p = n->queue;
-		n->queue = p->next;
-		p->next = NULL;
+		struct pkt *p = dequeue(n);
 		n->nif->st->stats.neigh_drop++;
 		struct ip_meta m = {.p = p, .v4 = addr_is_v4(&n->addr), .nif = n->nif};
 		/* To ourselves: the socket that sent it learns that the host cannot be reached. */
@@ -39,7 +47,6 @@ static void drop_queue(struct neigh *n, bool tell)
 		}
 		pkt_free(p);
 	}
-	n->queued = 0;
 }
 
 static void neigh_free(struct neigh *n, bool tell)
@@ -124,28 +131,17 @@ static void reachable(struct neigh *n)
 	timer_arm(n->nif->st, &n->timer, n->nif->st->now + n->nif->reachable_ms * NS_PER_MS);
 }
 
-static void send_queue(struct neigh *n)
+static void send(struct neigh *n, struct pkt *p)
 {
-	struct pkt *p = n->queue;
-	n->queue = NULL;
-	n->queued = 0;
-	while (p) {
-		struct pkt *next = p->next;
-		p->next = NULL;
-		if_send_eth(n->nif, p, n->mac, addr_is_v4(&n->addr) ? ETH_IP4 : ETH_IP6);
-		p = next;
-	}
+	if_send_eth(n->nif, p, n->mac, addr_is_v4(&n->addr) ? ETH_IP4 : ETH_IP6);
 }
 
 static void enqueue(struct neigh *n, struct pkt *p)
 {
 	struct pkt **at = &n->queue;
 	if (n->queued == NEIGH_QUEUE) { /* RFC 1122, 2.3.2.2: the latest are kept */
-		struct pkt *old = n->queue;
-		n->queue = old->next;
 		n->nif->st->stats.neigh_drop++;
-		pkt_free(old);
-		n->queued--;
+		pkt_free(dequeue(n));
 	}
 	while (*at)
 		at = &(*at)->next;
@@ -178,7 +174,7 @@ void neigh_output(struct net_if *nif, const struct net_addr *next_hop, struct pk
 		n->state = NEIGH_DELAY;
 		timer_arm(st, &n->timer, st->now + DELAY_FIRST_NS);
 	}
-	if_send_eth(nif, p, n->mac, addr_is_v4(next_hop) ? ETH_IP4 : ETH_IP6);
+	send(n, p);
 }
 
 void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *mac, bool solicited,
@@ -202,7 +198,8 @@ void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *ma
 		n->state = NEIGH_STALE;
 		if (solicited)
 			reachable(n);
-		send_queue(n);
+		while (n->queue)
+			send(n, dequeue(n));
 		return;
 	}
 	if (changed && !override) { /* RFC 4861, 7.2.5 */

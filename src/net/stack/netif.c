@@ -1,16 +1,11 @@
 /* Interfaces: their life, their addresses, what comes in and what goes out. */
 #include "net/stack/priv.h"
 
-static bool cfg_ok(const struct net_if_cfg *c)
-{
-	if (!c->output || c->vlan > 4094)
-		return false;
-	return c->mtu == 0 || (c->mtu >= 576 && c->mtu <= 65536);
-}
-
 struct net_if *net_if_add(struct net_stack *st, const struct net_if_cfg *cfg)
 {
-	struct net_if *nif = cfg_ok(cfg) ? stack_zalloc(st, sizeof(*nif)) : NULL;
+	bool ok = cfg->output && cfg->vlan <= 4094 &&
+	          (cfg->mtu == 0 || (cfg->mtu >= 576 && cfg->mtu <= 65536));
+	struct net_if *nif = ok ? stack_zalloc(st, sizeof(*nif)) : NULL;
 	if (!nif)
 		return NULL;
 	stack_now(st);
@@ -352,16 +347,12 @@ void if_send_eth(struct net_if *nif, struct pkt *p, const uint8_t *mac, unsigned
 
 static void group_mac(const struct net_addr *a, uint8_t *mac)
 {
-	if (addr_is_v4(a)) { /* RFC 1112, 6.4 */
-		mac[0] = 1;
-		mac[1] = 0;
+	bool v4 = addr_is_v4(a);
+	put_be16(mac, v4 ? 0x0100 : 0x3333); /* RFC 1112, 6.4; RFC 2464, 7 */
+	mem_copy(mac + 2, a->b + 12, 4);
+	if (v4) {
 		mac[2] = 0x5e;
-		mac[3] = a->b[13] & 0x7f;
-		mac[4] = a->b[14];
-		mac[5] = a->b[15];
-	} else { /* RFC 2464, 7 */
-		mac[0] = mac[1] = 0x33;
-		mem_copy(mac + 2, a->b + 12, 4);
+		mac[3] &= 0x7f;
 	}
 }
 
@@ -373,10 +364,10 @@ void if_output(struct net_if *nif, struct pkt *p, const struct net_addr *next_ho
 	nif->st->stats.ip_out++;
 	if (nif->cfg.link == NET_LINK_LOOP)
 		loop_output(nif->st, nif, p);
-	else if (nif->cfg.link == NET_LINK_IP && nif->up)
-		nif->cfg.output(nif->cfg.ctx, p);
 	else if (!nif->up)
 		pkt_free(p);
+	else if (nif->cfg.link == NET_LINK_IP)
+		nif->cfg.output(nif->cfg.ctx, p);
 	else if (addr_is_mcast(next_hop) || if_is_bcast4(nif, next_hop)) {
 		if (addr_is_mcast(next_hop))
 			group_mac(next_hop, mac);

@@ -14,18 +14,14 @@ static bool sorts_before(const struct route *a, unsigned plen, uint32_t metric)
 	return a->plen > plen || (a->plen == plen && a->metric <= metric);
 }
 
-static bool same_gw(const struct route *r, const struct net_addr *gw)
-{
-	return r->has_gw ? gw && addr_eq(&r->gw, gw) : !gw;
-}
-
 static struct route **find_exact(struct net_stack *st, const struct net_addr *dst, unsigned plen,
                                  const struct net_addr *gw, const struct net_if *nif)
 {
 	struct route **at = &st->routes;
 	for (; *at; at = &(*at)->next) {
 		const struct route *r = *at;
-		if (r->plen == plen && r->nif == nif && same_gw(r, gw) &&
+		bool same_gw = r->has_gw ? gw && addr_eq(&r->gw, gw) : !gw;
+		if (r->plen == plen && r->nif == nif && same_gw &&
 		    addr_prefix_eq(&r->dst, dst, plen))
 			break;
 	}

@@ -4,15 +4,6 @@
 
 #define MIN_RTT_LIFE_NS (300 * NS_PER_SEC) /* Linux's tcp_min_rtt_wlen */
 
-static void note_min_rtt(struct tcp *t, uint32_t rtt_us)
-{
-	uint64_t now = t->s.st->now;
-	if (!t->min_rtt_us || rtt_us <= t->min_rtt_us || now - t->min_rtt_ns > MIN_RTT_LIFE_NS) {
-		t->min_rtt_us = rtt_us ? rtt_us : 1;
-		t->min_rtt_ns = now;
-	}
-}
-
 void tcp_set_rto(struct tcp *t)
 {
 	uint64_t rto = (uint64_t)t->srtt_us + max_u32(4 * t->rttvar_us, TCP_RTO_MIN_US);
@@ -33,7 +24,11 @@ void tcp_rtt_sample(struct tcp *t, int64_t rtt)
 		t->rttvar_us = t->rttvar_us - t->rttvar_us / 4 + delta / 4;
 		t->srtt_us = max_u32(t->srtt_us - t->srtt_us / 8 + r / 8, 1);
 	}
-	note_min_rtt(t, r);
+	uint64_t now = t->s.st->now;
+	if (!t->min_rtt_us || r <= t->min_rtt_us || now - t->min_rtt_ns > MIN_RTT_LIFE_NS) {
+		t->min_rtt_us = r ? r : 1;
+		t->min_rtt_ns = now;
+	}
 	t->backoff = 0; /* RFC 6298, 5: a fresh sample ends the backing off */
 	tcp_set_rto(t);
 }
@@ -88,12 +83,11 @@ static void absorb_probe(struct tcp *t)
 
 static void advance(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
 {
-	uint64_t now = t->s.st->now;
 	news->advanced = true;
 	tx_cleaned(t, g->ack, news);
 	plp_acked(t);
 	t->retransmits = t->probes = 0;
-	t->progress_ns = now;
+	t->progress_ns = t->s.st->now;
 	if (t->urg_out && seq_le(t->snd_up, t->snd_una))
 		t->urg_out = false;
 	if (!t->urg_out)

@@ -61,11 +61,24 @@ static void ack_sent(struct tcp *t)
 	tcp_disarm(t, TT_DELACK);
 }
 
-/* Give a segment its header and hand it to IP. */
-static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, const uint8_t *opts,
-                  uint32_t optlen, bool ect)
+static uint32_t put_syn_options(const struct tcp *t, uint8_t *opts)
+{
+	struct tcp_syn_opts so = {.mss = t->mss_adv,
+	                          .wscale = t->rcv_wscale,
+	                          .wscale_ok = t->wscale_ok,
+	                          .sack_ok = t->sack_ok,
+	                          .ts_ok = t->ts_ok,
+	                          .ts_val = tcp_clock_ms(t->s.st) + t->ts_off,
+	                          .ts_ecr = t->ts_recent,
+	                          .uto_s = t->opt.uto_s};
+	return tcp_put_syn_options(opts, &so);
+}
+
+/* Give a segment its header and hand it to IP. AGAIN: it is sent once more. */
+static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, bool again, bool ect)
 {
 	struct net_stack *st = t->s.st;
+	uint8_t opts[40];
 	if ((!t->hop_ok || t->route_gen != st->route_gen) && !tcp_route(t)) {
 		pkt_free(p);
 		return -NET_ENETUNREACH;
@@ -75,13 +88,12 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, co
 		flags |= ecn_flags(t);
 	if (t->ecn.mode == ECN_ACCURATE && (flags & TCP_CWR))
 		p->gso_ecn = PKT_CWR_ALL;
-	struct tcp_reply hdr = {.pair = &t->n.pair,
-	                        .seq = seq,
-	                        .ack = flags & TCP_ACK ? t->rcv_nxt : 0,
-	                        .wnd = wnd,
-	                        .optlen = optlen,
-	                        .flags = flags,
-	                        .opts = opts};
+	uint32_t optlen = flags & TCP_SYN   ? put_syn_options(t, opts)
+	                  : flags & TCP_RST ? 0
+	                                    : tcp_put_options(t, opts, again);
+	struct tcp_reply hdr = {&t->n.pair, seq, 0, wnd, optlen, flags, .opts = opts};
+	if (flags & TCP_ACK)
+		hdr.ack = t->rcv_nxt;
 	bool data = p->len > 0;
 	uint8_t *h = push_header(p, &hdr);
 	if (t->urg_out && data && seq_lt(seq, t->snd_up)) {
@@ -110,7 +122,6 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, co
 static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint16_t flags, bool fresh,
                  uint32_t mss)
 {
-	uint8_t opts[40];
 	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
 	if (!p)
 		return -1;
@@ -135,14 +146,12 @@ static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint16_t flags, bool
 		p->gso_ecn = PKT_CWR_FIRST;
 		t->ecn.cwr = false;
 	}
-	uint32_t optlen = tcp_put_options(t, opts, !fresh);
 	if (got) {
 		t->quick = 0; /* a conversation: acknowledgments ride on the answers */
 		t->data_out++;
 		t->bytes_out += got;
 	}
-	int err = finish(t, p, seq, flags, opts, optlen, ecn_capable(t) && fresh && got);
-	if (err == -NET_EMSGSIZE) {
+	if (finish(t, p, seq, flags, !fresh, ecn_capable(t) && fresh && got) == -NET_EMSGSIZE) {
 		(void)tcp_route(t);
 		tcp_sync_mss(t);
 	}
@@ -151,21 +160,15 @@ static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint16_t flags, bool
 
 void tcp_send_ack(struct tcp *t)
 {
-	uint8_t opts[40];
 	struct pkt *p = t->state >= NET_TCP_SYN_RCVD ? pkt_alloc(t->s.st, PKT_ROOM) : NULL;
-	if (!p) {
+	if (p)
+		(void)finish(t, p, t->snd_nxt, TCP_ACK, false, false);
+	else
 		tcp_arm(t, TT_DELACK, t->s.st->now + TCP_DELACK_NS);
-		return;
-	}
-	uint32_t optlen = tcp_put_options(t, opts, false);
-	(void)finish(t, p, t->snd_nxt, TCP_ACK, opts, optlen, false);
 }
 
 void tcp_send_syn(struct tcp *t)
 {
-	uint8_t opts[40];
-	struct net_stack *st = t->s.st;
-	struct pkt *p = pkt_alloc(st, PKT_ROOM);
 	uint16_t flags = TCP_SYN;
 	bool first = !t->tx_head;
 	if (t->state == NET_TCP_SYN_RCVD)
@@ -173,46 +176,33 @@ void tcp_send_syn(struct tcp *t)
 	else
 		flags |= ecn_syn_flags(t);
 	if (first && !tx_add(t, t->iss, t->iss + 1, TCP_SYN)) {
-		if (p)
-			pkt_free(p);
 		tcp_arm_rtx(t, RTX_RTO, TCP_RTO_INIT_US);
 		return;
 	}
 	t->snd_nxt = t->iss + 1;
 	if (!first)
 		t->tx_head->retx = 1;
-	if (p) {
-		struct tcp_syn_opts so = {.mss = t->mss_adv,
-		                          .wscale = t->rcv_wscale,
-		                          .wscale_ok = t->wscale_ok,
-		                          .sack_ok = t->sack_ok,
-		                          .ts_ok = t->ts_ok,
-		                          .ts_val = tcp_clock_ms(st) + t->ts_off,
-		                          .ts_ecr = t->ts_recent,
-		                          .uto_s = t->opt.uto_s};
-		(void)finish(t, p, t->iss, flags, opts, tcp_put_syn_options(opts, &so), false);
-	}
+	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
+	if (p)
+		(void)finish(t, p, t->iss, flags, !first, false);
 	tcp_arm_backed_off(t, RTX_RTO);
 }
 
 void tcp_send_rst(struct tcp *t)
 {
-	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
-	if (!p || t->state == NET_TCP_SYN_SENT || t->state <= NET_TCP_LISTEN) {
-		if (p)
-			pkt_free(p);
+	bool may = t->state > NET_TCP_SYN_SENT;
+	struct pkt *p = may ? pkt_alloc(t->s.st, PKT_ROOM) : NULL;
+	if (!p)
 		return;
-	}
 	t->s.st->stats.tcp_rst_out++;
-	(void)finish(t, p, t->snd_nxt, TCP_RST | TCP_ACK, NULL, 0, false);
+	(void)finish(t, p, t->snd_nxt, TCP_RST | TCP_ACK, false, false);
 }
 
 /* RFC 9293, 3.8.6.1: an octet beyond the window (or the FIN), so that the peer says its window.
  * A keepalive (3.8.4) is the octet below, without data. */
 void tcp_send_probe(struct tcp *t, bool keepalive)
 {
-	uint8_t opts[40];
-	uint32_t seq = keepalive ? t->snd_nxt - 1 : t->snd_nxt;
+	uint32_t seq = t->snd_una - 1;
 	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
 	if (!p)
 		return;
@@ -223,11 +213,9 @@ void tcp_send_probe(struct tcp *t, bool keepalive)
 		else if (t->fin_wanted && !t->fin_sent)
 			flags |= TCP_FIN;
 		t->probe_out = p->len || (flags & TCP_FIN);
-	} else {
-		seq = t->snd_una - 1;
+		seq = t->snd_nxt;
 	}
-	uint32_t optlen = tcp_put_options(t, opts, true);
-	(void)finish(t, p, seq, flags, opts, optlen, false);
+	(void)finish(t, p, seq, flags, true, false);
 }
 
 /* Send X again, at most MAX bytes of it; what is left becomes a segment of its own. */
@@ -240,11 +228,9 @@ bool tcp_retransmit(struct tcp *t, struct txseg *x, uint32_t max)
 		return true;
 	}
 	max = max_u32(max - max % mss, mss);
-	if (len > max) {
-		if (!tx_split(t, x, x->seq + max))
-			return false;
-		len = max;
-	}
+	if (len > max && !tx_split(t, x, x->seq + max))
+		return false;
+	len = min_u32(len, max);
 	uint8_t flags = (uint8_t)(TCP_ACK | (x->flags & (TCP_FIN | TCP_PSH)));
 	uint32_t data = len - (x->flags & TCP_FIN ? 1 : 0);
 	plp_sent_again(t, x);
@@ -261,9 +247,7 @@ bool tcp_retransmit(struct tcp *t, struct txseg *x, uint32_t max)
 	t->total_retx++;
 	t->bytes_retx += (uint32_t)n;
 	if (t->undo_marker) {
-		if (t->undo_retrans < 0)
-			t->undo_retrans = 0;
-		t->undo_retrans++;
+		t->undo_retrans = t->undo_retrans < 0 ? 1 : t->undo_retrans + 1;
 		if (!t->undo_stamp_ms)
 			t->undo_stamp_ms = st->now / NS_PER_MS | 1;
 	}
@@ -337,16 +321,12 @@ static bool send_new(struct tcp *t, uint32_t len, uint32_t mss)
 {
 	uint32_t seq = t->snd_nxt, after = t->snd_nxt - t->snd_una + len;
 	bool last = after == t->sndq.len, fin = last && t->fin_wanted;
-	uint8_t flags = TCP_ACK;
-	if (last && len)
-		flags |= TCP_PSH;
-	if (fin)
-		flags |= TCP_FIN;
-	struct txseg *x = tx_add(t, seq, seq + len + fin, flags & (TCP_FIN | TCP_PSH));
+	uint8_t flags = (last && len ? TCP_PSH : 0) | (fin ? TCP_FIN : 0);
+	struct txseg *x = tx_add(t, seq, seq + len + fin, flags);
 	if (!x)
 		return false;
 	t->snd_nxt = x->end;
-	long n = xmit(t, seq, len, flags, true, mss);
+	long n = xmit(t, seq, len, flags | TCP_ACK, true, mss);
 	if (n < 0 || (uint32_t)n < len) {
 		uint32_t sent = n < 0 ? 0 : (uint32_t)n;
 		x->end = t->snd_nxt = seq + sent;
@@ -394,12 +374,10 @@ static enum step step(struct tcp *t, uint32_t mss)
 	if (t->frto_new)
 		quota = max_u32(quota, mss);
 	if (x) {
-		uint32_t need = min_u32(mss, x->end - x->seq);
-		if (quota < need && flight)
-			return STEP_DONE;
+		uint32_t size = x->end - x->seq;
 		uint32_t max = max_u32(min_u32(quota, burst_limit(t, mss)), mss);
-		uint32_t len = min_u32(max, x->end - x->seq);
-		if (!tcp_retransmit(t, x, max))
+		uint32_t len = min_u32(max, size);
+		if ((quota < min_u32(mss, size) && flight) || !tcp_retransmit(t, x, max))
 			return STEP_DONE;
 		pace(t, len);
 		return STEP_MORE;
@@ -409,12 +387,9 @@ static enum step step(struct tcp *t, uint32_t mss)
 		return STEP_DONE;
 	bool zero = false;
 	uint32_t len = next_len(t, quota, mss, &zero);
-	bool only_fin = !len && t->fin_wanted && t->snd_nxt - t->snd_una == t->sndq.len &&
-	                (t->snd_wnd || t->snd_nxt != t->snd_una);
-	if (!len && !only_fin) {
-		bool fin_waits = t->fin_wanted && t->snd_nxt - t->snd_una == t->sndq.len;
+	bool fin_waits = t->fin_wanted && t->snd_nxt - t->snd_una == t->sndq.len;
+	if (!len && !(fin_waits && (t->snd_wnd || t->snd_nxt != t->snd_una)))
 		return zero || fin_waits ? STEP_ZERO : STEP_DONE;
-	}
 	if (!send_new(t, len, mss))
 		return STEP_DONE;
 	if (t->frto_new)
@@ -457,9 +432,8 @@ static void send_all(struct tcp *t)
 	}
 	if (r == STEP_MORE && !(t->opt.pacing && t->pace_ns > t->s.st->now))
 		tcp_want_output(t);
-	uint32_t out = t->snd_nxt - t->snd_una;
-	t->max_flight = before == t->snd_nxt ? t->max_flight : out;
 	if (t->snd_nxt != before) {
+		t->max_flight = t->snd_nxt - t->snd_una;
 		if (!t->progress_ns || before == t->snd_una)
 			t->progress_ns = t->s.st->now;
 		tlp_arm(t);

@@ -135,25 +135,23 @@ void tx_cleaned(struct tcp *t, uint32_t ack, struct ack_news *news)
 
 /* RFC 2883, 4: the first block tells of a duplicate if it lies below the ACK or inside the second.
  */
-static bool is_dsack(const struct tcp_seg *g)
+static bool take_dsack(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
 {
-	uint32_t s = g->o.sack[0].start, e = g->o.sack[0].end;
-	if (seq_lt(s, g->ack))
-		return true;
-	return g->o.nsacks > 1 && seq_le(g->o.sack[1].start, s) && seq_le(e, g->o.sack[1].end);
-}
-
-static void take_dsack(struct tcp *t, uint32_t start, uint32_t end, struct ack_news *news)
-{
+	uint32_t start = g->o.sack[0].start, end = g->o.sack[0].end;
+	bool inside = g->o.nsacks > 1 && seq_le(g->o.sack[1].start, start) &&
+	              seq_le(end, g->o.sack[1].end);
+	if (!seq_lt(start, g->ack) && !inside)
+		return false;
 	/* Only of what was sent, and not long ago. */
 	if (seq_le(end, start) || seq_lt(t->snd_nxt, end) ||
 	    t->snd_una - start > max_u32(t->max_wnd, 0xffff))
-		return;
+		return true;
 	news->dsack = true;
 	t->dsacks_in++;
 	t->rack_dsack = true;
 	if (t->undo_marker && t->undo_retrans > 0 && seq_le(t->undo_marker, start))
 		t->undo_retrans--;
+	return true;
 }
 
 /* Neighbours that have both arrived become one: the list stays as short as there are holes. */
@@ -169,17 +167,6 @@ static struct txseg *merge_back(struct tcp *t, struct txseg *x)
 	return p;
 }
 
-static void sack_one(struct tcp *t, struct txseg *x, struct ack_news *news)
-{
-	uint64_t now = t->s.st->now;
-	note_reordering(t, x);
-	delivered(t, x, news);
-	if (!x->retx)
-		news->sack_rtt_us = (int64_t)((now - x->sent_ns) / NS_PER_US);
-	tx_set_state(t, x, TX_SACKED);
-	news->sacked_new = true;
-}
-
 static void sack_range(struct tcp *t, uint32_t start, uint32_t end, struct ack_news *news)
 {
 	for (struct txseg *x = t->tx_head; x && seq_lt(x->seq, end); x = x->next) {
@@ -192,22 +179,22 @@ static void sack_range(struct tcp *t, uint32_t start, uint32_t end, struct ack_n
 		}
 		if (seq_lt(end, x->end) && !tx_split(t, x, end))
 			return;
-		sack_one(t, x, news);
+		note_reordering(t, x);
+		delivered(t, x, news);
+		if (!x->retx)
+			news->sack_rtt_us = (int64_t)((t->s.st->now - x->sent_ns) / NS_PER_US);
+		tx_set_state(t, x, TX_SACKED);
+		news->sacked_new = true;
 		x = merge_back(t, x);
 	}
 }
 
 void tcp_take_sacks(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
 {
-	unsigned i = 0;
 	if (!t->sack_ok || !g->o.nsacks)
 		return;
-	if (is_dsack(g)) {
-		take_dsack(t, g->o.sack[0].start, g->o.sack[0].end, news);
-		i = 1;
-	}
 	uint32_t fack = t->rack_fack;
-	for (; i < g->o.nsacks; i++) {
+	for (unsigned i = take_dsack(t, g, news); i < g->o.nsacks; i++) {
 		uint32_t start = g->o.sack[i].start, end = g->o.sack[i].end;
 		if (seq_le(end, start) || seq_lt(start, t->snd_una) || seq_lt(t->snd_nxt, end))
 			continue;

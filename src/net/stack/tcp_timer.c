@@ -1,17 +1,6 @@
 /* The timers of a connection: four deadlines behind one node of the instance's heap. */
 #include "net/stack/tcp.h"
 
-static void reschedule(struct tcp *t)
-{
-	uint64_t next = TIMER_NEVER;
-	for (unsigned i = 0; i < TT_COUNT; i++)
-		next = min_u64(next, t->at[i]);
-	if (next == TIMER_NEVER)
-		timer_disarm(&t->s.st->timers, &t->timer);
-	else
-		timer_arm(t->s.st, &t->timer, next);
-}
-
 void tcp_arm(struct tcp *t, enum tcp_timer which, uint64_t at_ns)
 {
 	t->at[which] = at_ns;
@@ -209,6 +198,12 @@ void tcp_timer_fire(struct timer *tm)
 			expire(t, i);
 	if (t->state == NET_TCP_CLOSED)
 		return;
-	reschedule(t);
+	uint64_t next = TIMER_NEVER;
+	for (unsigned i = 0; i < TT_COUNT; i++)
+		next = min_u64(next, t->at[i]);
+	if (next == TIMER_NEVER)
+		timer_disarm(&t->s.st->timers, &t->timer);
+	else
+		timer_arm(t->s.st, &t->timer, next);
 	tcp_want_output(t);
 }

@@ -4,9 +4,13 @@
 #define RCVBUF_DEFAULT 212992u /* Linux's rmem_default */
 #define GROUPS_MAX     8u
 
+struct ends {
+	struct net_endpoint from, to;
+};
+
 struct dgram {
 	struct dgram *next;
-	struct net_endpoint from, to;
+	struct ends ends;
 	struct pkt *p; /* the data only */
 };
 
@@ -14,7 +18,7 @@ struct udp {
 	struct net_sock s;
 	struct udp *hnext;
 	struct dgram *head, *tail;
-	uint32_t mem, bytes, rcvbuf;
+	uint32_t mem, bytes;
 	uint16_t ping_seq;
 	bool shut_rd, shut_wr;
 	uint8_t ngroups;
@@ -55,23 +59,17 @@ static void drop_first(struct udp *u)
 	stack_free(u->s.st, d, sizeof(*d));
 }
 
-static void leave_all(struct udp *u)
-{
-	for (unsigned i = 0; i < u->ngroups; i++) {
-		struct net_if *nif = net_if_by_index(u->s.st, u->group[i].ifindex);
-		if (nif)
-			group_leave(nif, &u->group[i].addr);
-	}
-	u->ngroups = 0;
-}
-
 void udp_destroy(struct net_sock *s)
 {
 	struct udp *u = to_udp(s);
 	struct net_stack *st = s->st;
 	if (s->bound)
 		list_remove(*chain_of(st, s), u, hnext);
-	leave_all(u);
+	for (unsigned i = 0; i < u->ngroups; i++) {
+		struct net_if *nif = net_if_by_index(st, u->group[i].ifindex);
+		if (nif)
+			group_leave(nif, &u->group[i].addr);
+	}
 	while (u->head)
 		drop_first(u);
 	sock_exit(s);
@@ -127,21 +125,10 @@ static int check_send(struct udp *u, size_t len, const struct net_endpoint *to)
 		return -NET_EPIPE;
 	if (len > 65535 - UDP_HLEN - (addr_is_v4(&to->addr) ? IP4_HLEN : 0))
 		return -NET_EMSGSIZE;
-	if (addr_is_bcast4(&to->addr) && !s->bcast)
-		return -NET_EACCES;
-	if (!sock_may_move(s, NET_OP_SEND, &s->local, to))
+	if ((addr_is_bcast4(&to->addr) && !s->bcast) ||
+	    !sock_may_move(s, NET_OP_SEND, &s->local, to))
 		return -NET_EACCES;
 	return bind_any(s);
-}
-
-static void push_udp(struct pkt *p, const struct ip_tx *tx, uint16_t sport, uint16_t dport)
-{
-	uint32_t len = p->len + UDP_HLEN;
-	uint8_t *h = pkt_push(p, UDP_HLEN);
-	put_be16(h, sport);
-	put_be16(h + 2, dport);
-	put_be16(h + 4, len);
-	pkt_csum_later(p, UDP_CSUM, &tx->src, &tx->dst, PROTO_UDP);
 }
 
 /* The route and the source, which the checksum needs. */
@@ -198,7 +185,11 @@ long udp_send(struct net_sock *s, const void *data, size_t len, const struct net
 		                u->ping_seq++);
 	} else {
 		st->stats.udp_out++;
-		push_udp(p, &tx, from ? from->port : s->local.port, to->port);
+		uint8_t *h = pkt_push(p, UDP_HLEN);
+		put_be16(h, from ? from->port : s->local.port);
+		put_be16(h + 2, to->port);
+		put_be16(h + 4, p->len);
+		pkt_csum_later(p, UDP_CSUM, &tx.src, &tx.dst, PROTO_UDP);
 		err = ip_send(st, p, &tx);
 	}
 	return err ? err : (long)len;
@@ -216,9 +207,9 @@ long udp_recv(struct net_sock *s, void *data, size_t len, unsigned flags, struct
 	uint32_t n = len < d->p->len ? (uint32_t)len : d->p->len;
 	(void)pkt_read(d->p, 0, data, n);
 	if (from)
-		*from = d->from;
+		*from = d->ends.from;
 	if (to)
-		*to = d->to;
+		*to = d->ends.to;
 	if (!(flags & NET_MSG_PEEK))
 		drop_first(u);
 	return (long)n;
@@ -261,6 +252,16 @@ int udp_shutdown(struct net_sock *s, enum net_how how)
 	return 0;
 }
 
+/* The membership's place, ngroups: there is none. */
+static unsigned find_group(const struct udp *u, const struct net_addr *group, unsigned ifindex)
+{
+	unsigned i = 0;
+	while (i < u->ngroups &&
+	       !(u->group[i].ifindex == ifindex && addr_eq(&u->group[i].addr, group)))
+		i++;
+	return i;
+}
+
 int net_join(struct net_sock *s, const struct net_addr *group, unsigned ifindex, bool join)
 {
 	struct udp *u = to_udp(s);
@@ -270,10 +271,7 @@ int net_join(struct net_sock *s, const struct net_addr *group, unsigned ifindex,
 	stack_now(s->st);
 	if (!sock_allowed(s, NET_OP_SETOPT, NULL, NULL))
 		return -NET_EACCES;
-	unsigned i = 0;
-	while (i < u->ngroups &&
-	       !(u->group[i].ifindex == ifindex && addr_eq(&u->group[i].addr, group)))
-		i++;
+	unsigned i = find_group(u, group, ifindex);
 	if (join == (i < u->ngroups))
 		return join ? -NET_EADDRINUSE : -NET_EADDRNOTAVAIL;
 	if (!join) {
@@ -289,75 +287,64 @@ int net_join(struct net_sock *s, const struct net_addr *group, unsigned ifindex,
 
 /* ---- input ---- */
 
-static void deliver(struct udp *u, struct pkt *data, const struct net_endpoint *from,
-                    const struct net_endpoint *to)
+/* Takes DATA over. */
+static void deliver(struct udp *u, struct pkt *data, const struct ends *e)
 {
 	struct net_stack *st = u->s.st;
 	uint32_t mem = data->len + (uint32_t)(sizeof(struct pkt) + sizeof(struct dgram));
-	if (u->shut_rd || !sock_may_move(&u->s, NET_OP_RECV, to, from)) {
-		pkt_free(data);
-		return;
-	}
-	struct dgram *d =
-	        u->mem + mem > u->s.opt.rcvbuf && u->head ? NULL : stack_alloc(st, sizeof(*d));
+	bool wanted = !u->shut_rd && sock_may_move(&u->s, NET_OP_RECV, &e->to, &e->from);
+	bool room = u->mem + mem <= u->s.opt.rcvbuf || !u->head;
+	struct dgram *d = wanted && room ? stack_alloc(st, sizeof(*d)) : NULL;
 	if (!d) {
-		st->stats.udp_full++;
+		st->stats.udp_full += wanted;
 		pkt_free(data);
 		return;
 	}
-	*d = (struct dgram){NULL, *from, *to, data};
+	*d = (struct dgram){NULL, *e, data};
 	queue_add(u->head, u->tail, d, next);
 	u->mem += mem;
 	u->bytes += data->len;
 	sock_notify(&u->s);
 }
 
+static bool same_end(const struct net_endpoint *a, const struct net_addr *addr, uint16_t port)
+{
+	return a->port == port && addr_eq(&a->addr, addr);
+}
+
 /* How well the socket fits; 0: not at all. */
-static unsigned score(const struct udp *u, const struct ip_meta *m, const struct net_endpoint *from,
-                      uint16_t dport)
+static unsigned score(const struct udp *u, const struct ip_meta *m, const struct ends *e)
 {
 	const struct net_sock *s = &u->s;
-	if (s->type != NET_DGRAM || (s->local.port != dport && s->local.port != 0) ||
-	    !sock_takes(s, &m->dst, m->nif))
-		return 0;
-	if (s->connected &&
-	    (s->remote.port != from->port || !addr_eq(&s->remote.addr, &from->addr)))
+	if (s->type != NET_DGRAM || (s->local.port != e->to.port && s->local.port != 0) ||
+	    !sock_takes(s, &m->dst, m->nif) ||
+	    (s->connected && !same_end(&s->remote, &e->from.addr, e->from.port)))
 		return 0;
 	return 1u + (s->local.port ? 8 : 0) + (s->connected ? 4 : 0) +
 	       (addr_is_any(&s->local.addr) ? 0 : 2) + (s->local.ifindex ? 1 : 0);
 }
 
-static bool has_joined(const struct udp *u, const struct ip_meta *m)
-{
-	for (unsigned i = 0; i < u->ngroups; i++)
-		if (u->group[i].ifindex == m->nif->index && addr_eq(&u->group[i].addr, &m->dst))
-			return true;
-	return false;
-}
-
 /* A group's datagram goes to every socket that fits. */
-static bool to_group(const struct ip_meta *m, const struct net_endpoint *from,
-                     const struct net_endpoint *to)
+static bool to_group(const struct ip_meta *m, const struct ends *e)
 {
 	bool any = false;
-	for (struct udp *u = m->nif->st->udp[to->port % UDP_BUCKETS]; u; u = u->hnext) {
-		if (!score(u, m, from, to->port) || (addr_is_mcast(&m->dst) && !has_joined(u, m)))
+	for (struct udp *u = m->nif->st->udp[e->to.port % UDP_BUCKETS]; u; u = u->hnext) {
+		bool joined = find_group(u, &m->dst, m->nif->index) < u->ngroups;
+		if (!score(u, m, e) || (addr_is_mcast(&m->dst) && !joined))
 			continue;
 		struct pkt *c = pkt_clone(m->p, PKT_ROOM);
 		if (c)
-			deliver(u, c, from, to);
+			deliver(u, c, e);
 		any = true;
 	}
 	return any;
 }
 
-static struct udp *best_of(struct udp *u, const struct ip_meta *m, const struct net_endpoint *from,
-                           uint16_t dport)
+static struct udp *best_of(struct udp *u, const struct ip_meta *m, const struct ends *e)
 {
 	struct udp *best = NULL;
-	unsigned top = 0;
-	for (; u; u = u->hnext) {
-		unsigned n = score(u, m, from, dport);
+	for (unsigned top = 0; u; u = u->hnext) {
+		unsigned n = score(u, m, e);
 		if (n > top) {
 			top = n;
 			best = u;
@@ -381,20 +368,19 @@ void udp_input(struct ip_meta *m)
 	/* RFC 8200, 8.1: only IPv4 does without. */
 	if (!(summed ? ip_csum_ok(m) : m->v4) || get_be16(h + 2) == 0)
 		goto bad;
-	struct net_endpoint from = {m->src, get_be16(h), m->nif->index};
-	struct net_endpoint to = {m->dst, get_be16(h + 2), m->nif->index};
+	struct ends e = {{m->src, get_be16(h), m->nif->index},
+	                 {m->dst, get_be16(h + 2), m->nif->index}};
 	if (m->group) {
 		pkt_trim_front(p, m->l4_off + UDP_HLEN);
-		if (!to_group(m, &from, &to))
-			st->stats.udp_no_port++;
+		st->stats.udp_no_port += !to_group(m, &e);
 		return;
 	}
-	struct udp *u = best_of(st->udp[to.port % UDP_BUCKETS], m, &from, to.port);
+	struct udp *u = best_of(st->udp[e.to.port % UDP_BUCKETS], m, &e);
 	if (!u)
-		u = best_of(st->udp_any, m, &from, to.port);
+		u = best_of(st->udp_any, m, &e);
 	if (u) {
 		pkt_trim_front(p, m->l4_off + UDP_HLEN);
-		deliver(u, p, &from, &to);
+		deliver(u, p, &e);
 		m->p = NULL;
 	} else {
 		st->stats.udp_no_port++;
@@ -415,8 +401,7 @@ void udp_error(struct net_stack *st, const struct icmp_err *e)
 		if (e->mtu)
 			(void)pmtu_set(st, &e->dst, e->mtu);
 		/* As Linux: only the connected hear of it. */
-		if (s->connected && s->remote.port == e->dport &&
-		    addr_eq(&s->remote.addr, &e->dst) && e->hard) {
+		if (s->connected && same_end(&s->remote, &e->dst, e->dport) && e->hard) {
 			s->err = (uint16_t)e->err;
 			sock_notify(s);
 		}
@@ -432,10 +417,9 @@ void ping_reply(const struct ip_meta *m, uint16_t id)
 		if (s->connected && !addr_eq(&s->remote.addr, &m->src))
 			continue;
 		struct pkt *c = pkt_slice(m->p, m->l4_off, m->l4_len, PKT_ROOM);
-		struct net_endpoint from = {m->src, 0, m->nif->index};
-		struct net_endpoint to = {m->dst, id, m->nif->index};
+		struct ends e = {{m->src, 0, m->nif->index}, {m->dst, id, m->nif->index}};
 		if (c)
-			deliver(u, c, &from, &to);
+			deliver(u, c, &e);
 		return;
 	}
 }
