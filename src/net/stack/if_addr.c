@@ -10,7 +10,7 @@
 
 void if_schedule(struct net_if *nif)
 {
-	uint64_t next = nif->rs_ns;
+	uint64_t next = min_u64(nif->rs_ns, route_expire(nif));
 	for (const struct if_addr *a = NULL; (a = if_next_addr(nif, a));) {
 		next = min_u64(next, a->next_ns);
 		next = min_u64(next, a->valid_ns);
@@ -18,9 +18,6 @@ void if_schedule(struct net_if *nif)
 		if (a->temporary && a->preferred_ns > nif->st->now)
 			next = min_u64(next, a->preferred_ns);
 	}
-	for (unsigned i = 0; i < IF_ROUTER_MAX; i++)
-		if (nif->router[i].until_ns)
-			next = min_u64(next, nif->router[i].until_ns);
 	if (next == TIMER_NEVER)
 		timer_disarm(&nif->st->timers, &nif->timer);
 	else
@@ -48,19 +45,6 @@ static void probe(struct net_if *nif, struct if_addr *a, uint64_t now)
 	}
 }
 
-static void expire_routers(struct net_if *nif, uint64_t now)
-{
-	static const struct net_addr any;
-	for (unsigned i = 0; i < IF_ROUTER_MAX; i++) {
-		struct if_router *r = &nif->router[i];
-		if (r->until_ns && r->until_ns <= now) {
-			r->until_ns = 0;
-			route_unset(nif->st, &any, 0, &r->addr, nif);
-			route_changed(nif->st);
-		}
-	}
-}
-
 void if_addr_timer(struct timer *t)
 {
 	struct net_if *nif = container_of(t, struct net_if, timer);
@@ -77,7 +61,6 @@ void if_addr_timer(struct timer *t)
 			nd_regenerate(nif, a);
 		}
 	}
-	expire_routers(nif, now);
 	if (nif->rs_ns <= now) {
 		nif->rs_ns = TIMER_NEVER;
 		if (nif->rs_left) {

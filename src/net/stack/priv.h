@@ -18,7 +18,6 @@
 #define MEM_KEEP_MAX   (256u * 1024)
 #define IF_ADDR_MAX    16u
 #define IF_GROUP_MAX   24u
-#define IF_ROUTER_MAX  4u
 #define NEIGH_BUCKETS  64u
 #define NEIGH_MAX      512u
 #define NEIGH_QUEUE    3u
@@ -54,11 +53,6 @@ struct if_group {
 	uint8_t reports; /* unsolicited reports still to send */
 };
 
-struct if_router {
-	struct net_addr addr;
-	uint64_t until_ns;
-};
-
 struct dhcp;
 
 struct net_if {
@@ -71,10 +65,9 @@ struct net_if {
 	struct if_addr addr[IF_ADDR_MAX];
 	unsigned addr_end; /* none is used from here on */
 	struct if_group group[IF_GROUP_MAX];
-	struct if_router router[IF_ROUTER_MAX];
 	uint8_t hop_limit, rs_left, dad_counter;
 	uint32_t reachable_ms, retrans_ms;
-	struct timer timer; /* addresses and router solicitations */
+	struct timer timer; /* addresses, learnt routes and router solicitations */
 	uint64_t rs_ns;
 	struct timer mc_timer; /* group reports */
 	struct dhcp *dhcp;
@@ -251,6 +244,8 @@ int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
               const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns);
 void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen,
                  const struct net_addr *gw, const struct net_if *nif);
+/* Drops the routes by NIF whose time is over. Returns when the next one ends, or TIMER_NEVER. */
+uint64_t route_expire(struct net_if *nif);
 /* FROM says that TO is the better first hop for DST. */
 void route_redirect(struct net_if *nif, const struct net_addr *from, const struct net_addr *dst,
                     const struct net_addr *to);

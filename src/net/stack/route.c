@@ -5,7 +5,7 @@
 
 #define PMTU_LIFE_NS (600 * NS_PER_SEC) /* RFC 1191, 6.3: ten minutes */
 #define REDIRECT_NS  (600 * NS_PER_SEC)
-#define REDIRECT_MAX 64u
+#define LEARNT_MAX   64u  /* routes that end: advertised, or by redirects */
 #define PMTU_MIN4    576u /* as Linux: less is a trick (min_pmtu is 552) */
 
 /* A table of routes is short: a sorted list, looked at once per connection or datagram. */
@@ -44,7 +44,11 @@ int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
 		(*at)->until_ns = until_ns;
 		return -NET_EEXIST;
 	}
-	struct route *r = stack_zalloc(st, sizeof(*r));
+	unsigned learnt = 0;
+	for (const struct route *o = st->routes; o; o = o->next)
+		learnt += o->until_ns != TIMER_NEVER;
+	bool full = until_ns != TIMER_NEVER && learnt >= LEARNT_MAX;
+	struct route *r = full ? NULL : stack_alloc(st, sizeof(*r));
 	if (!r)
 		return -NET_ENOMEM;
 	*r = (struct route){.dst = *dst,
@@ -111,6 +115,21 @@ void route_drop_if(struct net_stack *st, const struct net_if *nif)
 			at = &(*at)->next;
 }
 
+uint64_t route_expire(struct net_if *nif)
+{
+	uint64_t next = TIMER_NEVER;
+	for (struct route **at = &nif->st->routes; *at;) {
+		if ((*at)->nif == nif && (*at)->until_ns <= nif->st->now) {
+			drop(nif->st, at);
+			continue;
+		}
+		if ((*at)->nif == nif)
+			next = min_u64(next, (*at)->until_ns);
+		at = &(*at)->next;
+	}
+	return next;
+}
+
 bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_if *bound,
                   struct hop *out)
 {
@@ -143,29 +162,23 @@ bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_i
 
 /* ---- redirects ---- */
 
-/* Drop the redirects to GW where one is given, those of DST where one is,
- * and those that are old. Returns how many are left. */
-static unsigned drop_redirects(struct net_stack *st, const struct net_if *nif,
-                               const struct net_addr *gw, const struct net_addr *dst)
+/* Drop the redirects of NIF to GW where one is given, and those of DST where one is. */
+static void drop_redirects(struct net_if *nif, const struct net_addr *gw,
+                           const struct net_addr *dst)
 {
-	unsigned left = 0;
-	for (struct route **at = &st->routes; *at;) {
-		struct route *r = *at;
+	for (struct route **at = &nif->st->routes; *at;) {
+		const struct route *r = *at;
 		bool to_gw = gw && r->nif == nif && addr_eq(r->has_gw ? &r->gw : &r->dst, gw);
-		if (r->redirect &&
-		    (to_gw || (dst && addr_eq(&r->dst, dst)) || r->until_ns <= st->now)) {
-			drop(st, at);
-			continue;
-		}
-		left += r->redirect;
-		at = &r->next;
+		if (r->redirect && (to_gw || (dst && addr_eq(&r->dst, dst))))
+			drop(nif->st, at);
+		else
+			at = &(*at)->next;
 	}
-	return left;
 }
 
 void route_unredirect(struct net_if *nif, const struct net_addr *a)
 {
-	(void)drop_redirects(nif->st, nif, a, NULL);
+	drop_redirects(nif, a, NULL);
 }
 
 void route_redirect(struct net_if *nif, const struct net_addr *from, const struct net_addr *dst,
@@ -184,11 +197,11 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
 	if (v4 && (!route_lookup(st, to, nif, &there) || !addr_eq(&there.next_hop, to) ||
 	           there.nif != nif))
 		return;
-	if (drop_redirects(st, nif, NULL, dst) >= REDIRECT_MAX)
-		return;
+	drop_redirects(nif, NULL, dst);
 	const struct net_addr *gw = addr_eq(to, dst) ? NULL : to;
 	if (route_set(st, dst, 128, gw, nif, 0, st->now + REDIRECT_NS) == 0)
 		(*find_exact(st, dst, 128, gw, nif))->redirect = true;
+	if_schedule(nif);
 }
 
 /* ---- addresses ---- */
@@ -260,13 +273,10 @@ bool route_source(struct net_stack *st, struct net_if *nif, const struct net_add
 		*src = *dst; /* to ourselves: from the same address */
 		return true;
 	}
-	for (unsigned i = 0; i < nif->addr_end; i++) {
-		const struct if_addr *a = &nif->addr[i];
-		if (!a->used || a->state != ADDR_OK || addr_is_v4(&a->addr) != v4)
-			continue;
-		if (!best || better_source(a, best, dst, st->now))
+	for (const struct if_addr *a = NULL; (a = if_next_addr(nif, a));)
+		if (a->state == ADDR_OK && addr_is_v4(&a->addr) == v4 &&
+		    (!best || better_source(a, best, dst, st->now)))
 			best = a;
-	}
 	if (!best)
 		return false;
 	*src = best->addr;
