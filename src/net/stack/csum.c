@@ -56,11 +56,6 @@ static uint16_t sum_be(const void *data, size_t len)
 	return *(const uint8_t *)&probe ? swap16(native) : native;
 }
 
-uint32_t csum_add(uint32_t sum, const void *data, size_t len)
-{
-	return (uint32_t)csum_fold(sum) + sum_be(data, len);
-}
-
 uint16_t csum_bytes(const void *data, size_t len)
 {
 	return (uint16_t)~sum_be(data, len);
@@ -77,18 +72,17 @@ uint16_t csum_header(const uint8_t *h, unsigned len)
 
 uint16_t pkt_sum(const struct pkt *p, uint32_t off)
 {
-	struct net_piece piece[PKT_FRAGS + 1];
-	unsigned n = pkt_pieces(p, piece, PKT_FRAGS + 1);
 	uint32_t sum = 0;
 	bool odd = false;
-	for (unsigned i = 0; i < n; i++) {
-		if (off >= piece[i].len) {
-			off -= piece[i].len;
+	for (unsigned i = 0; i <= p->nfrags; i++) {
+		struct net_piece x = pkt_piece(p, i);
+		if (off >= x.len) {
+			off -= x.len;
 			continue;
 		}
-		uint16_t s = sum_be(piece[i].data + off, piece[i].len - off);
+		uint16_t s = sum_be(x.data + off, x.len - off);
 		sum += odd ? swap16(s) : s;
-		odd ^= (piece[i].len - off) & 1;
+		odd ^= (x.len - off) & 1;
 		off = 0;
 	}
 	return csum_fold(sum);

@@ -7,7 +7,7 @@
 #define QUOTE6_MAX        (IP6_MIN_MTU - IP6_HLEN - ICMP_HLEN)
 
 /* P begins with the ICMP header; the checksum is filled in here. */
-static int send_icmp(struct net_stack *st, struct pkt *p, const struct ip_tx *tx)
+static int send_icmp(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 {
 	uint8_t *h = p->room + p->head;
 	put_be16(h + 2, 0);
@@ -32,8 +32,8 @@ void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
 	(void)send_icmp(nif->st, p, &tx);
 }
 
-int icmp_echo(struct net_stack *st, struct pkt *p, const struct ip_tx *tx, unsigned type,
-              uint16_t id, uint16_t seq)
+int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, unsigned type, uint16_t id,
+              uint16_t seq)
 {
 	uint8_t *h = pkt_push(p, ICMP_HLEN);
 	h[0] = (uint8_t)type;

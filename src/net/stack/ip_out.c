@@ -129,34 +129,33 @@ static int resolve(struct net_stack *st, struct ip_tx *tx)
 	return 0;
 }
 
-int ip_send(struct net_stack *st, struct pkt *p, const struct ip_tx *given)
+int ip_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 {
-	struct ip_tx tx = *given;
-	int err = resolve(st, &tx);
+	int err = resolve(st, tx);
 	if (!err && st->ops->filter) {
-		struct ip_meta m = {p, tx.src, tx.dst, tx.hop.nif, .proto = tx.proto};
+		struct ip_meta m = {p, tx->src, tx->dst, tx->hop.nif, .proto = tx->proto};
 		err = ip_filter(&m, NET_DIR_OUT) ? 0 : -NET_EACCES;
 	}
-	bool v4 = addr_is_v4(&tx.dst);
+	bool v4 = addr_is_v4(&tx->dst);
 	uint32_t hlen = v4 ? IP4_HLEN : IP6_HLEN;
 	if (err || p->len > 65535 - (v4 ? hlen : 0)) {
 		pkt_free(p);
 		return err ? err : -NET_EMSGSIZE;
 	}
 	if (p->gso_type) {
-		if (can_gso(tx.hop.nif->cfg.offloads, p, v4))
-			send_one(st, p, &tx);
+		if (can_gso(tx->hop.nif->cfg.offloads, p, v4))
+			send_one(st, p, tx);
 		else
-			segment(st, p, &tx);
+			segment(st, p, tx);
 		return 0;
 	}
-	uint32_t mtu = pmtu_get(st, &tx.dst, if_mtu(tx.hop.nif, v4));
+	uint32_t mtu = pmtu_get(st, &tx->dst, if_mtu(tx->hop.nif, v4));
 	if (p->len + hlen <= mtu)
-		send_one(st, p, &tx);
-	else if (tx.df && v4) {
+		send_one(st, p, tx);
+	else if (tx->df && v4) {
 		pkt_free(p);
 		return -NET_EMSGSIZE;
 	} else
-		fragment(st, p, &tx, mtu);
+		fragment(st, p, tx, mtu);
 	return 0;
 }

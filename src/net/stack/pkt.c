@@ -91,15 +91,6 @@ struct pkt *pkt_from(struct net_stack *st, const void *data, uint32_t len)
 	return p;
 }
 
-/* The bytes in the packet itself are the first. */
-static struct net_piece piece(const struct pkt *p, unsigned i)
-{
-	if (i == 0)
-		return (struct net_piece){p->room + p->head, (uint32_t)(p->head_end - p->head)};
-	const struct net_frag *f = &p->frag[i - 1];
-	return (struct net_piece){f->buf->data + f->off, f->len};
-}
-
 bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 {
 	uint8_t *out = dst;
@@ -116,7 +107,7 @@ bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 		return true;
 	}
 	for (unsigned i = 0; len && i <= p->nfrags; i++) {
-		struct net_piece x = piece(p, i);
+		struct net_piece x = pkt_piece(p, i);
 		if (off >= x.len) {
 			off -= x.len;
 			continue;
@@ -133,9 +124,11 @@ bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 unsigned pkt_pieces(const struct pkt *p, struct net_piece *out, unsigned max)
 {
 	unsigned n = 0;
-	for (unsigned i = p->head_end == p->head; i <= p->nfrags; i++, n++)
+	if (p->head_end > p->head && n++ < max)
+		out[0] = pkt_piece(p, 0);
+	for (unsigned i = 1; i <= p->nfrags; i++, n++)
 		if (n < max)
-			out[n] = piece(p, i);
+			out[n] = pkt_piece(p, i);
 	return n;
 }
 

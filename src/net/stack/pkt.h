@@ -17,8 +17,16 @@ struct pkt *pkt_clone(const struct pkt *p, unsigned headroom);
 /* A packet of [off, off + len) of P. */
 struct pkt *pkt_slice(const struct pkt *p, uint32_t off, uint32_t len, unsigned headroom);
 
+/* The I-th piece, of nfrags + 1: the bytes in the packet itself, perhaps none, are the first. */
+static inline struct net_piece pkt_piece(const struct pkt *p, unsigned i)
+{
+	if (i == 0)
+		return (struct net_piece){p->room + p->head, (uint32_t)(p->head_end - p->head)};
+	const struct net_frag *f = &p->frag[i - 1];
+	return (struct net_piece){f->buf->data + f->off, f->len};
+}
+
 /* Internet checksum (RFC 1071): sums are folded to 16 bits, in host order. */
-uint32_t csum_add(uint32_t sum, const void *data, size_t len);
 uint16_t csum_fold(uint64_t sum);
 uint16_t csum_bytes(const void *data, size_t len);
 /* The same of a header: 20 bytes, or a few multiples of 4 more. */

@@ -261,7 +261,8 @@ void ip6_input(struct ip_meta *m);
 /* May the packet come in? Counts why not. */
 bool ip_accept(struct ip_meta *m);
 void ip_deliver(struct ip_meta *m);
-int ip_send(struct net_stack *st, struct pkt *p, const struct ip_tx *tx);
+/* Takes P over; fills in what TX leaves open. */
+int ip_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx);
 /* Is the checksum of what IP carries right, or known to be? */
 bool ip_csum_ok(const struct ip_meta *m);
 bool ip_filter(const struct ip_meta *m, enum net_dir dir);
@@ -285,8 +286,8 @@ void icmp6_input(const struct ip_meta *m);
 void icmp_error(const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg);
 void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
                 const struct net_addr *dst, unsigned hops);
-int icmp_echo(struct net_stack *st, struct pkt *p, const struct ip_tx *tx, unsigned type,
-              uint16_t id, uint16_t seq);
+int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, unsigned type, uint16_t id,
+              uint16_t seq);
 /* What an ICMP error means for a socket. */
 struct icmp_err {
 	struct net_addr src, dst; /* of the packet it is about: src is ours */

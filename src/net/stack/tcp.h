@@ -53,7 +53,6 @@ struct tnode {
 	bool hashed;
 };
 
-#define TS_PRESENT 1u
 struct tcp_opts {
 	uint32_t ts_val, ts_ecr;
 	uint32_t uto_s; /* 0: none */
@@ -177,7 +176,7 @@ struct tcp {
 	/* round-trip times, in µs */
 	uint32_t srtt_us, rttvar_us, rto_us, min_rtt_us;
 	uint64_t min_rtt_ns;
-	uint8_t backoff, retransmits, probes, syn_retries;
+	uint8_t backoff, retransmits, probes;
 
 	/* RACK-TLP (RFC 8985) */
 	uint64_t rack_xmit_ns;
@@ -341,7 +340,6 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g);
 void tcp_challenge(struct tcp *t);
 /* RFC 5482, 3.1: the peer says how long it will wait. */
 void tcp_take_uto(struct tcp *t, uint32_t remote_s);
-bool tcp_challenge_ok(struct net_stack *st);
 /* tcp_data.c */
 void tcp_take_data(struct tcp *t, struct tcp_seg *g);
 void tcp_clear_rx(struct tcp *t);
@@ -360,7 +358,6 @@ struct ack_news {
 /* False: the segment is to be dropped. */
 bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g);
 void tcp_rtt_sample(struct tcp *t, int64_t rtt_us);
-void tcp_set_rto(struct tcp *t);
 
 /* tcp_ecn.c: congestion marks */
 void ecn_begin(struct tcp_ecn *e, enum ecn_mode mode);
@@ -445,8 +442,6 @@ void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g);
 void tcp_req_input(struct tcp_req *r, struct tcp_seg *g);
 void tcp_req_free(struct tcp_req *r);
 void tcp_reqs_drop(struct tcp *lsn);
-bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g);
-void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g);
 struct tcp *tcp_from_req(const struct tcp_req *r);
 /* The MSS to announce to PEER: of what we can take (MUST-67). */
 uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer);

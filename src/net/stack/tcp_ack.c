@@ -4,12 +4,6 @@
 
 #define MIN_RTT_LIFE_NS (300 * NS_PER_SEC) /* Linux's tcp_min_rtt_wlen */
 
-void tcp_set_rto(struct tcp *t)
-{
-	uint64_t rto = (uint64_t)t->srtt_us + max_u32(4 * t->rttvar_us, TCP_RTO_MIN_US);
-	t->rto_us = (uint32_t)min_u64(rto, TCP_RTO_MAX_US);
-}
-
 /* RFC 6298, 2. */
 void tcp_rtt_sample(struct tcp *t, int64_t rtt)
 {
@@ -30,7 +24,8 @@ void tcp_rtt_sample(struct tcp *t, int64_t rtt)
 		t->min_rtt_ns = now;
 	}
 	t->backoff = 0; /* RFC 6298, 5: a fresh sample ends the backing off */
-	tcp_set_rto(t);
+	uint64_t rto = (uint64_t)t->srtt_us + max_u32(4 * t->rttvar_us, TCP_RTO_MIN_US);
+	t->rto_us = (uint32_t)min_u64(rto, TCP_RTO_MAX_US);
 }
 
 /* Karn: never from what was retransmitted, unless the echo says which one it was. */

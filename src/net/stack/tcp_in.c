@@ -5,17 +5,13 @@
 #define CHALLENGE_RATE 1000u /* a second for the whole stack (RFC 5961, 7 and 10) */
 #define OOW_PER_SECOND 2u    /* answers to one peer's segments outside the window */
 
-bool tcp_challenge_ok(struct net_stack *st)
-{
-	/* The burst varies: a count that others can drain is a side channel (CVE-2016-5696). */
-	uint32_t burst = CHALLENGE_RATE / 2 + stack_random(st) % CHALLENGE_RATE;
-	return bucket_take(&st->challenge_bucket, st->now, CHALLENGE_RATE, burst);
-}
-
 void tcp_challenge(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
-	if (!bucket_take(&t->oow, st->now, OOW_PER_SECOND, 4) || !tcp_challenge_ok(st))
+	/* The burst varies: a count that others can drain is a side channel (CVE-2016-5696). */
+	uint32_t burst = CHALLENGE_RATE / 2 + stack_random(st) % CHALLENGE_RATE;
+	if (!bucket_take(&t->oow, st->now, OOW_PER_SECOND, 4) ||
+	    !bucket_take(&st->challenge_bucket, st->now, CHALLENGE_RATE, burst))
 		return;
 	st->stats.tcp_challenge++;
 	tcp_send_ack(t);
@@ -174,7 +170,7 @@ static void trim(struct tcp *t, struct tcp_seg *g)
 	if (seq_lt(g->seq, t->rcv_nxt)) {
 		uint32_t old = t->rcv_nxt - g->seq;
 		if (g->len)
-			tcp_dsack(t, g->seq, seq_min(g->seq + g->len, t->rcv_nxt));
+			tcp_dsack(t, g->seq, g->seq + min_u32(g->len, old));
 		cut_front(g, old);
 	}
 	uint32_t wnd = t->rcv_adv - g->seq;

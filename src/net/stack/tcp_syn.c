@@ -120,6 +120,80 @@ static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 	                        .wscale_ok = o->has_wscale};
 }
 
+/* ---- cookies ---- */
+
+static uint32_t cookie_hash(struct net_stack *st, const struct tcp_pair *pair, uint32_t irs,
+                            uint32_t period)
+{
+	uint8_t in[44];
+	mem_copy(in, pair->laddr.b, 16);
+	mem_copy(in + 16, pair->raddr.b, 16);
+	put_be16(in + 32, pair->lport);
+	put_be16(in + 34, pair->rport);
+	put_be32(in + 36, irs);
+	put_be32(in + 40, period);
+	return (uint32_t)hash_sip(&st->key_cookie, in, sizeof(in));
+}
+
+/* The number: 3 bits of MSS, 5 bits of the period, 24 bits that only we can know. */
+static uint32_t make_cookie(const struct tcp_req *r, uint32_t mss)
+{
+	uint32_t period = (uint32_t)(r->st->now / COOKIE_PERIOD_NS);
+	return (cookie_hash(r->st, &r->n.pair, r->irs, period << 3 | mss) & 0xffffffu) | mss << 24 |
+	       (period & 31) << 27;
+}
+
+/* The rest of the options travels in the low bits of our timestamp. */
+static uint32_t cookie_ts(const struct tcp_req *r)
+{
+	uint32_t now = tcp_clock_ms(r->st) + r->ts_off;
+	uint32_t bits = (r->wscale_ok ? r->wscale : 15u) | (r->sack_ok ? 16u : 0) |
+	                (r->ecn == ECN_CLASSIC ? 32u : 0);
+	uint32_t ts = (now & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
+	return (int32_t)(ts - now) > 0 ? ts - (1u << COOKIE_TS_BITS) : ts;
+}
+
+static void cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
+{
+	struct net_stack *st = lsn->s.st;
+	struct tcp_req r = request(lsn, g);
+	unsigned i = 7;
+	while (i && cookie_mss[i] > r.mss)
+		i--;
+	if (!r.ts_ok) { /* nowhere to keep them */
+		r.wscale_ok = r.sack_ok = false;
+		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
+	}
+	r.iss = make_cookie(&r, i);
+	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
+	st->stats.tcp_cookie_sent++;
+	send_syn_ack(
+	        &r, ecn_answer_flags(r.ecn, r.syn_ect),
+	        (struct tcp_syn_opts){.ts_val = cookie_ts(&r), .accecn = r.ecn == ECN_ACCURATE});
+}
+
+static bool cookie_valid(struct net_stack *st, const struct tcp_seg *g)
+{
+	uint32_t now = (uint32_t)(st->now / COOKIE_PERIOD_NS), cookie = g->ack - 1;
+	uint32_t age = (now - (cookie >> 27)) & 31, mss = cookie >> 24 & 7;
+	if (age >= COOKIE_LIFE)
+		return false;
+	uint32_t hash = cookie_hash(st, &g->pair, g->seq - 1, (now - age) << 3 | mss);
+	return (hash & 0xffffffu) == (cookie & 0xffffffu);
+}
+
+static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
+{
+	uint32_t bits = r->ts_ok ? g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1) : 15;
+	r->wscale_ok = (bits & 15) <= TCP_WSCALE_MAX;
+	r->wscale = r->wscale_ok ? bits & 15 : 0;
+	r->rcv_wscale = r->wscale_ok ? r->st->tcp->wscale : 0;
+	r->sack_ok = bits & 16;
+	r->ecn = (uint8_t)(bits & 32 ? ECN_CLASSIC : ecn_of_cookie(r->st, g));
+}
+
+/* ---- requests ---- */
+
 static bool queue_full(const struct tcp *lsn)
 {
 	return lsn->lsn->count > lsn->lsn->backlog;
@@ -165,7 +239,7 @@ static void syn_input(struct tcp *lsn, const struct tcp_seg *g)
 		return;
 	}
 	if (flood) {
-		tcp_cookie_reply(lsn, g);
+		cookie_reply(lsn, g);
 		return;
 	}
 	enum net_syn verdict = NET_SYN_ACCEPT;
@@ -178,13 +252,53 @@ static void syn_input(struct tcp *lsn, const struct tcp_seg *g)
 		take_request(lsn, g, verdict, id);
 }
 
+static void complete(struct tcp *lsn, struct tcp *t, struct tcp_seg *g)
+{
+	struct tcp_lsn *l = lsn->lsn;
+	if (!tcp_hash_add(lsn->s.st, &t->n)) {
+		tcp_free(t);
+		return;
+	}
+	t->parent = lsn;
+	queue_add(l->head, l->tail, t, acc_next);
+	l->count++;
+	sock_notify(&lsn->s);
+	t->segs_in++;
+	tcp_segment(t, g);
+}
+
+/* True: the ACK carries a cookie of ours, and was used. */
+static bool cookie_check(struct tcp *lsn, struct tcp_seg *g)
+{
+	struct net_stack *st = lsn->s.st;
+	uint64_t seen = st->tcp->cookie_seen_ns;
+	if (!seen || st->now - seen > COOKIE_USE_NS)
+		return false;
+	if (!cookie_valid(st, g)) {
+		st->stats.tcp_cookie_bad++;
+		return false;
+	}
+	st->stats.tcp_cookie_ok++;
+	if (queue_full(lsn))
+		return true;
+	struct tcp_req r = request(lsn, g);
+	r.irs = g->seq - 1;
+	r.iss = g->ack - 1;
+	r.mss = cookie_mss[r.iss >> 24 & 7];
+	options_from_ts(&r, g);
+	struct tcp *t = tcp_from_req(&r);
+	if (t)
+		complete(lsn, t, g);
+	return true;
+}
+
 /* RFC 9293, 3.10.7.2. */
 void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g)
 {
 	if (g->flags & TCP_RST)
 		return;
 	if (g->flags & TCP_ACK) {
-		if (!(g->flags & TCP_SYN) && tcp_cookie_check(lsn, g))
+		if (!(g->flags & TCP_SYN) && cookie_check(lsn, g))
 			return;
 		tcp_reset_for(lsn->s.st, g);
 		return;
@@ -224,21 +338,6 @@ bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision)
 }
 
 /* ---- the third segment ---- */
-
-static void complete(struct tcp *lsn, struct tcp *t, struct tcp_seg *g)
-{
-	struct tcp_lsn *l = lsn->lsn;
-	if (!tcp_hash_add(lsn->s.st, &t->n)) {
-		tcp_free(t);
-		return;
-	}
-	t->parent = lsn;
-	queue_add(l->head, l->tail, t, acc_next);
-	l->count++;
-	sock_notify(&lsn->s);
-	t->segs_in++;
-	tcp_segment(t, g);
-}
 
 /* RFC 9768, 3.1.5: a valid SYN once more, which changes no mode. False: it asks for another kind,
  * so nobody can know which the two will use; it has been reset. */
@@ -303,101 +402,4 @@ void tcp_req_input(struct tcp_req *r, struct tcp_seg *g)
 		return;
 	tcp_req_free(r);
 	complete(lsn, t, g);
-}
-
-/* ---- cookies ---- */
-
-static uint32_t cookie_hash(struct net_stack *st, const struct tcp_pair *pair, uint32_t irs,
-                            uint32_t period)
-{
-	uint8_t in[44];
-	mem_copy(in, pair->laddr.b, 16);
-	mem_copy(in + 16, pair->raddr.b, 16);
-	put_be16(in + 32, pair->lport);
-	put_be16(in + 34, pair->rport);
-	put_be32(in + 36, irs);
-	put_be32(in + 40, period);
-	return (uint32_t)hash_sip(&st->key_cookie, in, sizeof(in));
-}
-
-/* The number: 3 bits of MSS, 5 bits of the period, 24 bits that only we can know. */
-static uint32_t make_cookie(const struct tcp_req *r, uint32_t mss)
-{
-	uint32_t period = (uint32_t)(r->st->now / COOKIE_PERIOD_NS);
-	return (cookie_hash(r->st, &r->n.pair, r->irs, period << 3 | mss) & 0xffffffu) | mss << 24 |
-	       (period & 31) << 27;
-}
-
-/* The rest of the options travels in the low bits of our timestamp. */
-static uint32_t cookie_ts(const struct tcp_req *r)
-{
-	uint32_t now = tcp_clock_ms(r->st) + r->ts_off;
-	uint32_t bits = (r->wscale_ok ? r->wscale : 15u) | (r->sack_ok ? 16u : 0) |
-	                (r->ecn == ECN_CLASSIC ? 32u : 0);
-	uint32_t ts = (now & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
-	return (int32_t)(ts - now) > 0 ? ts - (1u << COOKIE_TS_BITS) : ts;
-}
-
-void tcp_cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
-{
-	struct net_stack *st = lsn->s.st;
-	struct tcp_req r = request(lsn, g);
-	unsigned i = 7;
-	while (i && cookie_mss[i] > r.mss)
-		i--;
-	if (!r.ts_ok) { /* nowhere to keep them */
-		r.wscale_ok = r.sack_ok = false;
-		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
-	}
-	r.iss = make_cookie(&r, i);
-	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
-	st->stats.tcp_cookie_sent++;
-	send_syn_ack(
-	        &r, ecn_answer_flags(r.ecn, r.syn_ect),
-	        (struct tcp_syn_opts){.ts_val = cookie_ts(&r), .accecn = r.ecn == ECN_ACCURATE});
-}
-
-static bool cookie_valid(struct net_stack *st, const struct tcp_seg *g)
-{
-	uint32_t now = (uint32_t)(st->now / COOKIE_PERIOD_NS), cookie = g->ack - 1;
-	uint32_t age = (now - (cookie >> 27)) & 31, mss = cookie >> 24 & 7;
-	if (age >= COOKIE_LIFE)
-		return false;
-	uint32_t hash = cookie_hash(st, &g->pair, g->seq - 1, (now - age) << 3 | mss);
-	return (hash & 0xffffffu) == (cookie & 0xffffffu);
-}
-
-static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
-{
-	uint32_t bits = r->ts_ok ? g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1) : 15;
-	r->wscale_ok = (bits & 15) <= TCP_WSCALE_MAX;
-	r->wscale = r->wscale_ok ? bits & 15 : 0;
-	r->rcv_wscale = r->wscale_ok ? r->st->tcp->wscale : 0;
-	r->sack_ok = bits & 16;
-	r->ecn = (uint8_t)(bits & 32 ? ECN_CLASSIC : ecn_of_cookie(r->st, g));
-}
-
-/* True: the ACK carries a cookie of ours, and was used. */
-bool tcp_cookie_check(struct tcp *lsn, struct tcp_seg *g)
-{
-	struct net_stack *st = lsn->s.st;
-	uint64_t seen = st->tcp->cookie_seen_ns;
-	if (!seen || st->now - seen > COOKIE_USE_NS)
-		return false;
-	if (!cookie_valid(st, g)) {
-		st->stats.tcp_cookie_bad++;
-		return false;
-	}
-	st->stats.tcp_cookie_ok++;
-	if (queue_full(lsn))
-		return true;
-	struct tcp_req r = request(lsn, g);
-	r.irs = g->seq - 1;
-	r.iss = g->ack - 1;
-	r.mss = cookie_mss[r.iss >> 24 & 7];
-	options_from_ts(&r, g);
-	struct tcp *t = tcp_from_req(&r);
-	if (t)
-		complete(lsn, t, g);
-	return true;
 }

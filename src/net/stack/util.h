@@ -120,11 +120,6 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 	return seq_lt(a, b) ? b : a;
 }
 
-static inline uint32_t seq_min(uint32_t a, uint32_t b)
-{
-	return seq_lt(a, b) ? a : b;
-}
-
 static inline bool addr_eq(const struct net_addr *a, const struct net_addr *b)
 {
 	return a->q[0] == b->q[0] && a->q[1] == b->q[1];

@@ -316,7 +316,7 @@ static void fix_upper(uint8_t *p, uint32_t len, uint8_t proto, uint32_t sum)
 	if (at == 99 || at + 2 > len)
 		return;
 	put_be16(p + at, 0);
-	put_be16(p + at, (uint16_t)~csum_fold(csum_add(proto <= 2 ? 0 : sum, p, len)));
+	put_be16(p + at, (uint16_t)~csum_fold(rig_sum(proto <= 2 ? 0 : sum, p, len)));
 }
 
 static void fix_csums6(uint8_t *p, uint32_t len)
@@ -457,8 +457,8 @@ bool take(struct rig *r, struct tseg *s)
 		struct net_addr src = addr_v4_wire(p + 12), dst = addr_v4_wire(p + 16);
 		NEED((csum_bytes(p, 20)) == (0));
 		if (!(f->flags & PKT_CSUM_PARTIAL))
-			NEED((csum_fold(csum_add(csum_pseudo(&src, &dst, 6, f->len - 20), t,
-			                         f->len - 20))) == (0xffff));
+			NEED((csum_fold(rig_sum(csum_pseudo(&src, &dst, 6, f->len - 20), t,
+			                        f->len - 20))) == (0xffff));
 		memset(s, 0, offsetof(struct tseg, copy));
 		memset((uint8_t *)s + offsetof(struct tseg, has_ts), 0,
 		       sizeof(*s) - offsetof(struct tseg, has_ts));

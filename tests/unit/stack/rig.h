@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/stack/pkt.h"
 #include "net/stack/stack.h"
 
 #define MS  1000000ull
@@ -164,5 +165,11 @@ void peer_send(struct peer *p, unsigned flags, const void *data, uint32_t len);
 void peer_ack(struct peer *p, uint32_t ack, const uint8_t *opts, uint32_t optlen);
 /* At most LEN bytes of data from the stack; its seq must be the expected one. Returns bytes. */
 bool peer_take(struct peer *p, struct tseg *s);
+
+/* The Internet checksum's sum of SUM and LEN bytes, for csum_fold. */
+static inline uint64_t rig_sum(uint32_t sum, const void *data, size_t len)
+{
+	return (uint64_t)sum + (uint16_t)~csum_bytes(data, len);
+}
 
 #endif

@@ -133,7 +133,7 @@ static void redirect6(struct rig *r, uint8_t hops, const char *from, const char 
 	memcpy(h + 8, target.b, 16);
 	memcpy(h + 24, about.b, 16);
 	memcpy(h + 40, (uint8_t[]){2, 1, 2, 0, 0, 0, 0, 7}, 8);
-	put_be16(h + 2, (uint16_t)~csum_fold(csum_add(csum_pseudo(&src, &dst, 58, 48), h, 48)));
+	put_be16(h + 2, (uint16_t)~csum_fold(rig_sum(csum_pseudo(&src, &dst, 58, 48), h, 48)));
 	input(r, own_mac, 0x86dd, p, sizeof(p));
 }
 
@@ -296,7 +296,7 @@ static bool next_report(struct rig *r, struct report *out)
 			ck_assert(addr_eq(&dst, &want));
 			ck_assert(addr_is_linklocal(&src) || addr_is_any(&src));
 			uint32_t sum = csum_pseudo(&src, &dst, 58, 28);
-			ck_assert_uint_eq(csum_fold(csum_add(sum, p + 48, 28)), 0xffff);
+			ck_assert_uint_eq(csum_fold(rig_sum(sum, p + 48, 28)), 0xffff);
 			found = true;
 			p += 48;
 		}
@@ -352,7 +352,7 @@ static void query(struct rig *r, unsigned type, uint8_t ttl)
 	memcpy(p + 24, dst.b, 16);
 	h[0] = 130;
 	put_be16(h + 4, 1000);
-	put_be16(h + 2, (uint16_t)~csum_fold(csum_add(csum_pseudo(&src, &dst, 58, 28), h, 28)));
+	put_be16(h + 2, (uint16_t)~csum_fold(rig_sum(csum_pseudo(&src, &dst, 58, 28), h, 28)));
 	input(r, (uint8_t[]){0x33, 0x33, 0, 0, 0, 1}, type, p, sizeof(p));
 }
 

@@ -333,7 +333,7 @@ static void advertise(struct rig *r, uint8_t hops, uint32_t valid_s)
 	put_be32(ra + 20, valid_s);
 	put_be32(ra + 24, valid_s);
 	memcpy(ra + 32, prefix.b, 16);
-	put_be16(ra + 2, (uint16_t)~csum_fold(csum_add(csum_pseudo(&src, &dst, 58, 48), ra, 48)));
+	put_be16(ra + 2, (uint16_t)~csum_fold(rig_sum(csum_pseudo(&src, &dst, 58, 48), ra, 48)));
 	net_input(r->h[0].nif, pkt_from(r->h[0].st, p, sizeof(p)));
 	net_poll(r->h[0].st);
 }
