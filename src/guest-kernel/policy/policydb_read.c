@@ -375,6 +375,8 @@ static void read_all(struct reader *r)
 		read_rules(r);
 	}
 	if (reader_ok(r))
+		read_transitions(r);
+	if (reader_ok(r))
 		read_ocontexts(r);
 	if (reader_ok(r)) {
 		r->part = "range transitions";

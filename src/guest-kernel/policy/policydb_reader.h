@@ -79,6 +79,7 @@ bool reader_check(struct reader *r, const struct symtab *s, uint32_t value, cons
 /* Parts of the file, in its order. */
 void read_symbols(struct reader *r);
 void read_rules(struct reader *r);
+void read_transitions(struct reader *r);
 void read_ocontexts(struct reader *r);
 void read_range_transitions(struct reader *r);
 void read_type_attributes(struct reader *r);

@@ -1,4 +1,4 @@
-/* Reading a policydb: its eight symbol tables. See policydb.h. */
+/* Reading a policydb: its eight symbol tables, and the attributes of types. See policydb.h. */
 #include "policydb_reader.h"
 
 /* -- tables of names -- */
@@ -483,4 +483,60 @@ void read_symbols(struct reader *r)
 		read_each(r, &db->cats, read_category);
 	if (reader_ok(r))
 		validate(r);
+}
+
+/* -- attributes of types: the end of the file -- */
+
+static void add_attribute(struct reader *r, struct vec *list, uint32_t value)
+{
+	uint16_t *to = vec_push(list);
+	if (to)
+		*to = (uint16_t)value;
+	else
+		reader_nomem(r);
+}
+
+/* Those of type T. It is its own attribute, written down or not. */
+static void read_attributes_of(struct reader *r, struct vec *list, uint32_t t)
+{
+	const struct set *s = read_set(r, r->db->types.nprim);
+	struct set_iter it = {0};
+	uint32_t bit;
+	bool self = !r->db->types.name[t];
+	while (reader_ok(r) && set_each(s, &it, &bit)) {
+		if (!self && bit + 1 > t)
+			add_attribute(r, list, t);
+		self = self || bit + 1 >= t;
+		add_attribute(r, list, bit + 1);
+	}
+	if (!self && reader_ok(r))
+		add_attribute(r, list, t);
+}
+
+void read_type_attributes(struct reader *r)
+{
+	struct policydb *db = r->db;
+	uint32_t types = db->types.nprim;
+	struct vec list;
+	db->attr_first = arena_array(&db->arena, (size_t)types + 2, sizeof(*db->attr_first));
+	if (!db->attr_first) {
+		reader_nomem(r);
+		return;
+	}
+	vec_init(&list, &db->arena, sizeof(uint16_t));
+	for (uint32_t t = 1; reader_ok(r) && t <= types; t++) {
+		db->attr_first[t] = list.count;
+		read_attributes_of(r, &list, t);
+		if (db->type_datum[t].attribute && list.count - db->attr_first[t] > 1)
+			reader_fail(r, "attribute %s has attributes", db->types.name[t]);
+	}
+	if (reader_ok(r)) {
+		db->attr_first[types + 1] = list.count;
+		db->attr = arena_array(&db->arena, list.count, sizeof(*db->attr));
+		if (!db->attr)
+			reader_nomem(r);
+		else if (list.count)
+			__builtin_memcpy(db->attr, list.data, list.count * sizeof(*db->attr));
+	}
+	vec_fini(&list);
 }
