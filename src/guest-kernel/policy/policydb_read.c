@@ -157,79 +157,65 @@ static bool intern_grow(struct reader *r)
 	return true;
 }
 
-static bool same_as_file(const struct set *s, const uint8_t *p, uint32_t count)
+static bool same_as_file(const struct set *s, const struct set_nodes *n)
 {
-	if (s->count != count)
+	if (s->count != n->count)
 		return false;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t start;
-		uint64_t map;
-		__builtin_memcpy(&start, p + i * 12, 4);
-		__builtin_memcpy(&map, p + i * 12 + 4, 8);
-		if (start != set_words(s)[i] * 64u || map != s->map[i])
+	for (uint32_t i = 0; i < n->count; i++)
+		if (node_start(n, i) != set_words(s)[i] * 64u || node_map(n, i) != s->map[i])
 			return false;
-	}
 	return true;
 }
 
-/* Of the words of a set as the file has them. */
-static uint32_t hash_nodes(const uint8_t *p, uint32_t count)
+static uint32_t hash_nodes(const struct set_nodes *n)
 {
-	uint64_t hash = count;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t start;
-		uint64_t map;
-		__builtin_memcpy(&start, p + (size_t)i * 12, 4);
-		__builtin_memcpy(&map, p + (size_t)i * 12 + 4, 8);
-		hash = (hash ^ start) * 0x9e3779b97f4a7c15u;
-		hash = (hash ^ hash >> 32 ^ map) * 0x9e3779b97f4a7c15u;
+	uint64_t hash = n->count;
+	for (uint32_t i = 0; i < n->count; i++) {
+		hash = (hash ^ node_start(n, i)) * 0x9e3779b97f4a7c15u;
+		hash = (hash ^ hash >> 32 ^ node_map(n, i)) * 0x9e3779b97f4a7c15u;
 	}
 	return (uint32_t)(hash >> 32);
 }
 
-/* P: COUNT checked nodes of 12 bytes. */
-static const struct set *intern(struct reader *r, const uint8_t *p, uint32_t count)
+static struct set *set_of(struct reader *r, const struct set_nodes *n, uint32_t hash)
 {
-	if (r->intern_count * 2 >= r->intern_mask && !intern_grow(r)) {
-		reader_nomem(r);
+	struct set *s = arena_alloc(&r->db->arena, sizeof(*s) + (size_t)n->count * 10);
+	if (!s)
 		return NULL;
+	s->count = n->count;
+	s->hash = hash;
+	uint16_t *words = (uint16_t *)(void *)(s->map + s->count);
+	for (uint32_t i = 0; i < s->count; i++) {
+		s->map[i] = node_map(n, i);
+		words[i] = (uint16_t)(node_start(n, i) / 64);
 	}
-	uint32_t hash = hash_nodes(p, count);
+	return s;
+}
+
+static const struct set *intern(struct reader *r, const struct set_nodes *n)
+{
+	if (r->intern_count * 2 >= r->intern_mask && !intern_grow(r))
+		return NULL;
+	uint32_t hash = hash_nodes(n);
 	uint32_t at = hash & r->intern_mask;
 	unsigned probes = 0;
 	for (; r->intern[at] && probes < PROBES_MAX; at = (at + 1) & r->intern_mask, probes++)
-		if (r->intern[at]->hash == hash && same_as_file(r->intern[at], p, count))
+		if (r->intern[at]->hash == hash && same_as_file(r->intern[at], n))
 			return r->intern[at];
-	struct set *s = arena_alloc(&r->db->arena, sizeof(*s) + (size_t)count * 10);
-	if (!s) {
-		reader_nomem(r);
-		return NULL;
-	}
-	s->count = count;
-	s->hash = hash;
-	uint16_t *words = (uint16_t *)(void *)(s->map + count);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t start;
-		__builtin_memcpy(&start, p + (size_t)i * 12, 4);
-		__builtin_memcpy(&s->map[i], p + (size_t)i * 12 + 4, 8);
-		words[i] = (uint16_t)(start / 64);
-	}
-	if (probes < PROBES_MAX) {
+	struct set *s = set_of(r, n, hash);
+	if (s && probes < PROBES_MAX) {
 		r->intern[at] = s;
 		r->intern_count++;
 	}
 	return s;
 }
 
-static bool check_nodes(struct reader *r, const uint8_t *p, uint32_t count, uint32_t highbit)
+static bool check_nodes(struct reader *r, const struct set_nodes *n, uint32_t highbit)
 {
 	uint32_t least = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t start;
-		uint64_t map;
-		__builtin_memcpy(&start, p + (size_t)i * 12, 4);
-		__builtin_memcpy(&map, p + (size_t)i * 12 + 4, 8);
-		if (start % 64 || start < least || start > highbit - 64 || !map) {
+	for (uint32_t i = 0; i < n->count; i++) {
+		uint32_t start = node_start(n, i);
+		if (start % 64 || start < least || start > highbit - 64 || !node_map(n, i)) {
 			reader_fail(r, "a bit map's word at bit %u is misplaced or empty", start);
 			return false;
 		}
@@ -240,30 +226,40 @@ static bool check_nodes(struct reader *r, const uint8_t *p, uint32_t count, uint
 	return reader_ok(r);
 }
 
-const struct set *read_set(struct reader *r, uint32_t limit)
+struct set_nodes read_set_nodes(struct reader *r, uint32_t limit)
 {
-	uint32_t mapsize = read_u32(r);
-	uint32_t highbit = read_u32(r);
-	uint32_t count = read_u32(r);
-	if (reader_ok(r) && mapsize != 64)
+	const struct set_nodes none = {0};
+	const uint8_t *head = read_take(r, 12);
+	if (!head)
+		return none;
+	uint32_t mapsize = get_le32(head), highbit = get_le32(head + 4);
+	struct set_nodes n = {.count = get_le32(head + 8)};
+	if (mapsize != 64)
 		reader_fail(r, "a bit map has words of %u bits; 64 would be right", mapsize);
 	if (!reader_ok(r) || highbit == 0)
-		return r->db->empty;
-	if (highbit % 64 || highbit > 65536u * 64 || count == 0 || count > highbit / 64) {
-		reader_fail(r, "a bit map of %u bits in %u words is impossible", highbit, count);
-		return r->db->empty;
+		return none;
+	if (highbit % 64 || highbit > 65536u * 64 || n.count == 0 || n.count > highbit / 64) {
+		reader_fail(r, "a bit map of %u bits in %u words is impossible", highbit, n.count);
+		return none;
 	}
-	const uint8_t *p = read_take(r, (size_t)count * 12);
-	if (!p || !check_nodes(r, p, count, highbit))
-		return r->db->empty;
-	uint64_t last;
-	__builtin_memcpy(&last, p + (size_t)(count - 1) * 12 + 4, 8);
+	n.at = read_take(r, (size_t)n.count * SET_NODE_BYTES);
+	if (!n.at || !check_nodes(r, &n, highbit))
+		return none;
+	uint64_t last = node_map(&n, n.count - 1);
 	uint32_t top = highbit - 1 - (uint32_t)__builtin_clzll(last);
 	if (top >= limit) {
 		reader_fail(r, "a bit map has bit %u; below %u would be right", top, limit);
-		return r->db->empty;
+		return none;
 	}
-	const struct set *s = intern(r, p, count);
+	return n;
+}
+
+const struct set *read_set(struct reader *r, uint32_t limit)
+{
+	struct set_nodes n = read_set_nodes(r, limit);
+	const struct set *s = n.count ? intern(r, &n) : r->db->empty;
+	if (!s)
+		reader_nomem(r);
 	return s ? s : r->db->empty;
 }
 

@@ -67,7 +67,27 @@ uint32_t read_count(struct reader *r, size_t min_bytes);
 /* LEN bytes, not empty, no NUL among them; a name has no blanks or control bytes either. */
 const char *read_string(struct reader *r, uint32_t len);
 const char *read_name(struct reader *r, uint32_t len);
-/* Every bit below LIMIT. */
+
+/* A set as it stands in the file: COUNT words of 64 bits, none zero, in rising order, each with the
+ * number of its first bit. */
+struct set_nodes {
+	const uint8_t *at;
+	uint32_t count;
+};
+#define SET_NODE_BYTES 12u
+static inline uint32_t node_start(const struct set_nodes *n, uint32_t i)
+{
+	return get_le32(n->at + (size_t)i * SET_NODE_BYTES);
+}
+static inline uint64_t node_map(const struct set_nodes *n, uint32_t i)
+{
+	uint64_t map;
+	__builtin_memcpy(&map, n->at + (size_t)i * SET_NODE_BYTES + 4, sizeof(map));
+	return map;
+}
+/* Every bit below LIMIT; COUNT is 0 after a failure. */
+struct set_nodes read_set_nodes(struct reader *r, uint32_t limit);
+/* The same, kept for good. */
 const struct set *read_set(struct reader *r, uint32_t limit);
 struct level read_level(struct reader *r);
 struct mls_range read_range(struct reader *r);

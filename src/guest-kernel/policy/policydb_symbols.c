@@ -499,16 +499,16 @@ static void add_attribute(struct reader *r, struct vec *list, uint32_t value)
 /* Those of type T. It is its own attribute, written down or not. */
 static void read_attributes_of(struct reader *r, struct vec *list, uint32_t t)
 {
-	const struct set *s = read_set(r, r->db->types.nprim);
-	struct set_iter it = {0};
-	uint32_t bit;
+	struct set_nodes n = read_set_nodes(r, r->db->types.nprim);
 	bool self = !r->db->types.name[t];
-	while (reader_ok(r) && set_each(s, &it, &bit)) {
-		if (!self && bit + 1 > t)
-			add_attribute(r, list, t);
-		self = self || bit + 1 >= t;
-		add_attribute(r, list, bit + 1);
-	}
+	for (uint32_t i = 0; i < n.count; i++)
+		for (uint64_t map = node_map(&n, i); map; map &= map - 1) {
+			uint32_t value = node_start(&n, i) + (uint32_t)__builtin_ctzll(map) + 1;
+			if (!self && value > t)
+				add_attribute(r, list, t);
+			self = self || value >= t;
+			add_attribute(r, list, value);
+		}
 	if (!self && reader_ok(r))
 		add_attribute(r, list, t);
 }
