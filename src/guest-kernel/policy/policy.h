@@ -60,13 +60,14 @@ POLICY_WARN_UNUSED policy_status_t policy_create(const struct policy_config *con
 void policy_destroy(struct policy *p);
 
 /*
- * Put the LEN bytes at DATA in force: a policy package or a bare binary policy (package.h), not
- * needed afterwards. SIDs and labels keep their numbers, booleans of the same name their values;
- * cached decisions are void. Checks go on meanwhile, under the old policy or the new one. If it
- * fails the old policy stays in force: POLICY_E_FORMAT, POLICY_E_VERSION, POLICY_E_SYNTAX (of the
- * list or the capabilities), POLICY_E_NOMEM, POLICY_E_LIMIT, POLICY_E_MISSING (classes or
- * permissions that the kernel checks; only if the policy was built to reject what it does not
- * know). One at a time. Asks no permission: the kernel checks security { load_policy } first.
+ * Put the LEN bytes at DATA in force: a policy package or a bare binary policy (package.h), which
+ * must not change meanwhile and is not needed afterwards. SIDs and labels keep their numbers,
+ * booleans of the same name their values; cached decisions are void. Checks go on meanwhile, under
+ * the old policy or the new one. If it fails the old policy stays in force: POLICY_E_FORMAT,
+ * POLICY_E_VERSION, POLICY_E_SYNTAX (of the list or the capabilities), POLICY_E_NOMEM,
+ * POLICY_E_LIMIT, POLICY_E_MISSING (classes or permissions that the kernel checks; only if the
+ * policy was built to reject what it does not know). One at a time. Asks no permission: the kernel
+ * checks security { load_policy } first.
  */
 POLICY_WARN_UNUSED policy_status_t policy_load(struct policy *p, const void *data, size_t len,
                                                struct policy_error *err);

@@ -194,7 +194,7 @@ struct te_group {
 	uint32_t first;
 };
 
-/* Rules by source, then class, then target, then kind. */
+/* Rules by source, then class, then target. */
 struct te_table {
 	uint32_t count;
 	struct te_rule *rule; /* [count] */
@@ -371,8 +371,9 @@ struct policydb {
 };
 
 /*
- * Read the LEN bytes at DATA, which are not needed afterwards. MEM must outlive *OUT. Takes at most
- * POLICYDB_BUDGET(LEN) bytes at any moment, and time linear in LEN but for sorting.
+ * Read the LEN bytes at DATA, which must not change meanwhile and are not needed afterwards. MEM
+ * must outlive *OUT. Takes at most POLICYDB_BUDGET(LEN) bytes at any moment, and time linear in LEN
+ * but for sorting.
  * POLICY_E_FORMAT, POLICY_E_VERSION, POLICY_E_NOMEM.
  */
 #define POLICYDB_BUDGET(len) (8 * (size_t)(len) + 65536)
@@ -426,8 +427,20 @@ static inline bool set_each(const struct set *s, struct set_iter *it, uint32_t *
 	return true;
 }
 
-/* The first rule with TARGET in the group (SOURCE, TCLASS), and how many follow it in the group. */
+/* The group (SOURCE, TCLASS), or NULL. */
 const struct te_group *te_find(const struct te_table *t, uint32_t source, uint32_t tclass);
+/* Of COUNT rules of a group the first whose target is not below TARGET; COUNT, if there is none. */
+static inline uint32_t te_lower_bound(const struct te_rule *rule, uint32_t count, uint32_t target)
+{
+	uint32_t lo = 0;
+	while (count > 0) {
+		uint32_t half = count / 2;
+		bool right = rule[lo + half].target < target;
+		lo = right ? lo + half + 1 : lo;
+		count = right ? count - half - 1 : half;
+	}
+	return lo;
+}
 
 /* The reader's, shared with tests: re-evaluate every conditional. */
 void policydb_evaluate(struct policydb *db);

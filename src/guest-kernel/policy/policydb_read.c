@@ -51,14 +51,6 @@ uint8_t read_u8(struct reader *r)
 	return p ? *p : 0;
 }
 
-uint16_t read_u16(struct reader *r)
-{
-	const uint8_t *p = read_take(r, 2);
-	if (!p)
-		return 0;
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
 uint32_t read_u32(struct reader *r)
 {
 	const uint8_t *p = read_take(r, 4);
@@ -399,17 +391,11 @@ policy_status_t policydb_load(const struct policy_mem *mem, const void *data, si
 	arena_init(&db->arena, mem, budget);
 	struct reader r = {.data = data, .len = len, .db = db, .err = err, .part = "policy"};
 	vec_init(&r.intern_slots, &db->arena, sizeof(*r.intern));
-	vec_init(&r.rules, &db->arena, sizeof(struct raw_rule));
-	vec_init(&r.cond_parts, &db->arena, sizeof(struct cond_part));
-	vec_init(&r.xperms, &db->arena, sizeof(struct xperms));
 	db->empty = arena_alloc(&db->arena, sizeof(*db->empty));
 	if (db->empty)
 		read_all(&r);
 	else
 		(void)reader_nomem(&r);
-	vec_fini(&r.rules);
-	vec_fini(&r.cond_parts);
-	vec_fini(&r.xperms);
 	vec_fini(&r.intern_slots);
 	if (reader_ok(&r)) {
 		policydb_evaluate(db);

@@ -19,20 +19,6 @@ struct reader {
 	const struct set **intern;
 	uint32_t intern_count, intern_mask;
 	struct vec intern_slots;
-	struct vec rules;      /* struct raw_rule */
-	struct vec cond_parts; /* struct cond_part */
-	struct vec xperms;
-};
-
-/* A rule before it is sorted into its table. */
-struct raw_rule {
-	uint16_t source, tclass, target, specified;
-	uint32_t data; /* of a conditional rule: an index into cond_parts */
-};
-
-struct cond_part {
-	uint32_t data;
-	uint32_t cond;
 };
 
 policy_status_t reader_fail(struct reader *r, const char *fmt, ...) POLICY_PRINTF(2, 3);
@@ -53,12 +39,15 @@ static inline const uint8_t *read_take(struct reader *r, size_t len)
 	r->at += len;
 	return p;
 }
+static inline uint16_t get_le16(const uint8_t *p)
+{
+	return (uint16_t)((uint32_t)p[0] | (uint32_t)p[1] << 8);
+}
 static inline uint32_t get_le32(const uint8_t *p)
 {
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 uint8_t read_u8(struct reader *r);
-uint16_t read_u16(struct reader *r);
 uint32_t read_u32(struct reader *r);
 uint64_t read_u64(struct reader *r);
 void read_bytes(struct reader *r, void *to, size_t len);

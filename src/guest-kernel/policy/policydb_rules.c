@@ -1,22 +1,141 @@
 /*
  * Reading a policydb: type enforcement rules, and those in conditionals. See policydb.h.
  *
- * The file has its rules in the order of a hash table. Here they are sorted by source, class,
- * target and kind, so that a decision looks at the few rules of a source for one class in place of
- * probing for every pair of attributes.
+ * The file has its rules in the order of a hash table. Here they are sorted by source, class and
+ * target, so that a decision looks at the few rules of a source for one class in place of probing
+ * for every pair of attributes. There are many: they are validated and counted where they are, and
+ * then sorted out of the file by those counts (a radix sort, the least significant key first).
  */
-#include <stdatomic.h>
-
 #include "policydb_reader.h"
 
-#define UNCONDITIONAL UINT32_MAX
-#define RULE_BYTES    12u /* without extended permissions */
+#define RULE_BYTES 12u /* without extended permissions */
 
-/* -- one rule -- */
+/* -- rules in the file -- */
 
-static uint32_t read_xperms(struct reader *r)
+/* As the file has them. Extended permissions are in the place of DATA, and take more. */
+struct raw_rule {
+	uint16_t source, target, tclass, specified;
+	uint32_t data; /* when sorted, an index: into xperms, or a conditional rule's into parts */
+};
+_Static_assert(sizeof(struct raw_rule) == RULE_BYTES, "as in the file");
+
+#define SPECIFIED_MASK 0x7fffu /* the top bit is of the writer's memory */
+
+/* Rules that follow each other in the file, where they stay until they are sorted. */
+struct run {
+	const uint8_t *at;
+	uint32_t count;
+	/* In a conditional what te_table.cond will have; of one rule with extended permissions,
+	 * which is a run by itself, their index. */
+	uint32_t extra;
+};
+
+/* The rules of one table. */
+struct rules {
+	struct vec runs; /* struct run */
+	uint32_t count;
+	/* uint32_t: how many rules each target, class and source has, at [number + 1]; then where
+	 * they begin when sorted by it, at [number]. */
+	struct vec target, tclass, source;
+};
+
+static uint32_t *numbers(const struct vec *v)
 {
-	struct xperms *x = vec_push(&r->xperms);
+	return (uint32_t *)(void *)v->data;
+}
+
+static bool make_numbers(struct vec *v, struct arena *budget, uint32_t highest)
+{
+	vec_init(v, budget, sizeof(uint32_t));
+	if (!vec_reserve(v, highest + 2))
+		return false;
+	__builtin_memset(v->data, 0, ((size_t)highest + 2) * sizeof(uint32_t));
+	return true;
+}
+
+static void rules_init(struct reader *r, struct rules *rules)
+{
+	struct arena *a = &r->db->arena;
+	vec_init(&rules->runs, a, sizeof(struct run));
+	rules->count = 0;
+	bool target = make_numbers(&rules->target, a, r->db->types.nprim);
+	bool tclass = make_numbers(&rules->tclass, a, r->db->classes.nprim);
+	bool source = make_numbers(&rules->source, a, r->db->types.nprim);
+	if (!target || !tclass || !source)
+		reader_nomem(r);
+}
+
+static void rules_fini(struct rules *rules)
+{
+	vec_fini(&rules->runs);
+	vec_fini(&rules->target);
+	vec_fini(&rules->tclass);
+	vec_fini(&rules->source);
+}
+
+static inline struct raw_rule parse_rule(const uint8_t *p)
+{
+	return (struct raw_rule){.source = get_le16(p),
+	                         .target = get_le16(p + 2),
+	                         .tclass = get_le16(p + 4),
+	                         .specified = get_le16(p + 6) & SPECIFIED_MASK,
+	                         .data = get_le32(p + 8)};
+}
+
+/* One kind, and among KINDS. */
+static inline bool one_kind(uint32_t specified, uint32_t kinds)
+{
+	return (specified & kinds) && !(specified & (specified - 1));
+}
+
+/* Whether each number is somebody's is asked when all are counted: check_named. */
+static inline bool numbers_fit(const struct policydb *db, const struct raw_rule *rule)
+{
+	return rule->source <= db->types.nprim && rule->target <= db->types.nprim &&
+	       rule->tclass <= db->classes.nprim;
+}
+
+static void add_run(struct reader *r, struct rules *rules, struct run run)
+{
+	struct run *to = vec_push(&rules->runs);
+	if (!to) {
+		reader_nomem(r);
+		return;
+	}
+	*to = run;
+	rules->count += run.count;
+}
+
+/*
+ * As many good rules without extended permissions as come next, MOST at most, for which the file
+ * has bytes. How many: the next one is for read_odd_rule.
+ */
+static uint32_t read_run(struct reader *r, struct rules *rules, uint32_t most, uint32_t extra)
+{
+	const struct policydb *db = r->db;
+	const uint8_t *begin = r->data + r->at, *p = begin;
+	uint32_t *target = numbers(&rules->target) + 1, *tclass = numbers(&rules->tclass) + 1;
+	uint32_t *source = numbers(&rules->source) + 1;
+	uint32_t n = 0;
+	for (; n < most; n++, p += RULE_BYTES) {
+		struct raw_rule rule = parse_rule(p);
+		if (!one_kind(rule.specified, AVTAB_AV | AVTAB_TYPE) || !numbers_fit(db, &rule))
+			break;
+		if ((rule.specified & AVTAB_TYPE) && !symtab_name(&db->types, rule.data))
+			break;
+		target[rule.target]++;
+		tclass[rule.tclass]++;
+		source[rule.source]++;
+	}
+	r->at += (size_t)n * RULE_BYTES;
+	if (n)
+		add_run(r, rules, (struct run){.at = begin, .count = n, .extra = extra});
+	return n;
+}
+
+static uint32_t read_xperms(struct reader *r, struct vec *xperms)
+{
+	struct xperms *x = vec_push(xperms);
 	if (!x) {
 		reader_nomem(r);
 		return 0;
@@ -28,332 +147,288 @@ static uint32_t read_xperms(struct reader *r)
 	if (reader_ok(r) && x->specified != XPERMS_IOCTLFUNCTION &&
 	    x->specified != XPERMS_IOCTLDRIVER)
 		reader_fail(r, "extended permissions are of the unknown kind %u", x->specified);
-	return r->xperms.count - 1;
+	return xperms->count - 1;
 }
 
-static inline bool one_kind(uint32_t specified)
-{
-	return (specified & (AVTAB_AV | AVTAB_TYPE | AVTAB_XPERMS)) &&
-	       !(specified & (specified - 1));
-}
-
-static inline uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)((unsigned)p[0] | (unsigned)p[1] << 8);
-}
-
-/* The fast half of reader_check: there are many rules. */
-static inline bool exists(const struct symtab *s, uint32_t value)
-{
-	return value <= s->nprim && s->name[value];
-}
-
-static inline bool good_rule(const struct policydb *db, const struct raw_rule *rule, uint32_t cond)
-{
-	return one_kind(rule->specified) && exists(&db->types, rule->source) &&
-	       exists(&db->types, rule->target) && exists(&db->classes, rule->tclass) &&
-	       (!(rule->specified & AVTAB_XPERMS) || cond == UNCONDITIONAL);
-}
-
-/* What good_rule has against it. */
-static __attribute__((noinline)) void refuse_rule(struct reader *r, const struct raw_rule *rule)
+/* What a run has against a rule, and what is the matter with extended permissions. */
+static void refuse_rule(struct reader *r, const struct raw_rule *rule)
 {
 	const struct policydb *db = r->db;
-	if (!one_kind(rule->specified))
+	if (!one_kind(rule->specified, AVTAB_AV | AVTAB_TYPE | AVTAB_XPERMS))
 		reader_fail(r, "a rule is of the unknown kind 0x%x", rule->specified);
-	else if (!exists(&db->types, rule->source) || !exists(&db->types, rule->target) ||
-	         !exists(&db->classes, rule->tclass))
+	else if (!numbers_fit(db, rule))
 		reader_fail(r, "a rule is about types %u and %u (they go to %u), class %u (to %u)",
 		            rule->source, rule->target, db->types.nprim, rule->tclass,
 		            db->classes.nprim);
-	else
+	else if (rule->specified & AVTAB_XPERMS)
 		reader_fail(r, "a conditional has extended permissions");
+	else
+		(void)reader_check(r, &db->types, rule->data, "type");
 }
 
-/* A conditional rule's data and conditional stand aside, so that what is sorted is small. */
-static void put_aside(struct reader *r, struct raw_rule *rule, uint32_t cond)
-{
-	struct cond_part *part = vec_push(&r->cond_parts);
-	if (!part) {
-		reader_nomem(r);
-		return;
-	}
-	*part = (struct cond_part){.data = rule->data, .cond = cond};
-	rule->data = r->cond_parts.count - 1;
-}
-
-/* All but access vectors. Extended permissions are in the place of the four bytes of data, and take
- * more. */
-static __attribute__((noinline)) void read_data(struct reader *r, struct raw_rule *rule)
-{
-	if (rule->specified & AVTAB_XPERMS) {
-		r->at -= 4;
-		rule->data = read_xperms(r);
-	} else {
-		(void)reader_check(r, &r->db->types, rule->data, "type");
-	}
-}
-
-/* The top bit of the kind is of the writer's memory. */
-static inline struct raw_rule parse_rule(const uint8_t *p)
-{
-	return (struct raw_rule){.source = get16(p),
-	                         .target = get16(p + 2),
-	                         .tclass = get16(p + 4),
-	                         .specified = get16(p + 6) & 0x7fff,
-	                         .data = get_le32(p + 8)};
-}
-
-static void read_rule(struct reader *r, uint32_t cond)
+/* One that read_run did not take: it has extended permissions, or is refused. */
+static void read_odd_rule(struct reader *r, struct rules *rules, struct vec *xperms)
 {
 	const uint8_t *p = read_take(r, RULE_BYTES);
-	struct raw_rule *rule = p ? vec_push(&r->rules) : NULL;
-	if (!rule) {
-		if (p)
-			reader_nomem(r);
+	if (!p)
+		return;
+	struct raw_rule rule = parse_rule(p);
+	if (!xperms || !one_kind(rule.specified, AVTAB_XPERMS) || !numbers_fit(r->db, &rule)) {
+		refuse_rule(r, &rule);
 		return;
 	}
-	*rule = parse_rule(p);
-	if (!good_rule(r->db, rule, cond)) {
-		refuse_rule(r, rule);
-		return;
-	}
-	if (!(rule->specified & AVTAB_AV))
-		read_data(r, rule);
-	if (cond != UNCONDITIONAL)
-		put_aside(r, rule, cond);
+	r->at -= sizeof(rule.data);
+	uint32_t extra = read_xperms(r, xperms);
+	numbers(&rules->target)[rule.target + 1]++;
+	numbers(&rules->tclass)[rule.tclass + 1]++;
+	numbers(&rules->source)[rule.source + 1]++;
+	add_run(r, rules, (struct run){.at = p, .count = 1, .extra = extra});
 }
 
-/*
- * Most rules are of this kind: good access vectors outside conditionals. As many of them as come
- * next, COUNT at most, for which there is room in r->rules. How many: for the next one see
- * read_rule.
- */
-static uint32_t read_vectors(struct reader *r, uint32_t count)
+/* COUNT of them. XPERMS: NULL where extended permissions may not be. */
+static void read_rule_list(struct reader *r, struct rules *rules, uint32_t count, uint32_t extra,
+                           struct vec *xperms)
 {
-	const uint8_t *p = r->data + r->at;
-	struct raw_rule *to = (struct raw_rule *)(void *)r->rules.data + r->rules.count;
-	size_t there = (r->len - r->at) / RULE_BYTES;
-	uint32_t most = there < count ? (uint32_t)there : count, n = 0;
-	for (; n < most; n++, p += RULE_BYTES) {
-		struct raw_rule rule = parse_rule(p);
-		if (!(rule.specified & AVTAB_AV) || !good_rule(r->db, &rule, UNCONDITIONAL))
-			break;
-		to[n] = rule;
+	while (reader_ok(r) && count > 0) {
+		size_t there = (r->len - r->at) / RULE_BYTES;
+		uint32_t n = read_run(r, rules, there < count ? (uint32_t)there : count, extra);
+		count -= n;
+		if (n == 0) {
+			read_odd_rule(r, rules, xperms);
+			count--;
+		}
 	}
-	r->at += (size_t)n * RULE_BYTES;
-	r->rules.count += n;
-	return n;
 }
 
 /* -- sorting -- */
 
-/* Where the rules of each target, class and source begin: [highest number + 2]. */
-struct starts {
-	struct vec target, tclass, source;
+/* Every number that a rule has is somebody's. */
+static void check_named(struct reader *r, const struct symtab *s, const struct vec *count,
+                        const char *what)
+{
+	for (uint32_t v = 0; v <= s->nprim; v++)
+		if (numbers(count)[v + 1] && !s->name[v])
+			reader_fail(r, "a rule is about %s %u, which is nobody's", what, v);
+}
+
+static void add_up(const struct vec *v, uint32_t highest)
+{
+	uint32_t *start = numbers(v);
+	for (uint32_t i = 0; i <= highest; i++)
+		start[i + 1] += start[i];
+}
+
+/* What is sorted is small: a conditional rule's data and conditional stand aside. */
+struct cond_part {
+	uint32_t data;
+	uint32_t cond;
 };
 
-static uint32_t *starts_of(const struct vec *v)
+static struct raw_rule *rule_array(const struct vec *v)
 {
-	return (uint32_t *)(void *)v->data;
+	return (struct raw_rule *)(void *)v->data;
 }
 
-static bool make_starts(struct vec *v, struct arena *budget, uint32_t highest)
+/* Out of the file, by target. PART: [count], to be filled in; NULL outside conditionals. */
+static void sort_by_target(const struct rules *rules, struct raw_rule *to, struct cond_part *part)
 {
-	vec_init(v, budget, sizeof(uint32_t));
-	if (!vec_reserve(v, highest + 2))
-		return false;
-	__builtin_memset(v->data, 0, ((size_t)highest + 2) * sizeof(uint32_t));
-	return true;
-}
-
-static void add_up(uint32_t *start, uint32_t highest)
-{
-	for (uint32_t v = 0; v <= highest; v++)
-		start[v + 1] += start[v];
-}
-
-static bool count_rules(struct reader *r, struct starts *s)
-{
-	const struct raw_rule *rule = (const struct raw_rule *)(const void *)r->rules.data;
-	uint32_t types = r->db->types.nprim, classes = r->db->classes.nprim;
-	struct arena *a = &r->db->arena;
-	bool target = make_starts(&s->target, a, types);
-	bool tclass = make_starts(&s->tclass, a, classes);
-	if (!make_starts(&s->source, a, types) || !target || !tclass)
-		return false;
-	uint32_t *t = starts_of(&s->target) + 1, *c = starts_of(&s->tclass) + 1;
-	uint32_t *f = starts_of(&s->source) + 1;
-	for (uint32_t i = 0; i < r->rules.count; i++) {
-		t[rule[i].target]++;
-		c[rule[i].tclass]++;
-		f[rule[i].source]++;
-	}
-	add_up(t - 1, types);
-	add_up(c - 1, classes);
-	add_up(f - 1, types);
-	return true;
-}
-
-/* By target, then by class: the least significant first, each keeping the order of the one before.
- */
-static bool sort_rules(struct reader *r, const struct starts *s)
-{
-	uint32_t count = r->rules.count;
-	struct vec other;
-	vec_init(&other, &r->db->arena, sizeof(struct raw_rule));
-	bool ok = vec_reserve(&other, count);
-	if (ok) {
-		struct raw_rule *a = (struct raw_rule *)(void *)r->rules.data;
-		struct raw_rule *b = (struct raw_rule *)(void *)other.data;
-		uint32_t *target = starts_of(&s->target), *tclass = starts_of(&s->tclass);
-		for (uint32_t i = 0; i < count; i++)
-			b[target[a[i].target]++] = a[i];
-		for (uint32_t i = 0; i < count; i++)
-			a[tclass[b[i].tclass]++] = b[i];
-	}
-	vec_fini(&other);
-	return ok;
-}
-
-/* And last by source, into the table. SOURCE then has where those of each end; TCLASS each one's
- * class. */
-static void place_rules(struct reader *r, const struct te_table *t, uint32_t *source,
-                        uint16_t *tclass)
-{
-	const struct raw_rule *rule = (const struct raw_rule *)(const void *)r->rules.data;
-	const struct cond_part *part = (const struct cond_part *)(const void *)r->cond_parts.data;
-	for (uint32_t i = 0; i < t->count; i++) {
-		uint32_t at = source[rule[i].source]++;
-		tclass[at] = rule[i].tclass;
-		t->rule[at] = (struct te_rule){.target = rule[i].target,
-		                               .specified = rule[i].specified,
-		                               .data = rule[i].data};
-		if (t->cond) {
-			t->rule[at].data = part[rule[i].data].data;
-			t->cond[at] = part[rule[i].data].cond;
+	const struct run *run = (const struct run *)(const void *)rules->runs.data;
+	uint32_t *start = numbers(&rules->target);
+	uint32_t parts = 0;
+	for (uint32_t i = 0; i < rules->runs.count; i++) {
+		const uint8_t *p = run[i].at;
+		for (const uint8_t *end = p + (size_t)run[i].count * RULE_BYTES; p < end;
+		     p += RULE_BYTES) {
+			struct raw_rule *rule = &to[start[get_le16(p + 2)]++];
+			__builtin_memcpy(rule, p, sizeof(*rule));
+			if (part) {
+				part[parts] = (struct cond_part){rule->data, run[i].extra};
+				rule->data = parts++;
+			} else if (get_le16(p + 6) & AVTAB_XPERMS) {
+				rule->data = run[i].extra;
+			}
 		}
 	}
 }
 
-/* Writes the groups to GROUP, which has room for as many as there are rules; how many. */
-static uint32_t find_groups(const struct te_table *t, struct te_group *group, const uint32_t *end,
-                            const uint16_t *tclass, uint32_t types)
+/* Then by class, within which the order stays. */
+static void sort_by_class(const struct rules *rules, const struct raw_rule *from,
+                          struct raw_rule *to)
 {
-	uint32_t g = 0, i = 0;
+	uint32_t *start = numbers(&rules->tclass);
+	for (const struct raw_rule *end = from + rules->count; from < end; from++)
+		to[start[from->tclass]++] = *from;
+}
+
+/* And last by source, into the table; TCLASS gets each one's class. */
+static void place_rules(const struct rules *rules, const struct raw_rule *from, struct te_rule *to,
+                        uint16_t *tclass)
+{
+	uint32_t *start = numbers(&rules->source);
+	for (const struct raw_rule *end = from + rules->count; from < end; from++) {
+		uint32_t at = start[from->source]++;
+		tclass[at] = from->tclass;
+		to[at] = (struct te_rule){.target = from->target,
+		                          .specified = from->specified & SPECIFIED_MASK,
+		                          .data = from->data};
+	}
+}
+
+/* The data and the conditionals of rules that are in their places. */
+static void fill_in_parts(const struct te_table *t, const struct cond_part *part)
+{
+	for (uint32_t i = 0; i < t->count; i++) {
+		struct cond_part of = part[t->rule[i].data];
+		t->rule[i].data = of.data;
+		t->cond[i] = of.cond;
+	}
+}
+
+/*
+ * Writes the groups to GROUP, which has room for as many as there are rules; how many. Two rules of
+ * one kind for the same are found on the way; in conditionals there is more to it: see
+ * check_cond_types. No processor foresees where a group ends, so what is done for each rule does
+ * not branch on it.
+ */
+static uint32_t find_groups(struct reader *r, const struct te_table *t, const struct rules *rules,
+                            const uint16_t *tclass, struct te_group *group)
+{
+	const struct te_rule *rule = t->rule, *twice = NULL;
+	const uint32_t *end = numbers(&rules->source); /* of each source: they have been placed */
+	uint32_t once = t->cond ? 0 : AVTAB_AV | AVTAB_TYPE;
+	uint32_t types = r->db->types.nprim, g = 0, i = 0;
 	for (uint32_t s = 0; s <= types; s++) {
-		uint32_t last = UINT32_MAX;
+		uint32_t last_class = UINT32_MAX, last_target = UINT32_MAX, seen = 0;
 		t->source[s] = g;
-		for (; i < end[s]; i++) {
-			if (tclass[i] == last)
-				continue;
-			last = tclass[i];
-			group[g++] = (struct te_group){.tclass = last, .first = i};
+		for (uint32_t stop = end[s]; i < stop; i++) {
+			uint32_t c = tclass[i], target = rule[i].target, kind = rule[i].specified;
+			bool same_class = c == last_class, same_target = target == last_target;
+			group[g] = (struct te_group){.tclass = c, .first = i};
+			g += !same_class;
+			seen = (same_class & same_target) ? seen : 0;
+			if (seen & kind & once)
+				twice = &rule[i];
+			seen |= kind;
+			last_class = c;
+			last_target = target;
 		}
 	}
 	t->source[types + 1] = g;
+	if (twice)
+		reader_fail(r, "two rules of one kind for target %s, class %s",
+		            symtab_name(&r->db->types, twice->target),
+		            symtab_name(&r->db->classes, tclass[twice - rule]));
 	return g;
 }
 
-/* The rules have been placed: where they were is room for the groups until their number is known.
- */
-static void group_rules(struct reader *r, struct te_table *t, const uint32_t *end,
-                        const uint16_t *tclass)
+/* SPARE has room for as many groups as there are rules. */
+static bool group_rules(struct reader *r, struct te_table *t, const struct rules *rules,
+                        const uint16_t *tclass, struct te_group *spare)
 {
 	struct arena *a = &r->db->arena;
-	uint32_t types = r->db->types.nprim;
-	struct te_group *found = (struct te_group *)(void *)r->rules.data;
-	_Static_assert(sizeof(struct te_group) <= sizeof(struct raw_rule), "a group for each rule");
-	t->source = arena_array_raw(a, (size_t)types + 2, sizeof(*t->source));
-	if (!t->source) {
-		reader_nomem(r);
-		return;
-	}
-	t->group_count = find_groups(t, found, end, tclass, types);
+	t->source = arena_array_raw(a, (size_t)r->db->types.nprim + 2, sizeof(*t->source));
+	if (!t->source)
+		return false;
+	t->group_count = find_groups(r, t, rules, tclass, spare);
 	t->group = arena_array_raw(a, (size_t)t->group_count + 1, sizeof(*t->group));
-	if (!t->group) {
-		reader_nomem(r);
-		return;
-	}
+	if (!t->group)
+		return false;
 	if (t->group_count)
-		__builtin_memcpy(t->group, found, t->group_count * sizeof(*found));
+		__builtin_memcpy(t->group, spare, t->group_count * sizeof(*spare));
 	t->group[t->group_count] = (struct te_group){.first = t->count};
+	return true;
 }
 
-static void fill_table(struct reader *r, struct te_table *t, bool conditional)
+/* The temporary memory of one table. */
+struct sorting {
+	struct vec rules[2]; /* struct raw_rule */
+	struct vec parts;    /* struct cond_part */
+	struct vec tclass;   /* uint16_t */
+};
+
+static bool sort_rules(const struct rules *rules, struct sorting *s, bool conditional)
+{
+	uint32_t room = rules->count + 1; /* an empty vec has no memory at all */
+	if (!vec_reserve(&s->rules[0], room) || !vec_reserve(&s->rules[1], room) ||
+	    (conditional && !vec_reserve(&s->parts, room)))
+		return false;
+	sort_by_target(rules, rule_array(&s->rules[0]), (struct cond_part *)(void *)s->parts.data);
+	sort_by_class(rules, rule_array(&s->rules[0]), rule_array(&s->rules[1]));
+	vec_fini(&s->rules[0]);
+	return true;
+}
+
+static bool fill_table(struct reader *r, struct te_table *t, const struct rules *rules,
+                       struct sorting *s, bool conditional)
 {
 	struct arena *a = &r->db->arena;
-	struct starts s = {0};
-	struct vec tclass;
-	vec_init(&tclass, a, sizeof(uint16_t));
-	*t = (struct te_table){.count = r->rules.count};
-	bool ok = count_rules(r, &s) && sort_rules(r, &s) && vec_reserve(&tclass, t->count + 1);
-	t->rule = ok ? arena_array_raw(a, t->count, sizeof(*t->rule)) : NULL;
-	t->cond = ok && conditional ? arena_array_raw(a, t->count, sizeof(*t->cond)) : NULL;
-	if (t->rule && (!conditional || t->cond)) {
-		uint16_t *classes = (uint16_t *)(void *)tclass.data;
-		place_rules(r, t, starts_of(&s.source), classes);
-		group_rules(r, t, starts_of(&s.source), classes);
-	} else {
-		reader_nomem(r);
-	}
-	vec_fini(&tclass);
-	vec_fini(&s.target);
-	vec_fini(&s.tclass);
-	vec_fini(&s.source);
+	*t = (struct te_table){.count = rules->count};
+	if (!sort_rules(rules, s, conditional) || !vec_reserve(&s->tclass, t->count + 1))
+		return false;
+	t->rule = arena_array_raw(a, t->count, sizeof(*t->rule));
+	t->cond = conditional ? arena_array_raw(a, t->count, sizeof(*t->cond)) : NULL;
+	if (!t->rule || (conditional && !t->cond))
+		return false;
+	uint16_t *tclass = (uint16_t *)(void *)s->tclass.data;
+	place_rules(rules, rule_array(&s->rules[1]), t->rule, tclass);
+	if (conditional)
+		fill_in_parts(t, (const struct cond_part *)(const void *)s->parts.data);
+	_Static_assert(sizeof(struct te_group) <= sizeof(struct raw_rule), "a group for each rule");
+	return group_rules(r, t, rules, tclass, (struct te_group *)(void *)s->rules[1].data);
 }
 
-static void build_table(struct reader *r, struct te_table *t, bool conditional)
+static void build_table(struct reader *r, struct te_table *t, const struct rules *rules,
+                        bool conditional)
 {
-	if (reader_ok(r))
-		fill_table(r, t, conditional);
-	vec_fini(&r->rules);
-	vec_fini(&r->cond_parts);
+	struct arena *a = &r->db->arena;
+	struct sorting s;
+	vec_init(&s.rules[0], a, sizeof(struct raw_rule));
+	vec_init(&s.rules[1], a, sizeof(struct raw_rule));
+	vec_init(&s.parts, a, sizeof(struct cond_part));
+	vec_init(&s.tclass, a, sizeof(uint16_t));
+	check_named(r, &r->db->types, &rules->source, "type");
+	check_named(r, &r->db->types, &rules->target, "type");
+	check_named(r, &r->db->classes, &rules->tclass, "class");
+	add_up(&rules->source, r->db->types.nprim);
+	add_up(&rules->target, r->db->types.nprim);
+	add_up(&rules->tclass, r->db->classes.nprim);
+	if (reader_ok(r) && !fill_table(r, t, rules, &s, conditional))
+		reader_nomem(r);
+	vec_fini(&s.rules[0]);
+	vec_fini(&s.rules[1]);
+	vec_fini(&s.parts);
+	vec_fini(&s.tclass);
 }
 
 /* -- unconditional rules -- */
 
-static void check_unique(struct reader *r, const struct te_table *t)
+static void keep_xperms(struct reader *r, const struct vec *xperms)
 {
-	for (uint32_t g = 0; reader_ok(r) && g < t->group_count; g++) {
-		uint32_t seen = 0;
-		for (uint32_t i = t->group[g].first; i < t->group[g + 1].first; i++) {
-			const struct te_rule *rule = &t->rule[i];
-			if (i > t->group[g].first && rule->target != rule[-1].target)
-				seen = 0;
-			if (seen & rule->specified & (AVTAB_AV | AVTAB_TYPE)) {
-				reader_fail(r, "two rules of one kind for target %s, class %s",
-				            symtab_name(&r->db->types, rule->target),
-				            symtab_name(&r->db->classes, t->group[g].tclass));
-				return;
-			}
-			seen |= rule->specified;
-		}
-	}
-}
-
-static void read_te(struct reader *r)
-{
-	r->part = "access vectors";
-	uint32_t nel = read_count(r, RULE_BYTES);
-	if (reader_ok(r) && !vec_reserve(&r->rules, nel ? nel : 1))
-		reader_nomem(r);
-	while (reader_ok(r) && r->rules.count < nel) {
-		if (read_vectors(r, nel - r->rules.count) == 0)
-			read_rule(r, UNCONDITIONAL);
-	}
-	build_table(r, &r->db->te, false);
-	check_unique(r, &r->db->te);
-	uint32_t count = r->xperms.count;
-	struct xperms *x = arena_array_raw(&r->db->arena, count, sizeof(*x));
+	struct xperms *x = arena_array_raw(&r->db->arena, xperms->count, sizeof(*x));
 	if (!x) {
 		reader_nomem(r);
 		return;
 	}
-	if (count)
-		__builtin_memcpy(x, r->xperms.data, count * sizeof(*x));
+	if (xperms->count)
+		__builtin_memcpy(x, xperms->data, xperms->count * sizeof(*x));
 	r->db->xperms.at = x;
-	r->db->xperms.count = count;
+	r->db->xperms.count = xperms->count;
+}
+
+static void read_te(struct reader *r)
+{
+	struct rules rules;
+	struct vec xperms;
+	vec_init(&xperms, &r->db->arena, sizeof(struct xperms));
+	r->part = "access vectors";
+	rules_init(r, &rules);
+	read_rule_list(r, &rules, read_count(r, RULE_BYTES), 0, &xperms);
+	if (reader_ok(r))
+		build_table(r, &r->db->te, &rules, false);
+	if (reader_ok(r))
+		keep_xperms(r, &xperms);
+	vec_fini(&xperms);
+	rules_fini(&rules);
 }
 
 /* -- conditionals -- */
@@ -379,14 +454,7 @@ static void read_cond_expr(struct reader *r, struct cond_expr *e, int *depth)
 		            (unsigned)COND_EXPR_MAXDEPTH);
 }
 
-static void read_branch(struct reader *r, uint32_t cond)
-{
-	uint32_t count = read_count(r, RULE_BYTES);
-	for (uint32_t i = 0; reader_ok(r) && i < count; i++)
-		read_rule(r, cond);
-}
-
-static void read_cond(struct reader *r, struct cond *c, uint32_t number)
+static void read_cond(struct reader *r, struct cond *c, struct rules *rules, uint32_t number)
 {
 	int depth = 0;
 	(void)read_u32(r); /* its value when it was written: evaluated anew */
@@ -401,16 +469,19 @@ static void read_cond(struct reader *r, struct cond *c, uint32_t number)
 	if (reader_ok(r) && depth != 1)
 		reader_fail(r, "a conditional leaves %u values, not one", (unsigned)depth);
 	c->expr = e;
-	read_branch(r, 2 * number);
-	read_branch(r, 2 * number + 1);
+	for (uint32_t branch = 0; branch < 2; branch++)
+		read_rule_list(r, rules, read_count(r, RULE_BYTES), 2 * number + branch, NULL);
 }
 
 static const struct te_rule *find_kind(const struct te_table *t, uint32_t source, uint32_t tclass,
                                        uint32_t target, uint32_t specified)
 {
 	const struct te_group *g = te_find(t, source, tclass);
-	for (uint32_t i = g ? g->first : 0; g && i < g[1].first; i++)
-		if (t->rule[i].target == target && t->rule[i].specified == specified)
+	if (!g)
+		return NULL;
+	uint32_t i = g->first + te_lower_bound(t->rule + g->first, g[1].first - g->first, target);
+	for (; i < g[1].first && t->rule[i].target == target; i++)
+		if (t->rule[i].specified == specified)
 			return &t->rule[i];
 	return NULL;
 }
@@ -441,20 +512,28 @@ static void check_cond_types(struct reader *r, uint32_t source, const struct te_
 	}
 }
 
-static void read_conditionals(struct reader *r)
+static void read_conds(struct reader *r, struct rules *rules)
 {
 	struct policydb *db = r->db;
-	r->part = "conditionals";
 	db->cond.count = read_count(r, 16);
 	db->cond.at = arena_array(&db->arena, db->cond.count, sizeof(*db->cond.at));
 	db->cond_state = arena_array(&db->arena, (size_t)db->cond.count + 1, 1);
-	uint32_t most = (uint32_t)((r->len - r->at) / RULE_BYTES); /* rules that can come */
-	if (!db->cond.at || !db->cond_state || !vec_reserve(&r->rules, most) ||
-	    !vec_reserve(&r->cond_parts, most))
+	if (!db->cond.at || !db->cond_state)
 		reader_nomem(r);
 	for (uint32_t i = 0; reader_ok(r) && i < db->cond.count; i++)
-		read_cond(r, &db->cond.at[i], i);
-	build_table(r, &db->te_cond, true);
+		read_cond(r, &db->cond.at[i], rules, i);
+}
+
+static void read_conditionals(struct reader *r)
+{
+	struct policydb *db = r->db;
+	struct rules rules;
+	r->part = "conditionals";
+	rules_init(r, &rules);
+	read_conds(r, &rules);
+	if (reader_ok(r))
+		build_table(r, &db->te_cond, &rules, true);
+	rules_fini(&rules);
 	for (uint32_t s = 1; reader_ok(r) && s <= db->types.nprim; s++)
 		for (uint32_t g = db->te_cond.source[s]; g < db->te_cond.source[s + 1]; g++)
 			check_cond_types(r, s, &db->te_cond.group[g]);

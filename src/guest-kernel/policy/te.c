@@ -16,19 +16,6 @@ static struct attrs attributes(const struct policydb *db, uint32_t type)
 	return (struct attrs){.at = db->attr + first, .count = db->attr_first[type + 1] - first};
 }
 
-/* The first of COUNT rules whose target is not below TARGET. */
-static uint32_t lower_bound(const struct te_rule *rule, uint32_t count, uint32_t target)
-{
-	uint32_t lo = 0;
-	while (count > 0) {
-		uint32_t half = count / 2;
-		bool right = rule[lo + half].target < target;
-		lo = right ? lo + half + 1 : lo;
-		count = right ? count - half - 1 : half;
-	}
-	return lo;
-}
-
 /* Conditional rules count while their branch is the one that its booleans choose. */
 static bool enabled(const struct policydb *db, uint32_t cond)
 {
@@ -66,7 +53,7 @@ static void apply_group(const struct policydb *db, const struct te_table *t,
 	for (uint32_t a = 0; a < target.count && i < count; a++) {
 		uint32_t want = target.at[a];
 		if (search)
-			i += lower_bound(rule + i, count - i, want);
+			i += te_lower_bound(rule + i, count - i, want);
 		else
 			while (i < count && rule[i].target < want)
 				i++;
@@ -99,7 +86,8 @@ static bool walk_table(const struct policydb *db, const struct te_table *t, uint
 	struct attrs to = attributes(db, target);
 	for (uint32_t a = 0; g && a < to.count; a++) {
 		uint32_t end = g[1].first;
-		uint32_t i = g->first + lower_bound(t->rule + g->first, end - g->first, to.at[a]);
+		uint32_t i =
+		        g->first + te_lower_bound(t->rule + g->first, end - g->first, to.at[a]);
 		for (; i < end && t->rule[i].target == to.at[a]; i++)
 			if (!each(ctx, source, &t->rule[i],
 			          t->cond ? t->cond[i] : TE_UNCONDITIONAL))

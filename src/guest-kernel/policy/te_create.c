@@ -24,14 +24,10 @@ static uint32_t type_rule(const struct policydb *db, const struct te_table *t, u
                           uint32_t target, uint32_t tclass, uint32_t kind)
 {
 	const struct te_group *g = te_find(t, source, tclass);
-	uint32_t lo = g ? g->first : 0;
-	uint32_t end = g ? g[1].first : 0;
-	for (uint32_t n = end - lo; n > 0;) {
-		uint32_t half = n / 2;
-		bool right = t->rule[lo + half].target < target;
-		lo = right ? lo + half + 1 : lo;
-		n = right ? n - half - 1 : half;
-	}
+	if (!g)
+		return 0;
+	uint32_t end = g[1].first;
+	uint32_t lo = g->first + te_lower_bound(t->rule + g->first, end - g->first, target);
 	for (; lo < end && t->rule[lo].target == target; lo++) {
 		if (t->rule[lo].specified != kind)
 			continue;
