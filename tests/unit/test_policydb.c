@@ -1,6 +1,7 @@
 /* The reader of binary policies: whole, cut, damaged, without memory; and what only few policies
  * have. */
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "guest-kernel/policy/policydb_reader.h"
@@ -321,6 +322,49 @@ START_TEST(sets_that_hash_alike)
 }
 END_TEST
 
+static size_t put32(uint8_t *to, size_t at, uint32_t value)
+{
+	memcpy(to + at, &value, sizeof(value));
+	return at + sizeof(value);
+}
+
+/* What is wrong with a file whose first table, the commons, has COUNT names of one hash. */
+static const char *read_alike(uint32_t count)
+{
+	static uint8_t data[8192];
+	struct policydb db = {0};
+	struct reader r = {.data = data, .db = &db, .err = &err};
+	size_t at = put32(data, put32(data, 0, count), count);
+	uint32_t found = 0;
+	for (uint32_t i = 0; found < count; i++) {
+		char name[16];
+		int len = snprintf(name, sizeof(name), "n%u", i);
+		if (str_hash(name, (size_t)len) % 128 != 5)
+			continue;
+		at = put32(data, put32(data, at, (uint32_t)len), ++found);
+		at = put32(data, put32(data, at, 0), 0);
+		ck_assert_uint_lt(at + (size_t)len, sizeof(data));
+		memcpy(data + at, name, (size_t)len);
+		at += (size_t)len;
+	}
+	r.len = at;
+	rig_mem_init(&mem);
+	arena_init(&db.arena, &mem.mem, SIZE_MAX);
+	read_symbols(&r);
+	ck_assert_int_eq(r.status, POLICY_E_FORMAT);
+	arena_fini(&db.arena);
+	ck_assert_uint_eq(mem.now, 0);
+	return err.text;
+}
+
+/* Nor do names. */
+START_TEST(names_that_hash_alike)
+{
+	ck_assert_ptr_nonnull(strstr(read_alike(64), "classes, before")); /* the next table */
+	ck_assert_ptr_nonnull(strstr(read_alike(65), "hashes as 64 other names do"));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("policydb");
@@ -338,5 +382,6 @@ int main(void)
 	tcase_add_test(tc, contexts_are_checked);
 	tcase_add_test(tc, constraints_have_a_text);
 	tcase_add_test(tc, sets_that_hash_alike);
+	tcase_add_test(tc, names_that_hash_alike);
 	return suite_run("policydb", tc);
 }

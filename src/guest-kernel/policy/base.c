@@ -92,9 +92,11 @@ void *arena_array(struct arena *a, size_t count, size_t size)
 
 char *arena_string(struct arena *a, const char *s, size_t len)
 {
-	char *copy = len == SIZE_MAX ? NULL : arena_alloc(a, len + 1);
-	if (copy)
-		__builtin_memcpy(copy, s, len);
+	char *copy = len == SIZE_MAX ? NULL : take(a, len + 1);
+	if (!copy)
+		return NULL;
+	__builtin_memcpy(copy, s, len);
+	copy[len] = '\0';
 	return copy;
 }
 

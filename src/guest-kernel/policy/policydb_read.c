@@ -51,12 +51,6 @@ uint8_t read_u8(struct reader *r)
 	return p ? *p : 0;
 }
 
-uint32_t read_u32(struct reader *r)
-{
-	const uint8_t *p = read_take(r, 4);
-	return p ? get_le32(p) : 0;
-}
-
 uint64_t read_u64(struct reader *r)
 {
 	uint64_t low = read_u32(r);
@@ -85,6 +79,17 @@ uint32_t read_count(struct reader *r, size_t min_bytes)
 
 /* -- strings -- */
 
+#define EACH_BYTE 0x0101010101010101u
+
+/* One of the eight is below LEAST (at most 128) or DEL. */
+static inline bool any_odd_byte(const uint8_t *p, uint8_t least)
+{
+	uint64_t w;
+	__builtin_memcpy(&w, p, sizeof(w));
+	uint64_t del = w ^ EACH_BYTE * 0x7f; /* 0 where it is */
+	return (((w - EACH_BYTE * least) & ~w) | ((del - EACH_BYTE) & ~del)) & EACH_BYTE * 0x80;
+}
+
 static const char *read_text(struct reader *r, uint32_t len, uint8_t least)
 {
 	if (reader_ok(r) && len == 0)
@@ -92,7 +97,10 @@ static const char *read_text(struct reader *r, uint32_t len, uint8_t least)
 	const uint8_t *p = read_take(r, len);
 	if (!p)
 		return NULL;
-	for (uint32_t i = 0; i < len; i++)
+	uint32_t i = 0;
+	while (len - i >= 8 && !any_odd_byte(p + i, least))
+		i += 8;
+	for (; i < len; i++)
 		if (p[i] < least || p[i] == 0x7f) {
 			reader_fail(r, "a name has the byte 0x%x in it", p[i]);
 			return NULL;

@@ -48,7 +48,11 @@ static inline uint32_t get_le32(const uint8_t *p)
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 uint8_t read_u8(struct reader *r);
-uint32_t read_u32(struct reader *r);
+static inline uint32_t read_u32(struct reader *r)
+{
+	const uint8_t *p = read_take(r, 4);
+	return p ? get_le32(p) : 0;
+}
 uint64_t read_u64(struct reader *r);
 void read_bytes(struct reader *r, void *to, size_t len);
 /* A number of records that each take at least MIN_BYTES of what is left. */

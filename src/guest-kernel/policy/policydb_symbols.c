@@ -27,6 +27,9 @@ static bool begin(struct reader *r, struct symtab *s, const char *what)
 	return reader_ok(r);
 }
 
+/* Names of one hash; a file with more was made to be slow. */
+#define ALIKE_MAX 64u
+
 /* The Ith name. An alias has the value of another name. */
 static void put(struct reader *r, struct symtab *s, uint32_t i, const char *name, uint32_t value,
                 bool alias)
@@ -39,15 +42,22 @@ static void put(struct reader *r, struct symtab *s, uint32_t i, const char *name
 		return;
 	}
 	size_t len = str_len(name);
-	if (symtab_find(s, name, len)) {
-		reader_fail(r, "%s is there twice", name);
-		return;
+	uint32_t *bucket = &s->bucket[str_hash(name, len) & s->mask];
+	unsigned links = 0;
+	for (uint32_t j = *bucket; j; j = s->symbol[j - 1].next) {
+		if (str_eq_n(name, len, s->symbol[j - 1].name)) {
+			reader_fail(r, "%s is there twice", name);
+			return;
+		}
+		if (++links == ALIKE_MAX) {
+			reader_fail(r, "%s hashes as %u other names do", name, ALIKE_MAX);
+			return;
+		}
 	}
 	if (!alias && s->name[value]) {
 		reader_fail(r, "%s has the value %u, which %s has", name, value, s->name[value]);
 		return;
 	}
-	uint32_t *bucket = &s->bucket[str_hash(name, len) & s->mask];
 	s->symbol[i] = (struct symbol){.name = name, .value = value, .next = *bucket};
 	*bucket = i + 1;
 	if (!alias)
