@@ -346,12 +346,22 @@ struct sorting {
 	struct vec tclass;   /* uint16_t */
 };
 
+#define CACHE_LINE 64u
+
+/* Memory that is in no cache comes faster in order than where the rules go, here and there. */
+static void touch(const struct vec *v)
+{
+	for (size_t i = 0; i < (size_t)v->capacity * v->size; i += CACHE_LINE)
+		v->data[i] = 0;
+}
+
 static bool sort_rules(const struct rules *rules, struct sorting *s, bool conditional)
 {
 	uint32_t room = rules->count + 1; /* an empty vec has no memory at all */
 	if (!vec_reserve(&s->rules[0], room) || !vec_reserve(&s->rules[1], room) ||
 	    (conditional && !vec_reserve(&s->parts, room)))
 		return false;
+	touch(&s->rules[0]);
 	sort_by_target(rules, rule_array(&s->rules[0]), (struct cond_part *)(void *)s->parts.data);
 	sort_by_class(rules, rule_array(&s->rules[0]), rule_array(&s->rules[1]));
 	vec_fini(&s->rules[0]);
