@@ -14,9 +14,17 @@ extern "C" {
 #define VMM_VFIO_DEVICES_MAX 16u
 #define VMM_VFIO_ADDRESS_MAX 16u /* bytes, with the NUL */
 
+/* The ways to the host's IOMMU. A VM has one of them for all of its devices. */
+typedef enum vmm_vfio_iommu {
+	VMM_VFIO_AUTO = 0, /* iommufd, where every device of the VM can be passed so; else groups */
+	VMM_VFIO_IOMMUFD = 1, /* /dev/iommu and /dev/vfio/devices/vfioN: Linux 6.6 */
+	VMM_VFIO_GROUP = 2,   /* /dev/vfio/vfio, type 1 containers, and /dev/vfio/GROUP */
+} vmm_vfio_iommu_t;
+
 typedef struct vmm_vfio_opts {
 	size_t struct_size;
 	const char *address; /* "0000:01:00.0", or "01:00.0" in domain 0; copied */
+	vmm_vfio_iommu_t iommu;
 } vmm_vfio_opts_t;
 
 #define VMM_VFIO_OPTS_INIT                             \
@@ -27,16 +35,17 @@ typedef struct vmm_vfio_opts {
 /*
  * Pass the device to a VM that is not built yet. It is opened by vmm_vm_build, which then also
  * fails with the reason where it cannot be passed: VMM_E_NOENT: no such device; VMM_E_UNSUPPORTED:
- * no IOMMU, or a bridge; VMM_E_BUSY: it or another device of its group is bound to a driver of the
- * host, or another process has it; VMM_E_PERM: no right to /dev/vfio/GROUP; VMM_E_LIMIT:
+ * no IOMMU, or a bridge, or the host has no iommufd that was asked for; VMM_E_BUSY: it or another
+ * device of its group is bound to a driver of the host, or another process has it; VMM_E_PERM: no
+ * right to /dev/vfio/GROUP, or to /dev/iommu and /dev/vfio/devices/vfioN; VMM_E_LIMIT:
  * RLIMIT_MEMLOCK, or a BAR that no window has room for.
  *
  * All guest memory stays in the host's memory while the VM lives; a balloon gives nothing back. The
  * device is reset before and after. Functions of one device keep their numbers if the first of
  * them, number 0, is added first.
  *
- * From this call: VMM_E_INVAL: struct_size, or not an address; VMM_E_LIMIT; VMM_E_STATE after
- * build.
+ * From this call: VMM_E_INVAL: struct_size, not an address, or two devices whose ways exclude each
+ * other; VMM_E_LIMIT; VMM_E_STATE after build.
  */
 VMM_API VMM_WARN_UNUSED vmm_err_t vmm_vfio_add(vmm_vm_t *vm, const vmm_vfio_opts_t *opts);
 
@@ -46,11 +55,13 @@ typedef struct vmm_vfio_info {
 	int group; /* of the IOMMU, or -1: there is none */
 	uint16_t vendor;
 	uint16_t device;
-	uint32_t class_code; /* class, subclass, interface: 24 bits */
-	char driver[64];     /* that it is bound to, or "" */
-	bool usable;         /* can be passed as it is */
-	char why[448];       /* else, why not */
-	char used_by[128];   /* what the host uses it for ("/ is mounted from sda1"), or "" */
+	uint32_t class_code;    /* class, subclass, interface: 24 bits */
+	char driver[64];        /* that it is bound to, or "" */
+	bool usable;            /* can be passed as it is */
+	char why[448];          /* else, why not */
+	vmm_vfio_iommu_t iommu; /* the way that VMM_VFIO_AUTO takes for it alone, if it is usable */
+	char no_iommufd[520];   /* why iommufd cannot be used for it, or "" */
+	char used_by[128];      /* what the host uses it for ("/ is mounted from sda1"), or "" */
 } vmm_vfio_info_t;
 
 /*

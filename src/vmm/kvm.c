@@ -288,17 +288,6 @@ vmm_err_t kvm_vfio_create(int vm_fd, int *device_fd, vmm_err_info_t *ei)
 	return err;
 }
 
-vmm_err_t kvm_vfio_add_group(int device_fd, int group_fd, vmm_err_info_t *ei)
-{
-	int32_t fd = group_fd;
-	struct kvm_device_attr arg = {
-	        .group = KVM_DEV_VFIO_GROUP,
-	        .attr = KVM_DEV_VFIO_GROUP_ADD,
-	        .addr = (uintptr_t)&fd,
-	};
-	return call(device_fd, KVM_SET_DEVICE_ATTR, &arg, "KVM_DEV_VFIO_GROUP_ADD", ei);
-}
-
 vmm_err_t kvm_signal_msi(int vm_fd, uint64_t addr, uint32_t data, vmm_err_info_t *ei)
 {
 	struct kvm_msi msi = {

@@ -47,9 +47,8 @@ bool kvm_irqfd_level(int vm_fd, int event_fd, int resample_fd, uint32_t gsi, boo
 bool kvm_set_gsi_routing(int vm_fd, const struct kvm_irq_routing *table);
 /* Host memory as a slot of the guest; length 0 takes it away. */
 bool kvm_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, void *host, uint64_t len_bytes);
-/* KVM_DEV_TYPE_VFIO: *DEVICE_FD, by which KVM learns of groups whose devices the guest drives. */
+/* KVM_DEV_TYPE_VFIO: *DEVICE_FD, by which KVM learns what the guest drives. */
 VMM_WARN_UNUSED vmm_err_t kvm_vfio_create(int vm_fd, int *device_fd, vmm_err_info_t *ei);
-VMM_WARN_UNUSED vmm_err_t kvm_vfio_add_group(int device_fd, int group_fd, vmm_err_info_t *ei);
 /* A write of LEN bytes (0: of any length) to a port or MMIO address, of any value if not MATCH. */
 struct kvm_doorbell {
 	bool pio;

@@ -34,6 +34,12 @@ vmm_err_t vmm_vfio_add(vmm_vm_t *vm, const vmm_vfio_opts_t *opts)
 		return VMM_E_INVAL;
 	if (!opts->address)
 		return err_set(ei, VMM_E_INVAL, "address", "is missing");
+	if (opts->iommu > VMM_VFIO_GROUP)
+		return err_set(ei, VMM_E_INVAL, "iommu", "%u: there is no such way",
+		               (unsigned)opts->iommu);
+	if (opts->iommu && v->asked && opts->iommu != v->asked)
+		return err_set(ei, VMM_E_INVAL, "iommu",
+		               "the devices of a VM go through iommufd, or by their groups");
 	if (v->count == VMM_VFIO_DEVICES_MAX)
 		return err_set(ei, VMM_E_LIMIT, "vfio", "more than %u devices",
 		               VMM_VFIO_DEVICES_MAX);
@@ -45,6 +51,8 @@ vmm_err_t vmm_vfio_add(vmm_vm_t *vm, const vmm_vfio_opts_t *opts)
 		if (strcmp(v->address[i], address) == 0)
 			return err_set(ei, VMM_E_INVAL, "address", "%s is given twice", address);
 	memcpy(v->address[v->count++], address, sizeof(address));
+	if (opts->iommu)
+		v->asked = opts->iommu;
 	return VMM_OK;
 }
 
@@ -83,13 +91,16 @@ vmm_err_t vm_vfio_open(vmm_vm_t *vm, vmm_err_info_t *ei)
 	        .lost = lost,
 	        .ctx = vm,
 	};
+	struct hostdev d[VMM_VFIO_DEVICES_MAX];
 	vmm_err_t err = VMM_OK;
-	for (unsigned i = 0; i < v->count && !err; i++) {
-		struct hostdev d;
-		err = hostdev_read(v->iommu.sys->sysfs, v->address[i], &d, ei);
-		if (!err)
-			err = vfio_dev_add(&v->place, &d, place_of(v, i), &v->dev[i], ei);
-	}
+	for (unsigned i = 0; i < v->count && !err; i++)
+		err = hostdev_read(v->iommu.sys->sysfs, v->address[i], &d[i], ei);
+	if (!err)
+		err = vfio_iommu_choose(&v->iommu, v->asked, d, v->count, ei);
+	if (!err && v->count > 0)
+		log_say(&vm->log, VMM_LOG_INFO, "vfio: devices are passed %s", v->iommu.way->name);
+	for (unsigned i = 0; i < v->count && !err; i++)
+		err = vfio_dev_add(&v->place, &d[i], place_of(v, i), &v->dev[i], ei);
 	return err;
 }
 
@@ -115,8 +126,8 @@ vmm_err_t vm_vfio_connect(vmm_vm_t *vm, vmm_err_info_t *ei)
 	if (v->count == 0)
 		return VMM_OK;
 	vmm_err_t err = kvm_vfio_create(vm->vm_fd, &v->kvm_device, ei);
-	for (unsigned i = 0; i < v->iommu.group_count && !err; i++)
-		err = kvm_vfio_add_group(v->kvm_device, v->iommu.group[i].fd, ei);
+	if (!err)
+		err = vfio_iommu_connect(&v->iommu, v->kvm_device, ei);
 	for (unsigned i = 0; i < v->count && !err; i++)
 		vfio_dev_set_vm(v->dev[i], vm->vm_fd);
 	return err;
@@ -128,6 +139,7 @@ void vm_vfio_disconnect(vmm_vm_t *vm)
 	for (unsigned i = 0; i < v->count; i++)
 		if (v->dev[i])
 			vfio_dev_set_vm(v->dev[i], -1);
+	vfio_iommu_disconnect(&v->iommu);
 	if (v->kvm_device >= 0)
 		(void)close(v->kvm_device);
 	v->kvm_device = -1;

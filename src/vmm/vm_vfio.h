@@ -7,6 +7,7 @@
 
 struct vm_vfio {
 	unsigned count;
+	vmm_vfio_iommu_t asked; /* for the way to the IOMMU */
 	char address[VMM_VFIO_DEVICES_MAX][VMM_VFIO_ADDRESS_MAX];
 	struct vfio_dev *dev[VMM_VFIO_DEVICES_MAX];
 	struct vfio_iommu iommu;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "devices/vfio/iommufd_abi.h"
+
 #define OFFSET(region) ((uint64_t)(region) << 40)
 
 static void must(bool ok, const char *what)
@@ -23,15 +25,30 @@ static int fake_open(void *ctx, const char *path, int flags)
 	struct fake_vfio *v = ctx;
 	(void)flags;
 	v->opens++;
-	if (strstr(path, "/vfio/vfio"))
-		return v->fail_open_container ? v->fail_open_container : FAKE_CONTAINER;
-	return v->fail_open_group ? v->fail_open_group : FAKE_GROUP_FD;
+	int fail = v->fail_open_group;
+	int fd = FAKE_GROUP_FD;
+	const char *cdev = strstr(path, "/vfio/devices/vfio");
+	if (cdev) {
+		fail = v->fail_open_cdev;
+		fd = FAKE_CDEV + atoi(cdev + strlen("/vfio/devices/vfio"));
+	} else if (strstr(path, "/vfio/vfio")) {
+		fail = v->fail_open_container;
+		fd = FAKE_CONTAINER;
+	} else if (strstr(path, "/iommu")) {
+		fail = v->fail_open_iommufd;
+		fd = FAKE_IOMMUFD;
+	}
+	v->live += fail == 0;
+	return fail ? fail : fd;
 }
 
 static void fake_close(void *ctx, int fd)
 {
-	(void)fd;
-	((struct fake_vfio *)ctx)->closes++;
+	struct fake_vfio *v = ctx;
+	v->closes++;
+	v->live--;
+	if (fd >= FAKE_CDEV)
+		v->bound[fd - FAKE_CDEV] = v->attached[fd - FAKE_CDEV] = false;
 }
 
 static int region_info(struct fake_vfio *v, struct vfio_region_info *info)
@@ -81,19 +98,113 @@ static int set_irqs(struct fake_vfio *v, const struct vfio_irq_set *set)
 	return 0;
 }
 
-static int map_dma(struct fake_vfio *v, const struct vfio_iommu_type1_dma_map *m)
+static int map_dma(struct fake_vfio *v, uint64_t iova, uint64_t size)
 {
 	if (v->fail_map && v->map_count > 0)
 		return v->fail_map;
 	v->maps_made++;
-	v->map[v->map_count++] = (struct fake_map){m->iova, m->size};
+	v->map[v->map_count++] = (struct fake_map){iova, size};
 	return 0;
+}
+
+static int unmap_dma(struct fake_vfio *v, uint64_t iova, uint64_t size)
+{
+	for (unsigned i = 0; i < v->map_count; i++) {
+		if (v->map[i].iova != iova || v->map[i].size != size)
+			continue;
+		v->map[i] = v->map[--v->map_count];
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* As the kernel: what is not right in the arguments is EINVAL, what does not exist ENOENT. */
+
+static int ioas_map(struct fake_vfio *v, int fd, const struct iommu_ioas_map *m)
+{
+	if (fd != FAKE_IOMMUFD || m->size != sizeof(*m) || m->flags != 7 || m->__reserved)
+		return -EINVAL;
+	return m->ioas_id != v->ioas ? -ENOENT : map_dma(v, m->iova, m->length);
+}
+
+static int ioas_unmap(struct fake_vfio *v, int fd, const struct iommu_ioas_unmap *m)
+{
+	if (fd != FAKE_IOMMUFD || m->size != sizeof(*m))
+		return -EINVAL;
+	return m->ioas_id != v->ioas ? -ENOENT : unmap_dma(v, m->iova, m->length);
+}
+
+static int ioas_alloc(const struct fake_vfio *v, int fd, struct iommu_ioas_alloc *a)
+{
+	if (fd != FAKE_IOMMUFD || a->size != sizeof(*a) || a->flags)
+		return -EINVAL;
+	a->out_ioas_id = v->ioas;
+	return v->fail_ioas;
+}
+
+static int bind_iommufd(struct fake_vfio *v, int fd, struct vfio_device_bind_iommufd *b)
+{
+	if (fd < FAKE_CDEV || b->argsz != sizeof(*b) || b->flags || b->iommufd != FAKE_IOMMUFD ||
+	    v->bound[fd - FAKE_CDEV])
+		return -EINVAL;
+	b->out_devid = 77;
+	v->bound[fd - FAKE_CDEV] = v->fail_bind == 0;
+	return v->fail_bind;
+}
+
+static int attach_pt(struct fake_vfio *v, int fd, const struct vfio_device_attach_iommufd_pt *a)
+{
+	if (fd < FAKE_CDEV || a->argsz != sizeof(*a) || a->flags || !v->bound[fd - FAKE_CDEV])
+		return -EINVAL;
+	if (a->pt_id != v->ioas)
+		return -ENOENT;
+	v->attached[fd - FAKE_CDEV] = v->fail_attach == 0;
+	return v->fail_attach;
+}
+
+static int kvm_attr(struct fake_vfio *v, const struct kvm_device_attr *a)
+{
+	int32_t fd;
+	memcpy(&fd, (const void *)(uintptr_t)a->addr, sizeof(fd)); /* NOLINT */
+	if (a->group != KVM_DEV_VFIO_FILE || v->fail_kvm)
+		return v->fail_kvm ? v->fail_kvm : -ENXIO;
+	if (a->attr == KVM_DEV_VFIO_FILE_ADD) {
+		v->kvm_file[v->kvm_files++] = fd;
+		return 0;
+	}
+	for (unsigned i = 0; i < v->kvm_files; i++) {
+		if (v->kvm_file[i] != fd)
+			continue;
+		/* KVM finds it by the descriptor, which is open then. */
+		must(fd < FAKE_CDEV || v->bound[fd - FAKE_CDEV], "KVM_DEV_VFIO_FILE_DEL");
+		v->kvm_file[i] = v->kvm_file[--v->kvm_files];
+		return 0;
+	}
+	return -ENOENT;
 }
 
 static int fake_ioctl(void *ctx, int fd, unsigned long request, void *arg)
 {
 	struct fake_vfio *v = ctx;
-	(void)fd;
+	switch (request) {
+	case IOMMU_IOAS_ALLOC:
+		return ioas_alloc(v, fd, arg);
+	case IOMMU_IOAS_MAP:
+		return ioas_map(v, fd, arg);
+	case IOMMU_IOAS_UNMAP:
+		return ioas_unmap(v, fd, arg);
+	case VFIO_DEVICE_BIND_IOMMUFD:
+		return bind_iommufd(v, fd, arg);
+	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+		return attach_pt(v, fd, arg);
+	case KVM_SET_DEVICE_ATTR:
+		return kvm_attr(v, arg);
+	default:
+		break;
+	}
+	/* A character device is of no use before it is bound. */
+	if (fd >= FAKE_CDEV && !v->bound[fd - FAKE_CDEV])
+		return -EINVAL;
 	switch (request) {
 	case VFIO_GET_API_VERSION:
 		return VFIO_API_VERSION;
@@ -107,6 +218,7 @@ static int fake_ioctl(void *ctx, int fd, unsigned long request, void *arg)
 	case VFIO_SET_IOMMU:
 		return 0;
 	case VFIO_GROUP_GET_DEVICE_FD:
+		v->live++;
 		return FAKE_DEVICE;
 	case VFIO_DEVICE_GET_INFO: {
 		struct vfio_device_info *info = arg;
@@ -128,11 +240,14 @@ static int fake_ioctl(void *ctx, int fd, unsigned long request, void *arg)
 	case VFIO_DEVICE_RESET:
 		v->resets++;
 		return 0;
-	case VFIO_IOMMU_MAP_DMA:
-		return map_dma(v, arg);
-	case VFIO_IOMMU_UNMAP_DMA:
-		v->map_count--;
-		return 0;
+	case VFIO_IOMMU_MAP_DMA: {
+		const struct vfio_iommu_type1_dma_map *m = arg;
+		return map_dma(v, m->iova, m->size);
+	}
+	case VFIO_IOMMU_UNMAP_DMA: {
+		const struct vfio_iommu_type1_dma_unmap *u = arg;
+		return unmap_dma(v, u->iova, u->size);
+	}
 	default:
 		return -ENOTTY;
 	}
@@ -248,6 +363,13 @@ void fake_vfio_neighbour(struct fake_vfio *v, const char *address, const char *d
 	make_device(v, address, driver);
 }
 
+void fake_vfio_cdev(struct fake_vfio *v, const char *address, const char *name)
+{
+	char path[128];
+	(void)snprintf(path, sizeof(path), "bus/pci/devices/%s/vfio-dev/%s", address, name);
+	make_dir(v, path);
+}
+
 void fake_vfio_bind(struct fake_vfio *v, const char *driver)
 {
 	make_device(v, FAKE_ADDRESS, driver);
@@ -286,6 +408,8 @@ void fake_vfio_init(struct fake_vfio *v)
 	        .sys = {fake_open, fake_close, fake_ioctl, fake_pread, fake_pwrite, fake_mmap,
 	                fake_munmap, v, v->sysfs, "/dev"},
 	        .sysfs = "/tmp/vmm-vfio-XXXXXX",
+	        .fail_open_iommufd = -ENOENT,
+	        .ioas = 3,
 	        .device_flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET,
 	};
 	must(mkdtemp(v->sysfs) != NULL, "mkdtemp");

@@ -1,7 +1,7 @@
 /*
  * A passed device that exists only in memory: behind the table of system calls (vfio/sys.h) are a
- * container, one group, a device with regions and interrupts, and a sysfs of its own. Tests set
- * what it says, and see what was asked of it.
+ * container, one group, iommufd, a device with regions and interrupts, KVM's list of files, and a
+ * sysfs of its own. Tests set what it says, and see what was asked of it.
  */
 #ifndef TESTS_UNIT_FAKE_VFIO_H
 #define TESTS_UNIT_FAKE_VFIO_H
@@ -20,6 +20,9 @@
 #define FAKE_CONTAINER 1000
 #define FAKE_GROUP_FD  1001
 #define FAKE_DEVICE    1002
+#define FAKE_IOMMUFD   1003
+#define FAKE_CDEV      1100 /* and on: /dev/vfio/devices/vfioN */
+#define FAKE_CDEVS     4u
 
 struct fake_map {
 	uint64_t iova, size;
@@ -32,6 +35,9 @@ struct fake_vfio {
 	/* What it says. */
 	/* Negative errno values, or 0; the last is of reading and writing. */
 	int fail_open_container, fail_open_group, fail_map, fail_io;
+	/* Of iommufd, which is not there (-ENOENT) at first. */
+	int fail_open_iommufd, fail_ioas, fail_open_cdev, fail_bind, fail_attach, fail_kvm;
+	uint32_t ioas; /* the number it gives */
 	bool not_viable;
 	uint32_t device_flags;
 	uint8_t config[PCI_CFG_SPACE_EXP_SIZE];
@@ -45,6 +51,10 @@ struct fake_vfio {
 
 	/* What was asked of it. */
 	unsigned resets, opens, closes, maps_made;
+	int live;           /* descriptors that are open */
+	unsigned kvm_files; /* that KVM knows of */
+	int kvm_file[8];
+	bool bound[FAKE_CDEVS], attached[FAKE_CDEVS];
 	unsigned map_count;
 	struct fake_map map[8];
 	int irq_fd[8][FAKE_VECTORS]; /* eventfds by index, 0: none */
@@ -60,6 +70,8 @@ void fake_vfio_init(struct fake_vfio *v);
 void fake_vfio_fini(struct fake_vfio *v);
 /* Another device in its group, bound to DRIVER. */
 void fake_vfio_neighbour(struct fake_vfio *v, const char *address, const char *driver);
+/* Give the device at ADDRESS the character device NAME. */
+void fake_vfio_cdev(struct fake_vfio *v, const char *address, const char *name);
 /* Bind the device itself; NULL: to nothing. */
 void fake_vfio_bind(struct fake_vfio *v, const char *driver);
 

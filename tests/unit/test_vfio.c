@@ -7,92 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "devices/pci/host_bridge.h"
-#include "devices/vfio/dev_priv.h"
-#include "fake_vfio.h"
 #include "suite.h"
-
-static struct fake_vfio fake;
-static struct irq_chip chip;
-static struct msi_routes routes;
-static struct pci_bus pci;
-static struct bus mbus;
-static struct machine machine;
-static struct loop *loop;
-static struct log silent;
-static struct vfio_iommu iommu;
-static struct vfio_place place;
-static struct vfio_dev *dev;
-static vmm_err_info_t ei;
-static unsigned lost_count;
-
-static void lost(void *ctx, const char *address, const char *why)
-{
-	(void)ctx;
-	ck_assert_str_eq(address, FAKE_ADDRESS);
-	ck_assert(strstr(why, "goes on"));
-	lost_count++;
-}
-
-static void setup(void)
-{
-	fake_vfio_init(&fake);
-	irq_chip_init(&chip);
-	msi_routes_init(&routes);
-	pci_bus_init(&pci, &chip);
-	memset(&mbus, 0, sizeof(mbus));
-	ck_assert_int_eq(loop_create(&loop, &ei), VMM_OK);
-	vfio_iommu_init(&iommu, &fake.sys);
-	machine = (struct machine){.ram_bytes = 256u << 20, .pci = true};
-	machine_set_pci_mem64(&machine, 40);
-	ck_assert_int_eq(host_bridge_add(&pci, &ei), VMM_OK);
-	place = (struct vfio_place){.sys = &fake.sys,
-	                            .iommu = &iommu,
-	                            .bus = &pci,
-	                            .routes = &routes,
-	                            .loop = loop,
-	                            .log = &silent,
-	                            .slot_next = 2,
-	                            .lost = lost};
-	dev = NULL;
-	lost_count = 0;
-}
-
-static void teardown(void)
-{
-	pci_bus_fini(&pci);
-	vfio_iommu_fini(&iommu);
-	loop_destroy(loop);
-	ck_assert_uint_eq(fake.mmaps, fake.munmaps);
-	/* Nothing of the table of messages is left. */
-	for (unsigned i = 0; i < MSI_ROUTES_MAX; i++)
-		ck_assert(!routes.route[i].taken);
-	msi_routes_fini(&routes);
-	irq_chip_fini(&chip);
-	fake_vfio_fini(&fake);
-}
-
-static vmm_err_t add(void)
-{
-	struct hostdev d;
-	vmm_err_t err = hostdev_read(fake.sysfs, FAKE_ADDRESS, &d, &ei);
-	return err ? err : vfio_dev_add(&place, &d, -1, &dev, &ei);
-}
-
-static void add_well(void)
-{
-	vmm_err_t err = add();
-	ck_assert_msg(!err, "%s: %s", ei.field, ei.message);
-	ck_assert_int_eq(pci_bus_attach(&pci, &machine, &mbus, &ei), VMM_OK);
-	bus_freeze(&mbus);
-}
-
-static void refused(vmm_err_t want, const char *text)
-{
-	ck_assert_int_eq(add(), want);
-	ck_assert_msg(strstr(ei.message, text) != NULL, "%s: %s", ei.field, ei.message);
-	ck_assert_ptr_null(dev);
-}
+#include "vfio_rig.h"
 
 static uint32_t cfg(uint32_t reg, unsigned size)
 {
@@ -144,9 +60,9 @@ END_TEST
 START_TEST(bound_to_the_hosts_driver)
 {
 	fake_vfio_bind(&fake, "nvme");
-	refused(VMM_E_BUSY, "bound to nvme");
+	vfio_rig_refused(VMM_E_BUSY, "bound to nvme");
 	fake_vfio_bind(&fake, NULL);
-	refused(VMM_E_BUSY, "bound to no driver");
+	vfio_rig_refused(VMM_E_BUSY, "bound to no driver");
 	ck_assert_uint_eq(fake.opens, 0);
 }
 END_TEST
@@ -154,9 +70,9 @@ END_TEST
 START_TEST(a_neighbour_is_in_the_way)
 {
 	fake_vfio_neighbour(&fake, "0000:01:00.1", "e1000e");
-	refused(VMM_E_BUSY, "0000:01:00.1 of the same group, 7, is still bound to e1000e");
+	vfio_rig_refused(VMM_E_BUSY, "0000:01:00.1 of the same group, 7, is still bound to e1000e");
 	fake_vfio_neighbour(&fake, "0000:01:00.1", NULL);
-	add_well();
+	vfio_rig_add_well();
 }
 END_TEST
 
@@ -177,49 +93,49 @@ END_TEST
 START_TEST(vfio_refuses)
 {
 	fake.fail_open_container = -ENOENT;
-	refused(VMM_E_NOENT, "modprobe vfio-pci");
+	vfio_rig_refused(VMM_E_NOENT, "modprobe vfio-pci");
 	fake.fail_open_container = 0;
 	fake.fail_open_group = -EBUSY;
-	refused(VMM_E_BUSY, "another process");
+	vfio_rig_refused(VMM_E_BUSY, "another process");
 	fake.fail_open_group = -EACCES;
-	refused(VMM_E_PERM, "no right");
+	vfio_rig_refused(VMM_E_PERM, "no right");
 	fake.fail_open_group = 0;
 	fake.not_viable = true;
-	refused(VMM_E_BUSY, "not viable");
+	vfio_rig_refused(VMM_E_BUSY, "not viable");
 	fake.not_viable = false;
 	fake.device_flags = VFIO_DEVICE_FLAGS_PLATFORM;
-	refused(VMM_E_UNSUPPORTED, "not a PCI device");
+	vfio_rig_refused(VMM_E_UNSUPPORTED, "not a PCI device");
 }
 END_TEST
 
 START_TEST(headers_of_bridges)
 {
 	fake_set(&fake, PCI_HEADER_TYPE, 1, PCI_HEADER_TYPE_BRIDGE);
-	refused(VMM_E_UNSUPPORTED, "header type 1");
+	vfio_rig_refused(VMM_E_UNSUPPORTED, "header type 1");
 }
 END_TEST
 
 START_TEST(impossible_bars)
 {
 	fake.region_bytes[0] = 0x3000;
-	refused(VMM_E_FORMAT, "BAR 0 of 12288 bytes");
+	vfio_rig_refused(VMM_E_FORMAT, "BAR 0 of 12288 bytes");
 	fake.region_bytes[0] = 8;
-	refused(VMM_E_FORMAT, "BAR 0 of 8 bytes");
+	vfio_rig_refused(VMM_E_FORMAT, "BAR 0 of 8 bytes");
 	fake.region_bytes[0] = 1ull << 32;
 	fake_set(&fake, PCI_BASE_ADDRESS_0, 4, 0);
-	refused(VMM_E_FORMAT, "BAR 0");
+	vfio_rig_refused(VMM_E_FORMAT, "BAR 0");
 	fake.region_bytes[0] = 0x2000;
-	refused(VMM_E_FORMAT, "MSI-X table, at 0x2000 of BAR 0, is not inside");
+	vfio_rig_refused(VMM_E_FORMAT, "MSI-X table, at 0x2000 of BAR 0, is not inside");
 	fake.region_bytes[0] = 0x4000;
 	fake_set(&fake, 0x48, 4, 0x3ff8 + 7);
-	refused(VMM_E_FORMAT, "MSI-X pending bits");
+	vfio_rig_refused(VMM_E_FORMAT, "MSI-X pending bits");
 }
 END_TEST
 
 START_TEST(a_bar_larger_than_its_window)
 {
 	fake.region_bytes[0] = 1ull << 41;
-	ck_assert_int_eq(add(), VMM_OK);
+	ck_assert_int_eq(vfio_rig_add(), VMM_OK);
 	ck_assert_int_eq(pci_bus_attach(&pci, &machine, &mbus, &ei), VMM_E_LIMIT);
 	ck_assert_str_eq(ei.field, FAKE_ADDRESS);
 }
@@ -235,13 +151,13 @@ START_TEST(a_full_bus)
 		pci_func_init(&others[i], &ops, "other", &ids);
 		ck_assert_int_eq(pci_bus_add(&pci, &others[i], &ei), VMM_OK);
 	}
-	refused(VMM_E_LIMIT, "more than 32 devices");
+	vfio_rig_refused(VMM_E_LIMIT, "more than 32 devices");
 }
 END_TEST
 
 START_TEST(config_space_is_shaped)
 {
-	add_well();
+	vfio_rig_add_well();
 	ck_assert_uint_eq(cfg(PCI_VENDOR_ID, 4), 0x58458086);
 	ck_assert_uint_eq(cfg(PCI_HEADER_TYPE, 1), 0);
 	ck_assert_uint_eq(cfg(PCI_COMMAND, 2), 0);
@@ -275,7 +191,7 @@ END_TEST
 
 START_TEST(the_device_always_decodes)
 {
-	add_well();
+	vfio_rig_add_well();
 	ck_assert_uint_eq(fake.config[PCI_COMMAND], 3);
 	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
 	ck_assert_uint_eq(fake.config[PCI_COMMAND], 7);
@@ -291,7 +207,7 @@ END_TEST
 
 START_TEST(only_the_tables_pages_are_trapped)
 {
-	add_well();
+	vfio_rig_add_well();
 	/* 0x0000-0x1fff is mapped; 0x2000 holds the table, 0x3000 the pending bits. */
 	ck_assert_uint_eq(fake.mmaps, 1);
 	ck_assert_uint_eq(fake.mmap_offset[0], 0);
@@ -329,7 +245,7 @@ START_TEST(sparse_areas_are_checked)
 	        {0x100, 0x200},    /* no whole page */
 	};
 	set_sparse(0, areas, 4, 1000);
-	add_well();
+	vfio_rig_add_well();
 	ck_assert_uint_eq(fake.mmaps, 1);
 	ck_assert_uint_eq(fake.mmap_offset[0], 0x1000);
 	ck_assert_uint_eq(fake.mmap_len[0], 0x1000);
@@ -343,7 +259,7 @@ START_TEST(capability_chains_end)
 	        .id = 99, .version = 1, .next = sizeof(struct vfio_region_info)};
 	memcpy(fake.info_caps[0], &h, sizeof(h));
 	fake.info_caps_bytes[0] = sizeof(h);
-	add_well();
+	vfio_rig_add_well();
 	ck_assert_uint_eq(fake.mmaps, 1);
 }
 END_TEST
@@ -351,7 +267,7 @@ END_TEST
 START_TEST(msix_vectors_are_made_on_demand)
 {
 	const int *fds = fake.irq_fd[VFIO_PCI_MSIX_IRQ_INDEX];
-	add_well();
+	vfio_rig_add_well();
 	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	set_cfg(MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	/* The device sees that it is on, although all is masked. */
@@ -382,7 +298,7 @@ END_TEST
 START_TEST(kernels_that_can_grow_need_no_remaking)
 {
 	fake.irq_flags[VFIO_PCI_MSIX_IRQ_INDEX] = VFIO_IRQ_INFO_EVENTFD;
-	add_well();
+	vfio_rig_add_well();
 	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	set_cfg(MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 	unmask(0);
@@ -405,7 +321,7 @@ START_TEST(msi_with_several_vectors)
 {
 	const int *fds = fake.irq_fd[VFIO_PCI_MSI_IRQ_INDEX];
 	make_msi(PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_MASKBIT | 2u << 1);
-	add_well();
+	vfio_rig_add_well();
 	set_cfg(0x40 + PCI_MSI_ADDRESS_LO, 4, 0xfee01000);
 	set_cfg(0x40 + PCI_MSI_DATA_64, 2, 0x4040);
 	set_cfg(0x40 + PCI_MSI_MASK_64, 4, 2);
@@ -429,7 +345,7 @@ START_TEST(capabilities_that_overlap_or_loop)
 	/* MSI-X at the very end, a loop, a link into the header. */
 	fake_set(&fake, PCI_CAPABILITY_LIST, 1, 0xfc);
 	fake_set(&fake, 0xfc, 4, 0xfc00 | PCI_CAP_ID_MSIX);
-	add_well();
+	vfio_rig_add_well();
 	ck_assert_uint_eq(dev->caps.msix, 0);
 	ck_assert_uint_eq(cfg(PCI_CAPABILITY_LIST, 1), 0);
 }
@@ -437,7 +353,7 @@ END_TEST
 
 START_TEST(reset_is_a_device_reset)
 {
-	add_well();
+	vfio_rig_add_well();
 	ck_assert_uint_eq(fake.resets, 1);
 	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	set_cfg(MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
@@ -452,7 +368,7 @@ END_TEST
 
 START_TEST(the_host_takes_it_back)
 {
-	add_well();
+	vfio_rig_add_well();
 	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	set_cfg(MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 	unmask(1);
@@ -479,7 +395,7 @@ END_TEST
 /* What the hardware does not answer any more, before the host says that it is gone. */
 START_TEST(a_device_that_does_not_answer)
 {
-	add_well();
+	vfio_rig_add_well();
 	set_cfg(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	uint64_t base = vfio_dev_func(dev)->bar[0].addr;
 	uint64_t value = 0;
@@ -499,7 +415,7 @@ END_TEST
 START_TEST(a_device_without_config_space)
 {
 	fake.fail_io = -EIO;
-	refused(VMM_E_IO, "its config space ends after");
+	vfio_rig_refused(VMM_E_IO, "its config space ends after");
 }
 END_TEST
 
@@ -508,7 +424,7 @@ START_TEST(an_expansion_rom)
 	uint64_t value = 0;
 	fake.region_bytes[VFIO_PCI_ROM_REGION_INDEX] = 0x1800; /* no power of two: 8 KiB */
 	fake.region_flags[VFIO_PCI_ROM_REGION_INDEX] = VFIO_REGION_INFO_FLAG_READ;
-	add_well();
+	vfio_rig_add_well();
 	uint64_t at = cfg(PCI_ROM_ADDRESS, 4);
 	ck_assert_uint_ne(at, 0);
 	ck_assert(!(at & PCI_ROM_ADDRESS_ENABLE));
@@ -537,7 +453,7 @@ START_TEST(a_prefetchable_bar_of_64_bits_moves)
 	fake.region_flags[2] = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 	fake_set(&fake, PCI_BASE_ADDRESS_2, 4,
 	         PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH);
-	add_well();
+	vfio_rig_add_well();
 	ck_assert_uint_eq(cfg(PCI_BASE_ADDRESS_2, 4), 0xc);
 	uint64_t first = (uint64_t)cfg(PCI_BASE_ADDRESS_3, 4) << 32;
 	ck_assert_uint_ge(first, machine.pci_mem64);
@@ -565,7 +481,7 @@ START_TEST(memory_is_mapped_around_its_hole)
 	struct gmem_opts o = {.size_bytes = 4ull << 30, .fd = -1};
 	struct gmem *gm;
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-	add_well();
+	vfio_rig_add_well();
 	if (gmem_create(&o, &gm, &ei) != VMM_OK) { /* a host with less memory */
 		o.size_bytes = 64u << 20;
 		ck_assert_int_eq(gmem_create(&o, &gm, &ei), VMM_OK);
@@ -603,7 +519,7 @@ END_TEST
 int main(void)
 {
 	TCase *tc = tcase_create("vfio");
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, vfio_rig_setup, vfio_rig_teardown);
 	tcase_add_test(tc, addresses);
 	tcase_add_test(tc, no_such_device);
 	tcase_add_test(tc, bound_to_the_hosts_driver);

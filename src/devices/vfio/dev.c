@@ -101,9 +101,8 @@ void vfio_dev_set_vm(struct vfio_dev *v, int vm_fd)
 
 static void close_device(struct vfio_dev *v)
 {
-	const struct vfio_sys *s = v->place->sys;
 	if (v->fd >= 0)
-		s->close(s->ctx, v->fd);
+		vfio_iommu_close(v->place->iommu, v->fd);
 	v->fd = -1;
 }
 

@@ -86,12 +86,32 @@ static void read_link(const char *sysfs, const char *address, const char *file, 
 	(void)snprintf(out, size, "%.31s", slash ? slash + 1 : target);
 }
 
+/* An entry of a device's directory vfio-dev. Linux,
+ * Documentation/ABI/testing/sysfs-devices-vfio-dev. */
+static bool take_cdev(void *ctx, const char *name)
+{
+	int *cdev = ctx;
+	char *end;
+	if (strncmp(name, "vfio", 4) != 0 || name[4] < '0' || name[4] > '9')
+		return true;
+	unsigned long n = strtoul(name + 4, &end, 10);
+	if (*end != '\0' || n >= 1u << 30)
+		return true;
+	*cdev = (int)n;
+	return false;
+}
+
+void hostdev_cdev_path(const char *dev, const struct hostdev *d, char *path, size_t size)
+{
+	(void)snprintf(path, size, "%s/vfio/devices/vfio%d", dev, d->cdev);
+}
+
 vmm_err_t hostdev_read(const char *sysfs, const char *address, struct hostdev *d,
                        vmm_err_info_t *ei)
 {
 	char path[PATH_BYTES];
 	char group[32];
-	*d = (struct hostdev){.group = -1};
+	*d = (struct hostdev){.group = -1, .cdev = -1};
 	(void)snprintf(d->address, sizeof(d->address), "%s", address);
 	device_path(path, sysfs, address, "vendor");
 	if (access(path, R_OK) != 0)
@@ -107,6 +127,8 @@ vmm_err_t hostdev_read(const char *sysfs, const char *address, struct hostdev *d
 	unsigned long n = strtoul(group, &end, 10);
 	if (group[0] && *end == '\0' && n < 1u << 30)
 		d->group = (int)n;
+	device_path(path, sysfs, address, "vfio-dev");
+	(void)hostdev_each(path, take_cdev, &d->cdev);
 	return VMM_OK;
 }
 

@@ -18,6 +18,7 @@
 struct hostdev {
 	char address[HOSTDEV_ADDRESS_BYTES];
 	int group;       /* of the IOMMU, or -1 */
+	int cdev;        /* N of its /dev/vfio/devices/vfioN, or -1: it has none */
 	char driver[64]; /* or "" */
 	uint16_t vendor, device;
 	uint32_t class_code;
@@ -40,8 +41,11 @@ VMM_WARN_UNUSED vmm_err_t hostdev_read(const char *sysfs, const char *address, s
 VMM_WARN_UNUSED vmm_err_t hostdev_viable(const char *sysfs, const struct hostdev *d,
                                          vmm_err_info_t *ei);
 
-/* Call EACH for every device of DIR's listing (addresses), until it returns false. */
-bool hostdev_each(const char *dir, bool (*each)(void *ctx, const char *address), void *ctx);
+/* The character device of D, which has one, under DEV ("/dev"). */
+void hostdev_cdev_path(const char *dev, const struct hostdev *d, char *path, size_t size);
+
+/* Call EACH with every name in DIR (addresses), until it returns false. */
+bool hostdev_each(const char *dir, bool (*each)(void *ctx, const char *name), void *ctx);
 
 /* Is it a driver that hands devices to VMMs, or one that keeps a bridge alive meanwhile? */
 bool hostdev_driver_shares(const char *driver);

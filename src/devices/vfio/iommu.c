@@ -1,140 +1,127 @@
-/* The IOMMU by VFIO's type 1 containers. See iommu.h. */
+/* The IOMMU of a VM, whichever way leads to it. See iommu.h. */
 #include "devices/vfio/iommu.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/vfio.h>
+#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "devices/vfio/iommufd_abi.h"
 #include "vmm/errset.h"
 
 void vfio_iommu_init(struct vfio_iommu *io, const struct vfio_sys *sys)
 {
-	*io = (struct vfio_iommu){.sys = sys, .container = -1};
+	*io = (struct vfio_iommu){.sys = sys, .way = &vfio_iommu_group, .fd = -1, .kvm = -1};
 }
 
 void vfio_iommu_fini(struct vfio_iommu *io)
 {
 	const struct vfio_sys *s = io->sys;
-	for (unsigned i = 0; i < io->group_count; i++)
-		s->close(s->ctx, io->group[i].fd);
-	io->group_count = 0;
-	if (io->container >= 0)
-		s->close(s->ctx, io->container);
-	io->container = -1;
+	for (unsigned i = 0; i < io->file_count; i++)
+		s->close(s->ctx, io->file[i].fd);
+	io->file_count = 0;
+	if (io->fd >= 0)
+		s->close(s->ctx, io->fd);
+	io->fd = -1;
 }
 
-static int call(const struct vfio_iommu *io, int fd, unsigned long request, void *arg)
+int vfio_iommu_call(const struct vfio_iommu *io, int fd, unsigned long request, void *arg)
 {
 	return io->sys->ioctl(io->sys->ctx, fd, request, arg);
 }
 
-/* For requests whose argument is a number in the pointer's place. */
-static void *number(unsigned long n)
+/* Can it be opened? 0, or a negative errno value. */
+static int try(const struct vfio_sys *s, const char *path)
 {
-	return (void *)n; /* NOLINT(performance-no-int-to-ptr) */
-}
-
-static vmm_err_t open_container(struct vfio_iommu *io, vmm_err_info_t *ei)
-{
-	char path[64];
-	(void)snprintf(path, sizeof(path), "%s/vfio/vfio", io->sys->dev);
-	int fd = io->sys->open(io->sys->ctx, path, O_RDWR);
-	if (fd == -ENOENT)
-		return err_sys(ei, ENOENT, path, "VFIO is not loaded (modprobe vfio-pci)");
+	int fd = s->open(s->ctx, path, O_RDWR);
 	if (fd < 0)
-		return err_sys(ei, -fd, path, "cannot be opened");
-	io->container = fd;
-	int version = call(io, fd, VFIO_GET_API_VERSION, NULL);
-	if (version != VFIO_API_VERSION)
-		return err_set(ei, VMM_E_UNSUPPORTED, path, "VFIO API version %d, need %d", version,
-		               VFIO_API_VERSION);
-	if (call(io, fd, VFIO_CHECK_EXTENSION, number(VFIO_TYPE1v2_IOMMU)) <= 0)
-		return err_set(ei, VMM_E_UNSUPPORTED, path,
-		               "the host has no type 1 IOMMU (modprobe vfio_iommu_type1)");
-	return VMM_OK;
+		return fd;
+	s->close(s->ctx, fd);
+	return 0;
 }
 
-static vmm_err_t open_group(const struct vfio_iommu *io, const struct hostdev *d, int *group_fd,
-                            vmm_err_info_t *ei)
+/* MISSING is said where there is no such file. */
+static vmm_err_t may_open(const struct vfio_sys *s, const char *path, const char *missing,
+                          vmm_err_info_t *ei)
 {
-	char path[64];
-	(void)snprintf(path, sizeof(path), "%s/vfio/%d", io->sys->dev, d->group);
-	int fd = io->sys->open(io->sys->ctx, path, O_RDWR);
-	switch (fd) {
-	case -EBUSY:
-		return err_sys(ei, EBUSY, d->address, "another process uses its group, %s", path);
+	int err = try(s, path);
+	switch (err) {
+	case 0:
+		return VMM_OK;
+	case -ENOENT:
+	case -ENODEV:
+	case -ENXIO:
+		return err_set(ei, VMM_E_UNSUPPORTED, path, "%s", missing);
 	case -EACCES:
 	case -EPERM:
-		return err_sys(ei, -fd, path,
-		               "no right to the group of %s (as root: chown $USER %s)", d->address,
-		               path);
+		return err_sys(ei, -err, path, "no right to it (as root: chown $USER %s)", path);
 	default:
-		break;
+		return err_sys_as(ei, VMM_E_UNSUPPORTED, -err, path, "cannot be opened");
 	}
-	if (fd < 0)
-		return err_sys(ei, -fd, path, "cannot open the group of %s", d->address);
-	*group_fd = fd;
-	return VMM_OK;
 }
 
-/* Into the container; the first group gives it its type. */
-static vmm_err_t join(struct vfio_iommu *io, const struct hostdev *d, int fd, vmm_err_info_t *ei)
+/* Only vfio-pci gives a device one. */
+static vmm_err_t has_cdev(const struct vfio_sys *s, const struct hostdev *d, vmm_err_info_t *ei)
 {
-	struct vfio_group_status status = {.argsz = sizeof(status)};
-	int err = call(io, fd, VFIO_GROUP_GET_STATUS, &status);
-	if (err < 0)
-		return err_sys(ei, -err, d->address, "its group's state cannot be read");
-	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
-		vmm_err_t why = hostdev_viable(io->sys->sysfs, d, ei);
-		return why ? why
-		           : err_set(ei, VMM_E_BUSY, d->address,
-		                     "group %d is not viable: a driver of the host has another "
-		                     "device of it",
-		                     d->group);
-	}
-	err = call(io, fd, VFIO_GROUP_SET_CONTAINER, &io->container);
-	if (err < 0)
-		return err_sys(ei, -err, d->address, "its group, %d, cannot join the container",
-		               d->group);
-	if (io->has_type)
+	if (d->cdev >= 0)
 		return VMM_OK;
-	err = call(io, io->container, VFIO_SET_IOMMU, number(VFIO_TYPE1v2_IOMMU));
-	if (err == -EPERM)
-		return err_sys(ei, EPERM, d->address,
-		               "the IOMMU does not isolate interrupts (no interrupt remapping)");
-	if (err < 0)
-		return err_sys(ei, -err, d->address, "the IOMMU of its group cannot be used");
-	io->has_type = true;
-	return VMM_OK;
+	vmm_err_t why = hostdev_viable(s->sysfs, d, ei);
+	return why ? why
+	           : err_set(ei, VMM_E_UNSUPPORTED, d->address,
+	                     "has no character device of its own, which iommufd needs "
+	                     "(CONFIG_VFIO_DEVICE_CDEV)");
 }
 
-static vmm_err_t take_group(struct vfio_iommu *io, const struct hostdev *d, int *group_fd,
-                            vmm_err_info_t *ei)
+vmm_err_t vfio_iommu_fd_usable(const struct vfio_sys *sys, const struct hostdev *d,
+                               vmm_err_info_t *ei)
 {
-	for (unsigned i = 0; i < io->group_count; i++) {
-		if (io->group[i].number == d->group) {
-			*group_fd = io->group[i].fd;
-			return VMM_OK;
-		}
-	}
-	if (io->group_count == VFIO_GROUPS_MAX)
-		return err_set(ei, VMM_E_LIMIT, d->address, "more than %u groups", VFIO_GROUPS_MAX);
-	int fd = -1;
-	vmm_err_t err = open_group(io, d, &fd, ei);
+	char path[96];
+	(void)snprintf(path, sizeof(path), "%s/iommu", sys->dev);
+	vmm_err_t err = may_open(sys, path,
+	                         "the host has no iommufd (CONFIG_IOMMUFD; modprobe iommufd)", ei);
+	if (!err)
+		err = has_cdev(sys, d, ei);
 	if (err)
 		return err;
-	err = join(io, d, fd, ei);
-	if (err) {
-		io->sys->close(io->sys->ctx, fd);
-		return err;
-	}
-	io->group[io->group_count++] = (struct vfio_group){d->group, fd};
-	*group_fd = fd;
+	hostdev_cdev_path(sys->dev, d, path, sizeof(path));
+	return may_open(sys, path, "the device's file is missing", ei);
+}
+
+/* Does the kernel do without containers and groups? */
+static bool no_groups(const struct vfio_sys *sys)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "%s/vfio/vfio", sys->dev);
+	return try(sys, path) == -ENOENT;
+}
+
+vmm_err_t vfio_iommu_choose(struct vfio_iommu *io, vmm_vfio_iommu_t asked, const struct hostdev *d,
+                            unsigned count, vmm_err_info_t *ei)
+{
+	io->way = &vfio_iommu_group;
+	if (asked == VMM_VFIO_GROUP || count == 0)
+		return VMM_OK;
+	vmm_err_t err = VMM_OK;
+	for (unsigned i = 0; i < count && !err; i++)
+		err = vfio_iommu_fd_usable(io->sys, &d[i], ei);
+	/* Who has no right to iommufd has one to the group, perhaps. */
+	if (asked == VMM_VFIO_AUTO && err && !(err == VMM_E_PERM && no_groups(io->sys)))
+		return VMM_OK;
+	if (!err)
+		io->way = &vfio_iommu_fd;
+	return err;
+}
+
+vmm_err_t vfio_iommu_keep(struct vfio_iommu *io, const char *address, struct vfio_file file,
+                          vmm_err_info_t *ei)
+{
+	if (io->file_count == VFIO_FILES_MAX)
+		return err_set(ei, VMM_E_LIMIT, address, "more than %u groups", VFIO_FILES_MAX);
+	io->file[io->file_count++] = file;
 	return VMM_OK;
 }
 
@@ -142,23 +129,53 @@ vmm_err_t vfio_iommu_open(struct vfio_iommu *io, const struct hostdev *d, int *d
                           vmm_err_info_t *ei)
 {
 	vmm_err_t err = hostdev_viable(io->sys->sysfs, d, ei);
-	if (!err && io->container < 0)
-		err = open_container(io, ei);
-	int group_fd = -1;
-	if (!err)
-		err = take_group(io, d, &group_fd, ei);
-	if (err)
-		return err;
-	char address[HOSTDEV_ADDRESS_BYTES];
-	memcpy(address, d->address, sizeof(address));
-	int fd = call(io, group_fd, VFIO_GROUP_GET_DEVICE_FD, address);
-	if (fd < 0)
-		return err_sys(ei, -fd, d->address, "the device cannot be opened");
-	*device_fd = fd;
+	return err ? err : io->way->open(io, d, device_fd, ei);
+}
+
+/* KVM_DEV_VFIO_FILE, which for groups is what older headers call KVM_DEV_VFIO_GROUP. */
+static int tell_kvm(const struct vfio_iommu *io, uint64_t what, int fd)
+{
+	int32_t file = fd;
+	struct kvm_device_attr arg = {
+	        .group = KVM_DEV_VFIO_FILE,
+	        .attr = what,
+	        .addr = (uintptr_t)&file,
+	};
+	return vfio_iommu_call(io, io->kvm, KVM_SET_DEVICE_ATTR, &arg);
+}
+
+void vfio_iommu_close(struct vfio_iommu *io, int device_fd)
+{
+	for (unsigned i = 0; i < io->file_count; i++) {
+		if (io->file[i].fd != device_fd)
+			continue;
+		/* KVM has the file open by itself: the host would wait for it until the VM ends. */
+		if (io->kvm >= 0)
+			(void)tell_kvm(io, KVM_DEV_VFIO_FILE_DEL, device_fd);
+		io->file[i] = io->file[--io->file_count];
+		break;
+	}
+	io->sys->close(io->sys->ctx, device_fd);
+}
+
+vmm_err_t vfio_iommu_connect(struct vfio_iommu *io, int kvm_device, vmm_err_info_t *ei)
+{
+	io->kvm = kvm_device;
+	for (unsigned i = 0; i < io->file_count; i++) {
+		int err = tell_kvm(io, KVM_DEV_VFIO_FILE_ADD, io->file[i].fd);
+		if (err < 0)
+			return err_sys_as(ei, VMM_E_KVM, -err, "/dev/kvm",
+			                  "KVM_DEV_VFIO_FILE_ADD failed");
+	}
 	return VMM_OK;
 }
 
-/* CAP_IPC_LOCK of this process: VFIO then counts no locked pages against it. */
+void vfio_iommu_disconnect(struct vfio_iommu *io)
+{
+	io->kvm = -1;
+}
+
+/* CAP_IPC_LOCK of this process: no locked pages are counted against it then. */
 static bool may_lock_all(void)
 {
 	char line[128];
@@ -172,43 +189,50 @@ static bool may_lock_all(void)
 	return may;
 }
 
-static vmm_err_t check_memlock(uint64_t needed, vmm_err_info_t *ei)
+/* RLIMIT_MEMLOCK in bytes; UINT64_MAX: none holds. */
+static uint64_t lock_limit(void)
 {
 	struct rlimit limit;
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-	    limit.rlim_cur >= needed || may_lock_all())
-		return VMM_OK;
-	return err_set(
-	        ei, VMM_E_LIMIT, "memory",
-	        "a passed device needs all %llu KiB of guest memory locked, but the limit is "
-	        "%llu KiB: ulimit -l %llu (or LimitMEMLOCK=, or CAP_IPC_LOCK)",
-	        (unsigned long long)(needed >> 10), (unsigned long long)(limit.rlim_cur >> 10),
-	        (unsigned long long)(needed >> 10));
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur;
 }
 
-static vmm_err_t map_region(const struct vfio_iommu *io, const struct gmem_region *r,
-                            vmm_err_info_t *ei)
+static vmm_err_t too_little(uint64_t needed, uint64_t limit, const char *whose, vmm_err_info_t *ei)
 {
-	struct vfio_iommu_type1_dma_map map = {
-	        .argsz = sizeof(map),
-	        .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-	        .vaddr = (uintptr_t)r->host,
-	        .iova = r->base,
-	        .size = r->len_bytes,
-	};
-	int err = call(io, io->container, VFIO_IOMMU_MAP_DMA, &map);
-	if (err < 0)
-		return err_sys(
-		        ei, -err, "memory", "the IOMMU cannot map %llu MiB at guest address 0x%llx",
-		        (unsigned long long)(r->len_bytes >> 20), (unsigned long long)r->base);
-	return VMM_OK;
+	return err_set(ei, VMM_E_LIMIT, "memory",
+	               "a passed device needs all %llu KiB of guest memory locked, but the limit "
+	               "%sis %llu KiB: ulimit -l %llu (or LimitMEMLOCK=, or CAP_IPC_LOCK)",
+	               (unsigned long long)(needed >> 10), whose, (unsigned long long)(limit >> 10),
+	               (unsigned long long)(needed >> 10));
+}
+
+static vmm_err_t check_memlock(uint64_t needed, vmm_err_info_t *ei)
+{
+	uint64_t limit = lock_limit();
+	return limit >= needed || may_lock_all() ? VMM_OK : too_little(needed, limit, "", ei);
+}
+
+static vmm_err_t map_region(const struct vfio_iommu *io, const struct gmem *gm,
+                            const struct gmem_region *r, vmm_err_info_t *ei)
+{
+	int err = io->way->map(io, r);
+	if (err >= 0)
+		return VMM_OK;
+	uint64_t limit = lock_limit();
+	/* This VM alone would not be too much. */
+	if (err == -ENOMEM && io->way->counts_by_user && limit != UINT64_MAX && !may_lock_all())
+		return too_little(gmem_size_bytes(gm), limit,
+		                  "for all processes of this user together ", ei);
+	return err_sys(ei, -err, "memory", "the IOMMU cannot map %llu MiB at guest address 0x%llx",
+	               (unsigned long long)(r->len_bytes >> 20), (unsigned long long)r->base);
 }
 
 vmm_err_t vfio_iommu_map(struct vfio_iommu *io, const struct gmem *gm, vmm_err_info_t *ei)
 {
 	vmm_err_t err = check_memlock(gmem_size_bytes(gm), ei);
 	while (!err && io->mapped < gmem_region_count(gm)) {
-		err = map_region(io, gmem_region_at(gm, io->mapped), ei);
+		err = map_region(io, gm, gmem_region_at(gm, io->mapped), ei);
 		if (!err)
 			io->mapped++;
 	}
@@ -219,13 +243,6 @@ vmm_err_t vfio_iommu_map(struct vfio_iommu *io, const struct gmem *gm, vmm_err_i
 
 void vfio_iommu_unmap(struct vfio_iommu *io, const struct gmem *gm)
 {
-	while (io->mapped > 0) {
-		const struct gmem_region *r = gmem_region_at(gm, --io->mapped);
-		struct vfio_iommu_type1_dma_unmap unmap = {
-		        .argsz = sizeof(unmap),
-		        .iova = r->base,
-		        .size = r->len_bytes,
-		};
-		(void)call(io, io->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
-	}
+	while (io->mapped > 0)
+		io->way->unmap(io, gmem_region_at(gm, --io->mapped));
 }

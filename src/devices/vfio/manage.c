@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "devices/vfio/hostdev.h"
+#include "devices/vfio/iommu.h"
 #include "vmm/errset.h"
 #include "vmm/vfio.h"
 
@@ -174,6 +175,18 @@ struct list {
 	size_t max, count;
 };
 
+static void describe_way(const struct hostdev *d, vmm_vfio_info_t *info)
+{
+	struct vfio_iommu io;
+	vmm_err_info_t why = {.field = ""};
+	vfio_iommu_init(&io, &vfio_sys_host);
+	vmm_err_t err = vfio_iommu_choose(&io, VMM_VFIO_AUTO, d, 1, &why);
+	info->iommu = err || io.way == &vfio_iommu_fd ? VMM_VFIO_IOMMUFD : VMM_VFIO_GROUP;
+	if (io.way != &vfio_iommu_fd)
+		(void)snprintf(info->no_iommufd, sizeof(info->no_iommufd), "%s: %s", why.field,
+		               why.message);
+}
+
 static void describe(const char *address, vmm_vfio_info_t *info)
 {
 	struct hostdev d;
@@ -192,6 +205,8 @@ static void describe(const char *address, vmm_vfio_info_t *info)
 	info->usable = hostdev_viable(SYSFS, &d, &why) == VMM_OK;
 	if (!info->usable)
 		(void)snprintf(info->why, sizeof(info->why), "%s", why.message);
+	else
+		describe_way(&d, info);
 	find_use(d.address, info->used_by, sizeof(info->used_by));
 }
 

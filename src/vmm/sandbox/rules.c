@@ -6,13 +6,14 @@
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
-#include <linux/vfio.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include "devices/vfio/iommufd_abi.h"
 
 #define MAIN (1u << SANDBOX_MAIN)
 #define VCPU (1u << SANDBOX_VCPU)
@@ -53,6 +54,7 @@
 #define ON_BUG      "what is reported of a failure of KVM, or of vmm itself"
 #define EMBEDDER    "for embedders: vmm run does not pause, nor send messages of its own"
 #define LOCKED      "only where no more memory may be locked for a passed device"
+#define IOMMUFD     "only where the host has iommufd"
 #define VIOLATION   "what is said of a call that is not allowed"
 #define CONTENTION  "only where two threads want a lock at once"
 #define RACE        "only where a vCPU writes before the loop has begun"
@@ -106,6 +108,8 @@ const struct sandbox_rule sandbox_rules[] = {
         IOCTL(VFIO_DEVICE_RESET, MAIN | LOOP),
         IOCTL(VFIO_IOMMU_MAP_DMA, LOOP),
         IOCTL(VFIO_IOMMU_UNMAP_DMA, LOOP),
+        IOCTL(IOMMU_IOAS_MAP, LOOP, SELDOM(IOMMUFD)),
+        IOCTL(IOMMU_IOAS_UNMAP, LOOP, SELDOM(IOMMUFD)),
         /* How much memory is locked is looked up, for the message. */
         CALL(openat, LOOP, .refuse = EACCES, SELDOM(LOCKED)),
         EQUAL(prlimit64, LOOP, 2, 0, "to be read", SELDOM(LOCKED)),
