@@ -20,6 +20,8 @@ static const struct choice {
         {"transport", NULL, "mmio,pci"},
         {"log-level", NULL, "error,warn,info,debug"},
         {"vfio", NULL, "@pci"},
+        {"vfio", "address", "@pci"},
+        {"vfio", "iommu", "auto,iommufd,group"},
         {"disk", "engine", "uring,threads"},
         {"net", "tap", "@tap"},
         {"net", "link", "up,down"},
@@ -66,7 +68,7 @@ static bool check_choice(const struct choice *choice)
 		return true;
 	for (const char *at = choice->values; *at;) {
 		size_t len = strcspn(at, ",");
-		const char *other = strcmp(row->name, "disk") == 0 ? "x," : "tap=x,";
+		const char *other = row->first_key ? "x," : "tap=x,";
 		(void)snprintf(text, sizeof(text), "%s%s%s%.*s", choice->key ? other : "",
 		               choice->key ? choice->key : "", choice->key ? "=" : "", (int)len,
 		               at);
@@ -81,8 +83,11 @@ static void print_keys(const struct option_row *row)
 {
 	/* What may stand first without its key: a file, for all that have a path. */
 	const char *gap = "";
-	if (row->first_key && strcmp(row->first_key, "path") == 0) {
-		(void)fputs("@file", stdout);
+	const char *first = find_choice(row->name, NULL);
+	if (!first && row->first_key && strcmp(row->first_key, "path") == 0)
+		first = "@file";
+	if (first) {
+		(void)fputs(first, stdout);
 		gap = " ";
 	}
 	for (const struct key_row *key = row->keys; key->name; key++, gap = " ") {
@@ -106,7 +111,8 @@ static void print_row(const struct option_row *row)
 	char letter[3] = "-";
 	if (row->letter)
 		letter[1] = row->letter;
-	(void)printf("run\t--%s\t%s\t%s\t", row->name, letter, values ? "words" : kinds[row->form]);
+	(void)printf("run\t--%s\t%s\t%s\t", row->name, letter,
+	             values && !row->keys ? "words" : kinds[row->form]);
 	if (row->keys)
 		print_keys(row);
 	else

@@ -87,7 +87,7 @@ _vmm() {
 		text=${row[6]:#-}
 		text=${${text//\]/\\]}//:/\\:}
 		option=$row[2] many='' joined=''
-		[[ $row[4] == keys || $row[5] == @pci ]] && many='*'
+		[[ $row[4] == keys ]] && many='*'
 		[[ $command == run && $option == --* ]] && joined='='
 		case $row[4] in
 		-) REPLY='' joined='' ;;

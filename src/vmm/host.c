@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "devices/vfio/hostdev.h"
 #include "errset.h"
 #include "sized.h"
 #include "gmem.h"
@@ -22,6 +23,8 @@
 #include "vmm/sandbox.h"
 
 #define TUN_PATH        "/dev/net/tun"
+#define VFIO_PATH       "/dev/vfio/vfio"
+#define IOMMUFD_PATH    "/dev/iommu"
 #define HUGE_PAGES_PATH "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define PROBE_BYTES     (1ull << 20)
 
@@ -294,6 +297,42 @@ static void check_cgroups(vmm_host_info_t *info)
 		    "the kernel's parameters cgroup_no_v1=all, systemd.unified_cgroup_hierarchy=1");
 }
 
+static bool one_is_enough(void *ctx, const char *name)
+{
+	(void)name;
+	*(bool *)ctx = true;
+	return false;
+}
+
+/* Which way passed devices would take; of each device, `vmm vfio list` tells. */
+static void check_passthrough(vmm_host_info_t *info)
+{
+	bool groups = access(VFIO_PATH, F_OK) == 0;
+	bool iommu = false;
+	(void)hostdev_each("/sys/kernel/iommu_groups", one_is_enough, &iommu);
+	if (!iommu) {
+		fix(add(info, "passthrough", VMM_CHECK_NOTE, "no IOMMU; --vfio would fail"),
+		    "VT-d or AMD-Vi in the firmware; intel_iommu=on on the kernel's command line");
+		return;
+	}
+	int fd = open(IOMMUFD_PATH, O_RDWR | O_CLOEXEC);
+	int err = errno;
+	if (fd >= 0) {
+		(void)close(fd);
+		(void)add(info, "passthrough", VMM_CHECK_OK, "through iommufd%s",
+		          groups ? ", or by groups" : "");
+		return;
+	}
+	vmm_host_check_t *c = add(info, "passthrough", groups ? VMM_CHECK_OK : VMM_CHECK_NOTE,
+	                          "%s; no iommufd: %s: %s",
+	                          groups ? "by groups" : "no " VFIO_PATH "; --vfio would fail",
+	                          IOMMUFD_PATH, strerror(err));
+	if (!groups)
+		fix(c, "modprobe vfio-pci");
+	else if (err == EACCES || err == EPERM)
+		fix(c, "for iommufd, as root: chown $USER " IOMMUFD_PATH);
+}
+
 vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)
 {
 	if (!sized_info(info, sizeof(*info), NULL))
@@ -307,5 +346,6 @@ vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)
 	check_sandbox(info);
 	check_pid_namespace(info);
 	check_cgroups(info);
+	check_passthrough(info);
 	return VMM_OK;
 }

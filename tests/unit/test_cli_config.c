@@ -426,6 +426,18 @@ START_TEST(pci_devices)
 	ck_assert(json("{ \"transport\": \"mmio\", \"vfio\": [ \"03:00.0\" ] }"));
 	ck_assert_int_eq(config.vm.transport, VMM_TRANSPORT_MMIO);
 	ck_assert_str_eq(config.vfio[2].address, "03:00.0");
+	ck_assert(ARGS("--vfio", "04:00.0,iommu=group", "--vfio=iommu=iommufd,address=05:00.0"));
+	ck_assert_int_eq(config.vfio[2].iommu, VMM_VFIO_AUTO);
+	ck_assert_int_eq(config.vfio[3].iommu, VMM_VFIO_GROUP);
+	ck_assert_str_eq(config.vfio[3].address, "04:00.0");
+	ck_assert_int_eq(config.vfio[4].iommu, VMM_VFIO_IOMMUFD);
+	ck_assert_str_eq(config.vfio[4].address, "05:00.0");
+	ck_assert(json("{ \"vfio\": { \"address\": \"06:00.0\", \"iommu\": \"auto\" } }"));
+	ck_assert_str_eq(config.vfio[5].address, "06:00.0");
+	ck_assert(!ARGS("--vfio", "01:00.0,iommu=type1"));
+	check_problem("--vfio iommu", "must be auto, iommufd or group");
+	ck_assert(!ARGS("--vfio", "iommu=group"));
+	check_problem("--vfio", "needs an address");
 	ck_assert(!ARGS("--transport", "usb"));
 	check_problem("--transport", "must be pci or mmio");
 	ck_assert(!ARGS("--vfio"));

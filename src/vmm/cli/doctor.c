@@ -9,8 +9,8 @@ static const char help[] =
         "usage: vmm doctor [--kvm FILE]\n"
         "\n"
         "Looks at /dev/kvm and its rights, KVM's capabilities, the kind of host, huge pages, TAP\n"
-        "devices, io_uring, the layers of the sandbox, PID namespaces and cgroups, and prints the\n"
-        "command that repairs what is missing.\n"
+        "devices, io_uring, the layers of the sandbox, PID namespaces, cgroups and the ways to\n"
+        "pass devices, and prints the command that repairs what is missing.\n"
         "Exit status: 0 guests can run, 1 they cannot.\n";
 
 static const char *word(vmm_check_state_t state)

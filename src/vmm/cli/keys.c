@@ -368,3 +368,49 @@ const struct key_row balloon_keys[] = {
         {"reporting", KEY_SWITCH, balloon_reporting},
         {.name = NULL},
 };
+
+/* Passed devices. */
+
+void *vfio_begin(struct run_config *c, struct problem *p)
+{
+	if (c->vfio_count == VMM_VFIO_DEVICES_MAX) {
+		(void)problem_set(p, NULL, "more than %u devices", VMM_VFIO_DEVICES_MAX);
+		return NULL;
+	}
+	vmm_vfio_opts_t *o = &c->vfio[c->vfio_count++];
+	*o = (vmm_vfio_opts_t)VMM_VFIO_OPTS_INIT;
+	return o;
+}
+
+bool vfio_end(struct run_config *c, void *item, struct problem *p)
+{
+	(void)c;
+	return ((const vmm_vfio_opts_t *)item)->address ||
+	       problem_set(p, NULL, "needs an address, as in 0000:01:00.0");
+}
+
+static bool vfio_address(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)p;
+	((vmm_vfio_opts_t *)item)->address = config_text(c, value);
+	return true;
+}
+
+static bool vfio_iommu(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c;
+	static const char *const ways[] = {"auto", "iommufd", "group"};
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (strcmp(value, ways[i]) == 0) {
+			((vmm_vfio_opts_t *)item)->iommu = (vmm_vfio_iommu_t)i;
+			return true;
+		}
+	}
+	return problem_set(p, NULL, "'%s': must be auto, iommufd or group", value);
+}
+
+const struct key_row vfio_keys[] = {
+        {"address", KEY_VALUE, vfio_address},
+        {"iommu", KEY_VALUE, vfio_iommu},
+        {.name = NULL},
+};

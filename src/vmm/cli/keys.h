@@ -31,6 +31,7 @@ KEYS_DECLARE(console);
 KEYS_DECLARE(serial);
 KEYS_DECLARE(rng);
 KEYS_DECLARE(balloon);
+KEYS_DECLARE(vfio);
 KEYS_DECLARE(profile);
 KEYS_DECLARE(sandbox);
 KEYS_DECLARE(cgroup);

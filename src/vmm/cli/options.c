@@ -95,16 +95,6 @@ static bool set_transport(struct run_config *c, const char *value, struct proble
 	       problem_set(p, NULL, "'%s': must be pci or mmio", value);
 }
 
-static bool add_vfio(struct run_config *c, const char *value, struct problem *p)
-{
-	if (c->vfio_count == VMM_VFIO_DEVICES_MAX)
-		return problem_set(p, NULL, "more than %u devices", VMM_VFIO_DEVICES_MAX);
-	vmm_vfio_opts_t *o = &c->vfio[c->vfio_count++];
-	*o = (vmm_vfio_opts_t)VMM_VFIO_OPTS_INIT;
-	o->address = value;
-	return true;
-}
-
 static bool set_kvm(struct run_config *c, const char *value, struct problem *p)
 {
 	(void)p;
@@ -237,8 +227,10 @@ const struct option_row config_options[] = {
               "deflate-on-oom=off, reporting=off")},
 
         {.repeats = true,
-         VALUE("vfio", "ADDRESS", add_vfio,
-               "a PCI device of the host, as in 0000:01:00.0 (see vmm vfio)")},
+         .first_key = "address",
+         KEYS("vfio", OPTION_KEYS, "ADDRESS[,KEY...]", vfio,
+              "a PCI device of the host, as in 0000:01:00.0 (see vmm vfio):\n"
+              "iommu=iommufd|group (auto: iommufd, where the host has it)")},
         {.group = "Confinement",
          KEYS("sandbox", OPTION_KEYS, "KEYS", sandbox,
               "what is left of vmm's rights while the guest runs (on): off,\n"

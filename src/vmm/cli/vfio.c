@@ -33,9 +33,13 @@ static void print_device(const vmm_vfio_info_t *d)
 	char group[16] = "-";
 	if (d->group >= 0)
 		(void)snprintf(group, sizeof(group), "%d", d->group);
+	const char *how = d->iommu == VMM_VFIO_IOMMUFD ? "can be passed, through iommufd"
+	                                               : "can be passed, by its group";
 	(void)printf("%-13s %5s  %04x:%04x  %06x  %-12s %s\n", d->address, group, d->vendor,
 	             d->device, d->class_code, d->driver[0] ? d->driver : "-",
-	             d->usable ? "can be passed" : d->why);
+	             d->usable ? how : d->why);
+	if (d->no_iommufd[0])
+		(void)printf("%46s no iommufd: %s\n", "", d->no_iommufd);
 	if (d->used_by[0])
 		(void)printf("%46s in use: %s\n", "", d->used_by);
 }
