@@ -51,8 +51,8 @@ typedef struct vmm_vm vmm_vm_t;
 
 /* How virtio devices are reached (virtio 1.2, 4.1 and 4.2). */
 typedef enum vmm_transport {
-	VMM_TRANSPORT_MMIO = 0, /* registers at fixed addresses: the quickest boot */
-	VMM_TRANSPORT_PCI = 1,  /* functions of a PCI bus, with MSI-X */
+	VMM_TRANSPORT_MMIO = 0, /* registers at fixed addresses */
+	VMM_TRANSPORT_PCI = 1,  /* functions of a PCI bus, with MSI-X: an interrupt costs no exit */
 } vmm_transport_t;
 
 typedef struct vmm_vm_opts {

@@ -416,6 +416,21 @@ START_TEST(later_options_win)
 }
 END_TEST
 
+/* PCI, but for the shipped kernel; what was asked for wins over both. */
+START_TEST(transport_where_nothing_is_said)
+{
+	ck_assert(ARGS("guest.img"));
+	ck_assert_int_eq(config_transport(&config), VMM_TRANSPORT_PCI);
+	config.shipped = true;
+	ck_assert_int_eq(config_transport(&config), VMM_TRANSPORT_MMIO);
+	ck_assert(ARGS("--transport", "pci"));
+	ck_assert_int_eq(config_transport(&config), VMM_TRANSPORT_PCI);
+	config.shipped = false;
+	ck_assert(ARGS("--transport", "mmio"));
+	ck_assert_int_eq(config_transport(&config), VMM_TRANSPORT_MMIO);
+}
+END_TEST
+
 START_TEST(pci_devices)
 {
 	ck_assert(ARGS("guest.img", "--transport", "pci", "--vfio", "01:00.0",
@@ -632,6 +647,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_mistake_in_json_is_named, 0,
 	                    sizeof(bad_json) / sizeof(bad_json[0]));
 	tcase_add_test(tc, later_options_win);
+	tcase_add_test(tc, transport_where_nothing_is_said);
 	tcase_add_test(tc, pci_devices);
 	tcase_add_test(tc, escape_key);
 	tcase_add_test(tc, the_shipped_kernel_is_found);

@@ -132,6 +132,7 @@ vmm_err_t assemble(struct run_config *c, int stdin_fd, vmm_log_fn log, void *log
 	*parts = (struct machine_parts){0};
 	c->vm.log = log;
 	c->vm.log_ctx = log_ctx;
+	c->vm.transport = config_transport(c);
 	vmm_err_t err = take_defaults(c, ei);
 	if (!err)
 		err = vmm_vm_create(&c->vm, &parts->vm, ei);

@@ -43,6 +43,13 @@ void config_fini(struct run_config *c)
 	}
 }
 
+vmm_transport_t config_transport(const struct run_config *c)
+{
+	if (c->transport_given)
+		return c->vm.transport;
+	return c->shipped ? VMM_TRANSPORT_MMIO : VMM_TRANSPORT_PCI;
+}
+
 /* Room for *LEN characters and a NUL; without memory for none, and *LEN is 0. */
 static char *keep(struct run_config *c, size_t *len)
 {

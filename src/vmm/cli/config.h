@@ -51,6 +51,7 @@ struct run_config {
 	vmm_vm_opts_t vm;
 	bool memory_given;
 	bool cpus_given;
+	bool transport_given;
 	vmm_boot_opts_t boot;
 
 	uint32_t disk_count;
@@ -93,6 +94,13 @@ struct run_config {
 
 void config_init(struct run_config *c);
 void config_fini(struct run_config *c);
+
+/*
+ * How virtio devices are reached: as was asked for; else by PCI, whose interrupts cost a guest no
+ * exit. Only the shipped guest kernel has them over mmio: it starts so soon that the exits by which
+ * it would find them on PCI are a third of it.
+ */
+vmm_transport_t config_transport(const struct run_config *c);
 
 /* A copy that lives as long as C. Never NULL: "" and c->no_memory if there is no memory. */
 char *config_text(struct run_config *c, const char *text);

@@ -91,6 +91,7 @@ static bool set_transport(struct run_config *c, const char *value, struct proble
 {
 	bool pci = strcmp(value, "pci") == 0;
 	c->vm.transport = pci ? VMM_TRANSPORT_PCI : VMM_TRANSPORT_MMIO;
+	c->transport_given = true;
 	return pci || strcmp(value, "mmio") == 0 ||
 	       problem_set(p, NULL, "'%s': must be pci or mmio", value);
 }
@@ -191,7 +192,8 @@ const struct option_row config_options[] = {
         {SWITCH("huge-pages", set_huge_pages, "guest memory on 2 MiB pages of the host")},
         {SWITCH("memfd", set_memfd, "guest memory in a memfd, for other processes to map")},
         {SWITCH("prefault", set_prefault, "all guest memory present before it starts")},
-        {VALUE("transport", "T", set_transport, "of virtio devices: mmio or pci (mmio)")},
+        {VALUE("transport", "T", set_transport,
+               "of virtio devices: pci or mmio (pci; the shipped guest: mmio)")},
         {SWITCH("no-acpi", set_no_acpi, "no ACPI tables: devices by device tree only")},
 
         {.group = "Devices",

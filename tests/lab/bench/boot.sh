@@ -5,30 +5,34 @@
 CASE_NEEDS='bzimage vmlinux'
 CASE_VMMS='vmm qemu kvmtool'
 CASE_ICOUNT=1
-CASE_TIMEOUT=300
+CASE_TIMEOUT=500
 CASE_INNER_MODULES=
 
-# boot_once VMM: prints "TOTAL BUSY", in instructions.
+# boot_once VMM KERNEL [TRANSPORT of virtio]: prints "TOTAL BUSY", in instructions.
 # shellcheck disable=SC2016
 boot_once() {
 	stopwatch 'inner: user space reached' 120 sh -c '
 		. /lab/settings
 		. /lab/lib.sh
-		VM_KERNEL=$1
-		vm_exec "$2"' sh "$VM_KERNEL" "$1" 2>"$VM_ERR"
+		VM_KERNEL=$2
+		VM_EXTRA=${3:+--transport $3}
+		vm_exec "$1"' sh "$@" 2>"$VM_ERR"
 }
 
 boot_bench() {
-	VM_KERNEL=$2
-	boot_once "$1" >/dev/null || fail "$1 did not boot $2"
-	figures=$(boot_once "$1") || fail "$1 did not boot $2 the second time"
-	figure "boot/$1/$2" "${figures% *}" "instructions, ${figures#* } busy"
+	boot_once "$@" >/dev/null || fail "$1 did not boot $2"
+	figures=$(boot_once "$@") || fail "$1 did not boot $2 the second time"
+	figure "boot/$1${3:+/$3}/$2" "${figures% *}" "instructions, ${figures#* } busy"
 }
 
 outer() {
 	for vmm in $LAB_VMMS; do
 		boot_bench "$vmm" bzimage
 		[ "$vmm" = kvmtool ] || boot_bench "$vmm" vmlinux
+		[ "$vmm" != vmm ] || {
+			boot_bench vmm bzimage mmio
+			boot_bench vmm vmlinux mmio
+		}
 	done
 	pass
 }

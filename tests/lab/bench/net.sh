@@ -28,7 +28,7 @@ outer() {
 	tap_up
 	for vmm in $LAB_VMMS; do
 		net_bench "$vmm"
-		[ "$vmm" != vmm ] || net_bench vmm pci
+		[ "$vmm" != vmm ] || net_bench vmm mmio
 	done
 	pass
 }

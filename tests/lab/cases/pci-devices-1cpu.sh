@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034
-# Every virtio device on PCI, 1 vCPU: Debian's drivers find them, use them, and get their
+# Every virtio device on PCI, the default, 1 vCPU: Debian's drivers find them, use them, and get their
 # interrupts by MSI-X.
 
 CASE_ONLY_VMM=1
@@ -14,7 +14,7 @@ outer() {
 	VM_TAP=tap0
 	VM_RNG=1
 	VM_BALLOON=32M
-	VM_EXTRA='--transport pci --console file=/run/hvc'
+	VM_EXTRA='--console file=/run/hvc'
 	vm_start 150
 	vm_expect 'inner: user space reached' 90
 	vm_expect 'inner: devices are right' 60

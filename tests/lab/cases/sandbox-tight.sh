@@ -36,11 +36,11 @@ test_guests() {
 	truncate -s 4M /run/d0
 	truncate -s 1M /run/d1
 	for engine in uring threads; do
-		run 64 --serial null --disk "/run/d0,engine=$engine" \
+		run 64 --serial null --transport mmio --disk "/run/d0,engine=$engine" \
 			--disk "/run/d1,readonly,engine=$engine" /lab/virtio-blk.elf
 	done
 	run 64 --serial null --transport pci /lab/virtio-pci.elf
-	run 64 --serial null /lab/virtio-rng.elf
+	run 64 --serial null --transport mmio /lab/virtio-rng.elf
 	run 64 --serial null --cpus 4 /lab/smp.elf
 	run 5 --serial null /lab/triple-fault.elf
 	run 64 --serial null --profile=/run/profile,every=1 /lab/timer.elf
@@ -51,11 +51,12 @@ test_guests() {
 outputs() {
 	echo old >/run/serial
 	echo old >/run/console
-	run 64 --serial file=/run/serial --console file=/run/console /lab/virtio-console.elf
+	run 64 --transport mmio --serial file=/run/serial --console file=/run/console /lab/virtio-console.elf
 	gk 0 'help; dmesg; poweroff' --serial file=/run/serial
-	timeout 30 onpty vmm run --serial null --console stdio,tty /lab/virtio-console.elf >"$VM_LOG" 2>"$VM_ERR"
+	timeout 30 onpty vmm run --transport mmio --serial null --console stdio,tty /lab/virtio-console.elf \
+		>"$VM_LOG" 2>"$VM_ERR"
 	printf '\001x' | timeout 30 onpty vmm run /lab/hlt-wake.elf --cmdline forever >"$VM_LOG" 2>"$VM_ERR"
-	timeout 30 vmm run --serial null --console stdio,tty /lab/virtio-console.elf 2>"$VM_ERR" | :
+	timeout 30 vmm run --transport mmio --serial null --console stdio,tty /lab/virtio-console.elf 2>"$VM_ERR" | :
 	timeout 30 vmm run --memory 32M --cmdline 'gk.run="help; poweroff"' 2>"$VM_ERR" </dev/null | :
 	gk 0 'help; dmesg; help; help; help; poweroff' --serial pty
 }
@@ -73,7 +74,7 @@ sockets() {
 	usleep 300000
 	unixline /run/socket 'poweroff' >>/run/heard
 	vm_expect_end 0
-	VM_COMMAND='vmm run --serial null --console unix=/run/console.socket /lab/virtio-console.elf'
+	VM_COMMAND='vmm run --transport mmio --serial null --console unix=/run/console.socket /lab/virtio-console.elf'
 	vm_start 40
 	unix_peer /run/console.socket
 	vm_expect_end 64

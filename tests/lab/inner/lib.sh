@@ -60,7 +60,30 @@ pci_devices() {
 		[ "$(find "/sys/bus/pci/devices/$device/msi_irqs" -type f | wc -l)" -ge 2 ] || give_up "MSI-X of $device"
 	done
 	[ "$(wc -c </sys/bus/pci/devices/0000:00:01.0/config)" -ge 256 ] || give_up 'config space'
-	[ ! -e /sys/devices/LNRO0005:00 ] || give_up 'a device on mmio'
+	[ "$(mmio_count)" -eq 0 ] || give_up 'a device on mmio'
+	devices_work 'PCI-MSI.*virtio[0-9]-(req|input|output)'
+	dmesg | grep -iE 'pci.*(conflict|failed|no compatible|not reserved|can.t claim)' && give_up 'the kernel complains'
+	say 'devices are right'
+}
+
+# mmio_devices CPUS: the same devices over mmio, each with its line of the IOAPIC.
+mmio_devices() {
+	load_modules
+	[ "$(nproc)" -eq "$1" ] || give_up "$(nproc) CPUs"
+	wait_for 10 test -b /dev/vda || give_up 'no disk'
+	[ "$(mmio_count)" -eq 5 ] || give_up "over mmio: $(ls /sys/bus/platform/drivers/virtio-mmio)"
+	[ ! -e /sys/bus/pci/devices ] || [ -z "$(ls /sys/bus/pci/devices)" ] || give_up 'a PCI bus'
+	devices_work 'IO-APIC.*virtio[0-9]$'
+	say 'devices are right'
+}
+
+mmio_count() {
+	find /sys/bus/platform/drivers/virtio-mmio/ -name 'LNRO0005:*' 2>/dev/null | wc -l
+}
+
+# devices_work PATTERN: disk, network, console and entropy do what they should; their lines of
+# /proc/interrupts match.
+devices_work() {
 	printf right | dd of=/dev/vda bs=5 conv=notrunc,fsync 2>/dev/null || give_up 'cannot write'
 	dd if=/dev/urandom of=/tmp/data bs=64k count=32 2>/dev/null
 	dd if=/tmp/data of=/dev/vda bs=64k seek=16 conv=notrunc,fsync 2>/dev/null || give_up 'cannot write'
@@ -71,8 +94,5 @@ pci_devices() {
 	echo 'written to hvc0' >/dev/hvc0
 	net_up
 	stream connect 10.9.0.1 5001 send 8 || give_up 'cannot send'
-	[ "$(irqs_of 'PCI-MSI.*virtio[0-9]-(req|input|output)')" -gt 100 ] ||
-		give_up "interrupts: $(cat /proc/interrupts)"
-	dmesg | grep -iE 'pci.*(conflict|failed|no compatible|not reserved|can.t claim)' && give_up 'the kernel complains'
-	say 'devices are right'
+	[ "$(irqs_of "$1")" -gt 100 ] || give_up "interrupts: $(cat /proc/interrupts)"
 }
