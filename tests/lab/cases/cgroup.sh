@@ -32,6 +32,11 @@ says() {
 	grep -qF -- "$1" "$VM_ERR" || fail "vmm did not say: $1"
 }
 
+# It joins its group before it starts them.
+has_threads() {
+	[ "$(cat "$GROUPS_AT/web/pids.current")" -ge 3 ]
+}
+
 while_it_runs() {
 	VM_COMMAND="vmm run --net none --memory 32M --cgroup
 		$GROUPS_AT/web,cpu=0.5,memory=300M,pids=40 /lab/hlt-wake.elf --cmdline forever"
@@ -42,7 +47,7 @@ while_it_runs() {
 	is web/memory.max 314572800
 	is web/pids.max 40
 	# No thread of it is elsewhere, and none can leave: nothing of the group is open.
-	[ "$(cat "$GROUPS_AT/web/pids.current")" -ge 3 ] || fail 'threads are missing'
+	wait_for 10 has_threads || fail 'threads are missing'
 	for fd in "/proc/$VM_PID/fd/"*; do
 		case $(readlink "$fd") in
 		"$GROUPS_AT"*) fail "$fd leads to the group" ;;
