@@ -185,6 +185,16 @@ struct net_endpoint ep(const char *addr, unsigned port)
 	return (struct net_endpoint){ip(addr), (uint16_t)port, 0};
 }
 
+struct net_sock *listen_on(struct host *h, unsigned port, unsigned backlog)
+{
+	struct net_sock *l;
+	struct net_endpoint any = {.port = (uint16_t)port};
+	NEED(net_socket(h->st, NET_STREAM, &l) == 0);
+	NEED(net_bind(l, &any) == 0);
+	NEED(net_listen(l, backlog) == 0);
+	return l;
+}
+
 static void add_host(struct rig *r, int i, const struct rig_opts *o)
 {
 	struct host *h = &r->h[i];

@@ -79,6 +79,8 @@ const struct net_ops *rig_ops(void); /* their context is a struct host */
 
 struct net_addr ip(const char *text);
 struct net_endpoint ep(const char *addr, unsigned port);
+/* A listening stream socket of H's, on PORT of all its addresses. */
+struct net_sock *listen_on(struct host *h, unsigned port, unsigned backlog);
 
 /* ---- crafted segments ---- */
 

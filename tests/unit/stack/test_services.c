@@ -289,11 +289,7 @@ END_TEST
 START_TEST(dns_over_tcp_when_truncated)
 {
 	struct rig *r = rig_new(NULL);
-	struct net_sock *s = dns_start(r), *l, *c;
-	struct net_endpoint at = {.port = 53};
-	ck_assert_int_eq(net_socket(r->h[1].st, NET_STREAM, &l), 0);
-	ck_assert_int_eq(net_bind(l, &at), 0);
-	ck_assert_int_eq(net_listen(l, 5), 0);
+	struct net_sock *s = dns_start(r), *l = listen_on(&r->h[1], 53, 5), *c;
 	ck_assert_int_eq(net_dns_query(r->h[0].st, "big.lan", NET_DNS_A, on_dns, NULL), 0);
 	rig_run(r, 10 * MS);
 	answer(s, 0x280, record_a, 0, 0, false);

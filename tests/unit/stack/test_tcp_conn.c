@@ -593,11 +593,7 @@ START_TEST(time_wait_ends_for_a_newer_syn)
 	struct peer p;
 	struct rig *r = start(&p, &modern);
 	into_time_wait(&p);
-	struct net_sock *l;
-	struct net_endpoint any = {.port = 80};
-	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &l), 0);
-	ck_assert_int_eq(net_bind(l, &any), 0);
-	ck_assert_int_eq(net_listen(l, 5), 0);
+	listen_on(&r->h[0], 80, 5);
 	struct tseg s = raw(&p, SYN, p.seq - 5000, 0);
 	s.optlen = opt_ts(s.opts, p.ts_val - 10, 0);
 	craft(r, &s);
@@ -812,11 +808,7 @@ START_TEST(sequence_numbers_wrap)
 {
 	struct rig_opts ro = {.crafted = true};
 	struct rig *r = rig_new(&ro);
-	struct net_sock *l, *s;
-	struct net_endpoint any = {.port = 80};
-	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &l), 0);
-	ck_assert_int_eq(net_bind(l, &any), 0);
-	ck_assert_int_eq(net_listen(l, 5), 0);
+	struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
 	struct peer p = {.r = r, .sport = 5555, .dport = 80, .seq = 0xffffff00, .wnd = 65535};
 	struct tseg a = raw(&p, SYN, p.seq++, 0);
 	craft(r, &a);
@@ -935,11 +927,8 @@ END_TEST
 START_TEST(user_timeout_option_in_the_handshake)
 {
 	struct rig *r = rig_new(NULL);
-	struct net_endpoint any = {.port = 80}, to = ep("10.0.0.2", 80);
-	struct net_sock *l, *a, *b;
-	ck_assert_int_eq(net_socket(r->h[1].st, NET_STREAM, &l), 0);
-	ck_assert_int_eq(net_bind(l, &any), 0);
-	ck_assert_int_eq(net_listen(l, 5), 0);
+	struct net_endpoint to = ep("10.0.0.2", 80);
+	struct net_sock *l = listen_on(&r->h[1], 80, 5), *a, *b;
 	ck_assert_int_eq(net_set(l, NET_TCP_UTO, 200), 0);
 	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &a), 0);
 	ck_assert_int_eq(net_set(a, NET_TCP_UTO, 60000), 0); /* does not fit in seconds */

@@ -51,16 +51,6 @@ static struct net_tcp_info info(const struct peer *p)
 	return info_of(p->s);
 }
 
-static struct net_sock *listen_on(struct rig *r)
-{
-	struct net_sock *l;
-	struct net_endpoint any = {.port = 80};
-	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &l), 0);
-	ck_assert_int_eq(net_bind(l, &any), 0);
-	ck_assert_int_eq(net_listen(l, 5), 0);
-	return l;
-}
-
 /* N segments of data go out and are taken from the wire. */
 static void flight(struct peer *p, unsigned n)
 {
@@ -112,7 +102,7 @@ START_TEST(server_agrees_and_tells_what_became_of_the_syn)
 		for (unsigned ect = 0; ect < 4; ect++) {
 			struct rig_opts o = {.crafted = true};
 			struct rig *r = rig_new(&o);
-			struct net_sock *l = listen_on(r), *s;
+			struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
 			struct tseg a = tseg_of(4000, 80, SYN | asks[k], 100, 0);
 			a.tos = (uint8_t)ect;
 			craft(r, &a);
@@ -152,7 +142,7 @@ START_TEST(server_falls_back)
 	for (unsigned k = 0; k < sizeof(t) / sizeof(t[0]); k++) {
 		struct rig_opts o = {.crafted = true, .cfg.ecn = (uint8_t)t[k].setting};
 		struct rig *r = rig_new(&o);
-		struct net_sock *l = listen_on(r), *s;
+		struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
 		struct tseg a = tseg_of(4000, 80, SYN | t[k].asked, 100, 0);
 		craft(r, &a);
 		ck_assert(take(r, &in));
@@ -294,7 +284,7 @@ START_TEST(syn_ack_is_repeated_without)
 {
 	struct rig_opts o = {.crafted = true};
 	struct rig *r = rig_new(&o);
-	struct net_sock *l = listen_on(r), *s;
+	struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
 	struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
 	craft(r, &a);
 	for (unsigned k = 0; k < 3; k++) {
@@ -337,7 +327,7 @@ START_TEST(syns_of_several_kinds)
 	for (unsigned k = 0; k < sizeof(t) / sizeof(t[0]); k++) {
 		struct rig_opts o = {.crafted = true};
 		struct rig *r = rig_new(&o);
-		struct net_sock *l = listen_on(r), *s;
+		struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
 		struct tseg a = tseg_of(4000, 80, SYN | t[k].first, 100, 0);
 		craft(r, &a);
 		ck_assert(take(r, &in));
@@ -365,7 +355,7 @@ START_TEST(latest_syn_is_told_of)
 {
 	struct rig_opts o = {.crafted = true};
 	struct rig *r = rig_new(&o);
-	listen_on(r);
+	listen_on(&r->h[0], 80, 5);
 	struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
@@ -383,7 +373,7 @@ START_TEST(third_segment_is_judged)
 	for (unsigned n = 0; n < 8; n++) {
 		struct rig_opts o = {.crafted = true};
 		struct rig *r = rig_new(&o);
-		struct net_sock *l = listen_on(r);
+		struct net_sock *l = listen_on(&r->h[0], 80, 5);
 		struct peer p = {.r = r, .sport = 4000, .dport = 80, .wnd = 65535, .seq = 101};
 		struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
 		a.optlen = opt_mss(a.opts, MSS);
@@ -413,7 +403,7 @@ START_TEST(third_segment_with_data_is_a_counter)
 {
 	struct rig_opts o = {.crafted = true};
 	struct rig *r = rig_new(&o);
-	struct net_sock *l = listen_on(r), *s;
+	struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
 	struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
@@ -456,7 +446,7 @@ START_TEST(cookies_remember_it_by_the_ack)
 		bool accurate_syn = k < 2, ts = k & 1, classic = k == 2 || k == 3;
 		struct rig_opts o = {.crafted = true, .cfg.syn_cookies = 2};
 		struct rig *r = rig_new(&o);
-		struct net_sock *l = listen_on(r), *s;
+		struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
 		struct tseg a = tseg_of(4000, 80,
 		                        SYN | (accurate_syn ? ACE
 		                               : classic    ? ECE | CWR

@@ -13,16 +13,6 @@ static struct rig *start(void)
 	return rig_new(&o);
 }
 
-static struct net_sock *listen_on(struct rig *r, unsigned port, unsigned backlog)
-{
-	struct net_sock *l;
-	struct net_endpoint any = {.port = (uint16_t)port};
-	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &l), 0);
-	ck_assert_int_eq(net_bind(l, &any), 0);
-	ck_assert_int_eq(net_listen(l, backlog), 0);
-	return l;
-}
-
 static struct net_sock *connecting(struct rig *r, struct tseg *syn)
 {
 	struct net_sock *s;
@@ -143,7 +133,7 @@ START_TEST(syn_received_remembers_where_it_came_from)
 	craft(r, &a);
 	ck_assert_uint_eq(state(s), L_CLOSE);
 	drop_out(r);
-	struct net_sock *l = listen_on(r, 80, 5);
+	struct net_sock *l = listen_on(&r->h[0], 80, 5);
 	a = tseg_of(1111, 80, SYN, 100, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
@@ -162,7 +152,7 @@ END_TEST
 START_TEST(listener_and_closed_port_answer_as_the_rfc_says)
 {
 	struct rig *r = start();
-	listen_on(r, 80, 5);
+	listen_on(&r->h[0], 80, 5);
 	struct tseg a = tseg_of(1111, 81, SYN, 100, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
@@ -195,7 +185,7 @@ END_TEST
 START_TEST(syn_ack_is_repeated_with_backoff)
 {
 	struct rig *r = start();
-	listen_on(r, 80, 5);
+	listen_on(&r->h[0], 80, 5);
 	struct tseg a = tseg_of(1111, 80, SYN, 100, 0);
 	craft(r, &a);
 	uint64_t began = r->now;
@@ -278,7 +268,7 @@ START_TEST(strange_options_are_survived)
 	        {4, {3, 3, 200, 0}},   {6, {30, 2, 2, 4, 5, 180}},
 	};
 	struct rig *r = start();
-	listen_on(r, 80, 50);
+	listen_on(&r->h[0], 80, 50);
 	for (unsigned i = 0; i < sizeof(opts) / sizeof(opts[0]); i++) {
 		struct tseg a = tseg_of((uint16_t)(2000 + i), 80, SYN, 100, 0);
 		memcpy(a.opts, opts[i].bytes, opts[i].len);
@@ -295,7 +285,7 @@ END_TEST
 START_TEST(initial_numbers_are_keyed_and_move_with_time)
 {
 	struct rig *r = start();
-	listen_on(r, 80, 500);
+	listen_on(&r->h[0], 80, 500);
 	uint32_t last = 0, same = 0;
 	for (unsigned i = 0; i < 50; i++) {
 		struct tseg a = tseg_of((uint16_t)(2000 + i), 80, SYN, 100, 0);
@@ -346,7 +336,7 @@ END_TEST
 START_TEST(groups_get_no_answer)
 {
 	struct rig *r = start();
-	listen_on(r, 80, 5);
+	listen_on(&r->h[0], 80, 5);
 	uint8_t p[40] = {0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10,   0,   0, 2, 10, 0, 0, 1,
 	                 4,    4, 0, 80, 0, 0, 0, 9, 0,  0, 0, 0, 0x50, SYN, 1, 0, 0,  0, 0, 0};
 	static const uint8_t src[][4] = {{224, 0, 0, 5},
@@ -375,7 +365,7 @@ END_TEST
 START_TEST(backlog_is_respected)
 {
 	struct rig *r = start();
-	struct net_sock *l = listen_on(r, 80, 1), *s;
+	struct net_sock *l = listen_on(&r->h[0], 80, 1), *s;
 	for (unsigned i = 0; i < 3; i++) {
 		struct tseg a = tseg_of((uint16_t)(3000 + i), 80, SYN, 100, 0);
 		craft(r, &a);
@@ -397,7 +387,7 @@ END_TEST
 START_TEST(syn_flood_is_answered_with_cookies)
 {
 	struct rig *r = start();
-	struct net_sock *l = listen_on(r, 80, 8), *s;
+	struct net_sock *l = listen_on(&r->h[0], 80, 8), *s;
 	for (unsigned i = 0; i < 5000; i++) {
 		struct tseg a = tseg_of((uint16_t)(1000 + i), 80, SYN, 100 + i, 0);
 		craft(r, &a);
@@ -432,7 +422,7 @@ START_TEST(old_cookies_are_worth_nothing)
 {
 	struct rig_opts o = {.crafted = true, .cfg.syn_cookies = 2};
 	struct rig *r = rig_new(&o);
-	struct net_sock *l = listen_on(r, 80, 8), *s;
+	struct net_sock *l = listen_on(&r->h[0], 80, 8), *s;
 	struct tseg a = tseg_of(60000, 80, SYN, 900, 0);
 	craft(r, &a);
 	ck_assert(take(r, &in));
@@ -455,7 +445,7 @@ START_TEST(listeners_do_not_disturb_connections)
 	struct rig *r = start();
 	struct peer p;
 	peer_connect(&p, r, &(struct peer_opts){.ws = -1});
-	struct net_sock *l = listen_on(r, 81, 5), *s;
+	struct net_sock *l = listen_on(&r->h[0], 81, 5), *s;
 	struct net_endpoint dup = {.port = 81}, one = ep("10.0.0.1", 81),
 	                    other = ep("127.0.0.1", 82);
 	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &s), 0);
@@ -537,7 +527,7 @@ END_TEST
 START_TEST(bad_checksum_is_silence)
 {
 	struct rig *r = start();
-	listen_on(r, 80, 5);
+	listen_on(&r->h[0], 80, 5);
 	struct tseg a = tseg_of(1111, 80, SYN, 100, 0);
 	a.bad_csum = true;
 	craft(r, &a);

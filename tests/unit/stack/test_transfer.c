@@ -73,10 +73,8 @@ static bool all_there(void *ctx)
 
 static void open_pair(struct transfer *t, const char *addr, const char *cc)
 {
-	struct net_endpoint any = {.port = 80}, to = ep(addr, 80);
-	ck_assert_int_eq(net_socket(t->r->h[1].st, NET_STREAM, &t->listener), 0);
-	ck_assert_int_eq(net_bind(t->listener, &any), 0);
-	ck_assert_int_eq(net_listen(t->listener, 5), 0);
+	struct net_endpoint to = ep(addr, 80);
+	t->listener = listen_on(&t->r->h[1], 80, 5);
 	ck_assert_int_eq(net_set_cc(t->listener, cc), 0);
 	ck_assert_int_eq(net_socket(t->r->h[0].st, NET_STREAM, &t->a.from), 0);
 	ck_assert_int_eq(net_set_cc(t->a.from, cc), 0);
@@ -151,10 +149,8 @@ START_TEST(loopback)
 {
 	struct rig *r = rig_new(NULL);
 	struct transfer t = {.r = r, .a.want = 300000, .b.want = 300000};
-	struct net_endpoint any = {.port = 80}, to = ep("127.0.0.1", 80);
-	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &t.listener), 0);
-	ck_assert_int_eq(net_bind(t.listener, &any), 0);
-	ck_assert_int_eq(net_listen(t.listener, 5), 0);
+	struct net_endpoint to = ep("127.0.0.1", 80);
+	t.listener = listen_on(&r->h[0], 80, 5);
 	ck_assert_int_eq(net_socket(r->h[0].st, NET_STREAM, &t.a.from), 0);
 	ck_assert_int_eq(net_connect(t.a.from, &to), -NET_EINPROGRESS);
 	t.b.to = t.a.from;
