@@ -26,19 +26,10 @@ static uint32_t cube_root(uint64_t x)
 	return (uint32_t)r;
 }
 
-static void hystart_reset(struct tcp *t)
-{
-	struct cc_state *c = &t->ccs;
-	c->round_end = t->snd_nxt;
-	c->last_min_us = UINT32_MAX;
-	c->now_min_us = UINT32_MAX;
-	c->samples = 0;
-}
-
 static void cubic_init(struct tcp *t)
 {
-	t->ccs = (struct cc_state){0};
-	hystart_reset(t);
+	t->ccs = (struct cc_state){
+	        .round_end = t->snd_nxt, .last_min_us = UINT32_MAX, .now_min_us = UINT32_MAX};
 }
 
 static uint32_t cubic_ssthresh(struct tcp *t, bool marked)

@@ -37,18 +37,9 @@ static void forget_traffic(struct net_stack *st, const struct net_if *nif)
 {
 	neigh_flush(st, nif);
 	frag_flush(st, nif);
-	struct pkt **at = &st->loop_head, *last = NULL;
-	while (*at) {
-		struct pkt *p = *at;
-		if (p->nif == nif) {
-			*at = p->next;
-			pkt_free(p);
-		} else {
-			last = p;
-			at = &p->next;
-		}
-	}
-	st->loop_tail = last;
+	struct pkt *p;
+	while (nif->cfg.link == NET_LINK_LOOP && (p = stack_take_loop(st)))
+		pkt_free(p);
 }
 
 void net_if_remove(struct net_if *nif)

@@ -143,7 +143,7 @@ struct net_stack {
 	struct bucket icmp_bucket, challenge_bucket;
 	uint64_t rng_state[4];
 	struct net_sock *socks;
-	struct net_sock *events; /* sockets with events to tell of */
+	struct net_sock *events, *events_last; /* sockets with events to tell of */
 	struct udp *udp[UDP_BUCKETS];
 	struct udp *udp_any; /* transparent, any port */
 	struct tcp_table *tcp;
@@ -182,6 +182,8 @@ struct ip_tx {
 void *stack_alloc(struct net_stack *st, size_t size);
 void *stack_zalloc(struct net_stack *st, size_t size);
 void stack_free(struct net_stack *st, void *p, size_t size);
+/* The next packet that loops back, or NULL. */
+struct pkt *stack_take_loop(struct net_stack *st);
 uint32_t stack_random(struct net_stack *st);
 /* Reads the clock, once for each burst of packets and each net_poll. */
 void stack_now(struct net_stack *st);

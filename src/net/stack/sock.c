@@ -21,8 +21,12 @@ void sock_exit(struct net_sock *s)
 		st->socks = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
-	if (s->ev_queued)
+	if (s->ev_queued) {
 		list_remove(st->events, s, ev_next);
+		st->events_last = st->events;
+		while (st->events_last && st->events_last->ev_next)
+			st->events_last = st->events_last->ev_next;
+	}
 }
 
 void sock_destroy(struct net_sock *s)
@@ -38,8 +42,7 @@ void sock_notify(struct net_sock *s)
 	if (!s->fn || s->ev_queued || !s->open)
 		return;
 	s->ev_queued = true;
-	s->ev_next = s->st->events;
-	s->st->events = s;
+	queue_add(s->st->events, s->st->events_last, s, ev_next);
 }
 
 void sock_tell(struct net_sock *s)
@@ -124,9 +127,7 @@ bool sock_port_taken(const struct net_sock *s, const struct net_endpoint *local)
 
 static int sock_local_ok(const struct net_sock *s, const struct net_endpoint *local)
 {
-	if (s->bound)
-		return -NET_EINVAL;
-	if (local->ifindex && !net_if_by_index(s->st, local->ifindex))
+	if (s->bound || (local->ifindex && !net_if_by_index(s->st, local->ifindex)))
 		return -NET_EINVAL;
 	if (!s->transparent && !addr_is_any(&local->addr) && !if_of_addr(s->st, &local->addr) &&
 	    !(s->type != NET_STREAM && addr_is_mcast(&local->addr)))

@@ -51,16 +51,6 @@ void stack_free(struct net_stack *st, void *p, size_t size)
 	st->ops->free(st->ctx, p, whole);
 }
 
-static void mem_drain(struct net_stack *st)
-{
-	for (size_t i = 0; i < MEM_CLASSES; i++)
-		while (st->mem[i]) {
-			struct mem_cell *c = st->mem[i];
-			st->mem[i] = c->next;
-			st->ops->free(st->ctx, c, (i + 1) * MEM_GRAIN);
-		}
-}
-
 /* xoshiro128-like mixing would do for jitter; what must not be guessed comes from here as well, so
  * the generator is SipHash in counter mode under a secret key. */
 uint32_t stack_random(struct net_stack *st)
@@ -178,22 +168,29 @@ void net_stack_destroy(struct net_stack *st)
 		net_if_remove(st->ifs);
 	frag_flush(st, NULL);
 	pmtu_clear(st);
-	while (st->loop_head) {
-		struct pkt *p = st->loop_head;
-		st->loop_head = p->next;
-		pkt_free(p);
-	}
-	mem_drain(st);
+	for (size_t i = 0; i < MEM_CLASSES; i++)
+		while (st->mem[i]) {
+			struct mem_cell *c = st->mem[i];
+			st->mem[i] = c->next;
+			st->ops->free(st->ctx, c, (i + 1) * MEM_GRAIN);
+		}
 	st->ops->free(st->ctx, st, sizeof(*st));
+}
+
+struct pkt *stack_take_loop(struct net_stack *st)
+{
+	struct pkt *p = st->loop_head;
+	if (p)
+		st->loop_head = p->next;
+	if (!st->loop_head)
+		st->loop_tail = NULL;
+	return p;
 }
 
 static void run_loopback(struct net_stack *st)
 {
-	for (unsigned n = 0; st->loop_head && n < LOOP_BUDGET; n++) {
-		struct pkt *p = st->loop_head;
-		st->loop_head = p->next;
-		if (!st->loop_head)
-			st->loop_tail = NULL;
+	struct pkt *p;
+	for (unsigned n = 0; n < LOOP_BUDGET && (p = stack_take_loop(st)); n++) {
 		p->next = NULL;
 		net_input(p->nif, p);
 	}
@@ -201,21 +198,12 @@ static void run_loopback(struct net_stack *st)
 
 static void run_events(struct net_stack *st)
 {
-	struct net_sock *s = st->events, *order = NULL;
-	st->events = NULL;
-	while (s) { /* oldest first */
-		struct net_sock *next = s->ev_next;
-		s->ev_next = order;
-		order = s;
-		s = next;
-	}
-	while (order) {
-		s = order;
-		order = s->ev_next;
-		/* Others may be closed by the callback: they look for themselves in this list. */
-		st->events = order;
+	while (st->events) { /* a callback may close others, and notify */
+		struct net_sock *s = st->events;
+		st->events = s->ev_next;
+		if (!st->events)
+			st->events_last = NULL;
 		sock_tell(s);
-		order = st->events;
 	}
 }
 

@@ -88,10 +88,14 @@ void tcp_read_some(struct tcp *t, uint32_t len)
 
 /* ---- blocks ---- */
 
-static void drop_rsack(struct tcp *t, unsigned i)
+/* Forget the blocks that touch [start, end]. */
+static void drop_blocks(struct tcp *t, uint32_t start, uint32_t end)
 {
-	t->nrsacks--;
-	mem_move(&t->rsack[i], &t->rsack[i + 1], (t->nrsacks - i) * sizeof(t->rsack[0]));
+	unsigned kept = 0;
+	for (unsigned i = 0; i < t->nrsacks; i++)
+		if (seq_lt(t->rsack[i].end, start) || seq_lt(end, t->rsack[i].start))
+			t->rsack[kept++] = t->rsack[i];
+	t->nrsacks = (uint8_t)kept;
 }
 
 /* The block around SEQ goes to the front (RFC 2018, 4). */
@@ -103,28 +107,15 @@ static void note_block(struct tcp *t, uint32_t seq)
 			start = s->seq;
 		end = s->seq + s->f.len;
 	}
-	for (unsigned i = 0; i < t->nrsacks;) {
-		if (seq_le(start, t->rsack[i].end) && seq_le(t->rsack[i].start, end))
-			drop_rsack(t, i);
-		else
-			i++;
-	}
+	if (!seq_lt(seq, end)) /* there was no memory for it */
+		return;
+	drop_blocks(t, start, end);
 	if (t->nrsacks == TCP_SACKS)
 		t->nrsacks--;
 	mem_move(&t->rsack[1], &t->rsack[0], t->nrsacks * sizeof(t->rsack[0]));
 	t->rsack[0].start = start;
 	t->rsack[0].end = end;
 	t->nrsacks++;
-}
-
-static void forget_blocks(struct tcp *t)
-{
-	for (unsigned i = 0; i < t->nrsacks;) {
-		if (seq_le(t->rsack[i].end, t->rcv_nxt))
-			drop_rsack(t, i);
-		else
-			i++;
-	}
 }
 
 /* ---- the reassembly queue ---- */
@@ -211,11 +202,7 @@ static void queue_ooo(struct tcp *t, struct tcp_seg *g)
 	}
 	if (fresh == 0)
 		tcp_dsack(t, g->seq, g->seq + g->len);
-	for (const struct seg *s = t->ooo; s; s = s->next)
-		if (seq_le(s->seq, g->seq) && seq_lt(g->seq, s->seq + s->f.len)) {
-			note_block(t, g->seq);
-			break;
-		}
+	note_block(t, g->seq);
 }
 
 /* What has become contiguous moves to the reader's queue. */
@@ -237,7 +224,7 @@ static void pull_ooo(struct tcp *t)
 		t->ooo_count--;
 		seg_free(st, s);
 	}
-	forget_blocks(t);
+	drop_blocks(t, t->rcv_nxt - (1u << 30), t->rcv_nxt); /* no window is larger */
 }
 
 /* ---- in order ---- */

@@ -1,35 +1,29 @@
 /* Addresses as text (RFC 4291, 2.2; RFC 5952). */
 #include "net/stack/priv.h"
 
-static int digit(char c, unsigned base)
+/* Its value; 99: it is none. */
+static unsigned digit(char c)
 {
-	int v = c >= '0' && c <= '9'   ? c - '0'
-	        : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	        : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	                               : 99;
-	return v < (int)base ? v : -1;
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0');
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 99;
 }
 
 /* A number of at most MAX; NULL: none here. */
 static const char *number(const char *s, unsigned base, uint32_t max, uint32_t *out)
 {
-	uint32_t v = 0;
-	if (digit(*s, base) < 0)
-		return NULL;
-	for (; digit(*s, base) >= 0; s++) {
-		v = v * base + (uint32_t)digit(*s, base);
-		if (v > max)
-			return NULL;
-	}
-	*out = v;
-	return s;
+	const char *first = s;
+	for (*out = 0; digit(*s) < base && *out <= max; s++)
+		*out = *out * base + digit(*s);
+	return s > first && *out <= max ? s : NULL;
 }
 
 static bool parse4(const char *s, uint8_t *out)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		uint32_t v;
-		if (*s == '0' && digit(s[1], 10) >= 0)
+		if (*s == '0' && digit(s[1]) < 10)
 			return false;
 		s = number(s, 10, 255, &v);
 		if (!s || *s != (i < 3 ? '.' : '\0'))
