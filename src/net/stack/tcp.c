@@ -184,7 +184,7 @@ static unsigned listen_score(const struct tcp *t, const struct tcp_seg *g)
 	       (addr_is_v4(&s->local.addr) ? 2 : 0) + (s->local.ifindex ? 1 : 0);
 }
 
-static struct tcp *find_listener(struct net_stack *st, const struct tcp_seg *g)
+static void to_listener(struct net_stack *st, struct tcp_seg *g)
 {
 	struct tcp *best = NULL;
 	unsigned top = 0;
@@ -195,14 +195,8 @@ static struct tcp *find_listener(struct net_stack *st, const struct tcp_seg *g)
 			best = t;
 		}
 	}
-	return best;
-}
-
-static void to_listener(struct net_stack *st, struct tcp_seg *g)
-{
-	struct tcp *lsn = find_listener(st, g);
-	if (lsn)
-		tcp_listen_input(lsn, g);
+	if (best)
+		tcp_listen_input(best, g);
 	else
 		tcp_reset_for(st, g);
 }
@@ -314,9 +308,7 @@ void tcp_sync_mss(struct tcp *t)
 {
 	uint32_t headers = tcp_headers(&t->s.remote.addr);
 	uint32_t mss = t->pmtu > headers ? t->pmtu - headers : TCP_MSS_FLOOR;
-	mss = min_u32(mss, t->mss_peer);
-	if (t->opt.mss_user)
-		mss = min_u32(mss, t->opt.mss_user);
+	mss = min_u32(mss, tcp_mss_limit(t));
 	mss = max_u32(mss, TCP_MSS_FLOOR);
 	t->mss = (uint16_t)min_u32(mss - (t->ts_ok ? 12 : 0), 65000);
 }

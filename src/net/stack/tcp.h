@@ -294,6 +294,12 @@ static inline uint32_t tcp_read_seq(const struct tcp *t)
 	return t->rcv_nxt - t->rcvq.len - (t->fin_rcvd ? 1 : 0);
 }
 
+/* What the peer and our owner allow. */
+static inline uint32_t tcp_mss_limit(const struct tcp *t)
+{
+	return t->opt.mss_user ? min_u32(t->opt.mss_user, t->mss_peer) : t->mss_peer;
+}
+
 /* Of IP and TCP, without options. */
 static inline uint32_t tcp_headers(const struct net_addr *peer)
 {

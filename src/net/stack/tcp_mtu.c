@@ -29,27 +29,20 @@ void plp_limit(struct tcp *t, uint32_t pmtu, bool told)
 /* 4.3: a time-out. Not even the least fails: it is no matter of size. */
 void plp_suspect(struct tcp *t)
 {
-	uint32_t base = addr_is_v4(&t->s.remote.addr) ? BASE_PLPMTU4 : IP6_MIN_MTU;
-	if (t->pmtu <= base && addr_is_v4(&t->s.remote.addr))
-		base = MIN_PLPMTU4;
+	bool v4 = addr_is_v4(&t->s.remote.addr);
+	uint32_t base = !v4 ? IP6_MIN_MTU : t->pmtu > BASE_PLPMTU4 ? BASE_PLPMTU4 : MIN_PLPMTU4;
 	if (t->retransmits >= BLACK_HOLE_RTX && t->pmtu > base &&
 	    t->tx_head->end - t->tx_head->seq >= t->mss)
 		plp_limit(t, base, false);
-}
-
-static uint32_t mtu_max(const struct tcp *t)
-{
-	bool v4 = addr_is_v4(&t->s.remote.addr);
-	uint32_t mtu = pmtu_get(t->s.st, &t->s.remote.addr, if_mtu(t->hop.nif, v4));
-	uint32_t mss = t->opt.mss_user ? min_u32(t->opt.mss_user, t->mss_peer) : t->mss_peer;
-	return min_u32(mtu, mss + tcp_headers(&t->s.remote.addr));
 }
 
 /* The size to try next; 0: there is nothing more to find for now. First all, then by halves. */
 static uint32_t next_size(struct tcp *t)
 {
 	struct plp *p = &t->plp;
-	uint32_t max = mtu_max(t);
+	const struct net_addr *peer = &t->s.remote.addr;
+	uint32_t mtu = pmtu_get(t->s.st, peer, if_mtu(t->hop.nif, addr_is_v4(peer)));
+	uint32_t max = min_u32(mtu, tcp_mss_limit(t) + tcp_headers(peer));
 	if (!p->high || p->high > max)
 		p->high = max;
 	if (p->high >= p->cap + SEARCH_STEP || (p->high == max && p->high > p->cap))

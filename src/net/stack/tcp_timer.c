@@ -53,19 +53,15 @@ void tcp_keep_restart(struct tcp *t)
 
 /* ---- retransmission ---- */
 
-static uint32_t retries_allowed(const struct tcp *t)
-{
-	if (t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD)
-		return t->syncnt;
-	return t->s.open || t->parent ? TCP_RETRIES : TCP_ORPHAN_RETRIES;
-}
-
 /* RFC 9293, 3.8.3 (R2) and RFC 5482. */
 static bool gave_up(struct tcp *t, uint32_t tries)
 {
 	uint64_t waited = t->s.st->now - t->progress_ns;
+	uint32_t limit = !tcp_synchronized(t)     ? t->syncnt
+	                 : t->s.open || t->parent ? TCP_RETRIES
+	                                          : TCP_ORPHAN_RETRIES;
 	bool over = t->opt.user_timeout_ms ? waited >= t->opt.user_timeout_ms * NS_PER_MS
-	                                   : tries >= retries_allowed(t);
+	                                   : tries >= limit;
 	if (!over)
 		return false;
 	if (tcp_synchronized(t))
@@ -80,19 +76,19 @@ static void rto_expired(struct tcp *t)
 	if (!t->tx_head || gave_up(t, t->retransmits))
 		return;
 	st->stats.tcp_rto++;
+	if (!(t->tx_head->flags & TCP_SYN)) {
+		tcp_enter_loss(t);
+		t->uto_send = t->opt.uto_s != 0; /* what said it may be among the lost */
+		plp_suspect(t);
+	}
+	if (t->retransmits < UINT8_MAX)
+		t->retransmits++;
 	if (t->tx_head->flags & TCP_SYN) {
-		if (t->retransmits < UINT8_MAX)
-			t->retransmits++;
 		back_off(t);
 		t->total_retx++;
 		tcp_send_syn(t);
 		return;
 	}
-	tcp_enter_loss(t);
-	t->uto_send = t->opt.uto_s != 0; /* the segment that said it may be among the lost */
-	plp_suspect(t);
-	if (t->retransmits < UINT8_MAX)
-		t->retransmits++;
 	/* A window that is shut says that the peer lives: MUST-35 asks for patience. */
 	if (!t->snd_wnd && st->now - t->last_ack_ns < 2ull * TCP_RTO_MAX_US * NS_PER_US)
 		t->retransmits = 1;
