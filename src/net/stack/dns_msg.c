@@ -40,10 +40,14 @@ uint32_t dns_build(uint16_t id, const uint8_t *qname, uint32_t qlen, unsigned ty
 	return HLEN + qlen + 4;
 }
 
-/* The name at AT, uncompressed, in OUT (DNS_NAME_MAX + 1 bytes). Returns the offset behind it, 0 if
+struct name {
+	uint32_t len;
+	uint8_t b[DNS_NAME_MAX + 1];
+};
+
+/* The name at AT, uncompressed, in OUT. Returns the offset behind it, 0 if
  * it is none. Pointers only lead backwards, and not often. */
-static uint32_t read_name(const uint8_t *msg, uint32_t len, uint32_t at, uint8_t *out,
-                          uint32_t *out_len)
+static uint32_t read_name(const uint8_t *msg, uint32_t len, uint32_t at, struct name *out)
 {
 	uint32_t n = 0, after = 0, jumps = 0, limit = at;
 	for (;;) {
@@ -63,13 +67,13 @@ static uint32_t read_name(const uint8_t *msg, uint32_t len, uint32_t at, uint8_t
 		}
 		if (c & 0xc0 || c > len - at - 1 || n + c + 1 > DNS_NAME_MAX)
 			return 0;
-		mem_copy(out + n, msg + at, c + 1u);
+		mem_copy(out->b + n, msg + at, c + 1u);
 		n += c + 1u;
 		at += c + 1u;
 		if (c == 0)
 			break;
 	}
-	*out_len = n;
+	out->len = n;
 	return after ? after : at;
 }
 
@@ -78,25 +82,23 @@ static uint8_t lower(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
 }
 
-static bool same_name(const uint8_t *a, uint32_t alen, const uint8_t *b, uint32_t blen)
+static bool is_name(const struct name *a, const uint8_t *b, uint32_t len)
 {
-	if (alen != blen)
-		return false;
-	for (uint32_t i = 0; i < alen; i++)
-		if (lower(a[i]) != lower(b[i]))
-			return false;
-	return true;
+	uint32_t i = 0;
+	while (i < len && i < a->len && lower(a->b[i]) == lower(b[i]))
+		i++;
+	return i == len && i == a->len;
 }
 
 /* One pass over the answers: addresses of NAME are taken; a CNAME of it replaces it. */
-static bool scan(const uint8_t *msg, uint32_t len, uint32_t at, unsigned records, unsigned type,
-                 uint8_t *name, uint32_t *name_len, struct dns_answer *out)
+static bool scan(const uint8_t *msg, uint32_t len, uint32_t at, unsigned type, struct name *name,
+                 struct dns_answer *out)
 {
 	bool renamed = false;
-	uint8_t owner[DNS_NAME_MAX + 1];
+	struct name owner;
+	unsigned records = get_be16(msg + 6);
 	for (unsigned i = 0; i < records; i++) {
-		uint32_t olen;
-		at = read_name(msg, len, at, owner, &olen);
+		at = read_name(msg, len, at, &owner);
 		if (!at || len - at < 10)
 			break;
 		unsigned rtype = get_be16(msg + at), rclass = get_be16(msg + at + 2);
@@ -104,14 +106,12 @@ static bool scan(const uint8_t *msg, uint32_t len, uint32_t at, unsigned records
 		if (dlen > len - data)
 			break;
 		at = data + dlen;
-		if (rclass != 1 || !same_name(owner, olen, name, *name_len))
+		if (rclass != 1 || !is_name(&owner, name->b, name->len))
 			continue;
 		if (rtype == TYPE_CNAME && !out->count) {
-			uint32_t nlen;
-			if (!read_name(msg, len, data, owner, &nlen))
+			if (!read_name(msg, len, data, &owner))
 				break;
-			mem_copy(name, owner, nlen);
-			*name_len = nlen;
+			*name = owner;
 			renamed = true;
 		} else if (rtype == type && out->count < NET_DNS_MAX) {
 			if (type == NET_DNS_A && dlen == 4)
@@ -126,22 +126,21 @@ static bool scan(const uint8_t *msg, uint32_t len, uint32_t at, unsigned records
 bool dns_parse(const uint8_t *msg, uint32_t len, uint16_t id, const uint8_t *qname, uint32_t qlen,
                unsigned type, struct dns_answer *out)
 {
-	uint8_t name[DNS_NAME_MAX + 1];
-	uint32_t name_len;
+	struct name name;
 	mem_set(out, 0, sizeof(*out));
 	if (len < HLEN || get_be16(msg) != id || !(msg[2] & 0x80) || (msg[2] & 0x78) ||
 	    get_be16(msg + 4) != 1)
 		return false;
-	uint32_t at = read_name(msg, len, HLEN, name, &name_len);
-	if (!at || len - at < 4 || !same_name(name, name_len, qname, qlen) ||
-	    get_be16(msg + at) != type || get_be16(msg + at + 2) != 1)
+	uint32_t at = read_name(msg, len, HLEN, &name);
+	if (!at || len - at < 4 || !is_name(&name, qname, qlen) || get_be16(msg + at) != type ||
+	    get_be16(msg + at + 2) != 1)
 		return false;
 	out->truncated = msg[2] & 2;
 	out->rcode = msg[3] & 15;
 	at += 4;
 	/* Records may come in any order: as many passes as there are names in the chain. */
 	for (unsigned i = 0; i < CHAIN_MAX; i++)
-		if (!scan(msg, len, at, get_be16(msg + 6), type, name, &name_len, out))
+		if (!scan(msg, len, at, type, &name, out))
 			break;
 	return true;
 }

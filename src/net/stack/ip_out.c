@@ -16,26 +16,20 @@ static void ip6_push(struct pkt *p, const struct ip_tx *tx, uint8_t next)
 	mem_copy(h + IP6_DST, tx->dst.b, 16);
 }
 
-/* RFC 6864: only what may be fragmented needs an identification, and that one must not tell how
- * much else is sent. Atomic datagrams carry zero, as Linux's do. */
-static uint32_t next_id(struct net_stack *st)
-{
-	return stack_random(st) & 0xffff;
-}
-
 static void send_one(struct net_stack *st, struct pkt *p, const struct ip_tx *tx)
 {
 	struct net_if *nif = tx->hop.nif;
-	bool tso = p->gso_type == PKT_GSO_NONE;
 	/* Filled in by the device's own checksumming, or here. */
-	if ((p->flags & PKT_CSUM_PARTIAL) && tso && !(nif->cfg.offloads & NET_IF_CSUM_TX) &&
-	    !pkt_finish_csum(p)) {
+	if ((p->flags & PKT_CSUM_PARTIAL) && !p->gso_type &&
+	    !(nif->cfg.offloads & NET_IF_CSUM_TX) && !pkt_finish_csum(p)) {
 		st->stats.tx_drop++;
 		pkt_free(p);
 		return;
 	}
 	if (addr_is_v4(&tx->dst))
-		(void)ip4_push(p, tx, tx->df ? IP4_DF : next_id(st) << 16);
+		/* RFC 6864: only what may be fragmented needs an identification, and that one must
+		 * not tell how much else is sent. Atomic datagrams carry zero, as Linux's do. */
+		(void)ip4_push(p, tx, tx->df ? IP4_DF : stack_random(st) << 16);
 	else
 		ip6_push(p, tx, tx->proto);
 	if_output(nif, p, &tx->hop.next_hop);
@@ -92,7 +86,7 @@ static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 {
 	bool v4 = addr_is_v4(&tx->dst);
 	uint32_t room = (mtu - (v4 ? IP4_HLEN : IP6_HLEN + 8)) & ~7u;
-	uint32_t id = v4 ? next_id(st) : stack_random(st);
+	uint32_t id = stack_random(st);
 	bool ok = pkt_finish_csum(p);
 	for (uint32_t off = 0; ok && off < p->len; off += room) {
 		uint32_t n = min_u32(room, p->len - off);

@@ -9,11 +9,6 @@
 #define PMTU_MIN4    576u /* as Linux: less is a trick (min_pmtu is 552) */
 
 /* A table of routes is short: a sorted list, looked at once per connection or datagram. */
-static bool sorts_before(const struct route *a, unsigned plen, uint32_t metric)
-{
-	return a->plen > plen || (a->plen == plen && a->metric <= metric);
-}
-
 static struct route **find_exact(struct net_stack *st, const struct net_addr *dst, unsigned plen,
                                  const struct net_addr *gw, const struct net_if *nif)
 {
@@ -59,7 +54,8 @@ int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
 	                    .until_ns = until_ns};
 	if (gw)
 		r->gw = *gw;
-	for (at = &st->routes; *at && sorts_before(*at, plen, metric);)
+	at = &st->routes;
+	while (*at && ((*at)->plen > plen || ((*at)->plen == plen && (*at)->metric <= metric)))
 		at = &(*at)->next;
 	r->next = *at;
 	*at = r;

@@ -356,21 +356,15 @@ static void pace(struct tcp *t, uint32_t sent)
 	t->pace_ns = max_u64(t->pace_ns, t->s.st->now) + sent * NS_PER_SEC / (rate ? rate : 1);
 }
 
-static struct txseg *first_lost(const struct tcp *t)
-{
-	struct txseg *x = t->lost ? t->tx_head : NULL;
-	while (x && x->state != TX_LOST)
-		x = x->next;
-	return x;
-}
-
 enum step { STEP_MORE, STEP_DONE, STEP_ZERO };
 
 static enum step step(struct tcp *t, uint32_t mss)
 {
 	uint32_t flight = tcp_flight(t);
 	uint32_t quota = t->cwnd > flight ? t->cwnd - flight : 0, before = t->snd_nxt;
-	struct txseg *x = t->frto_new ? NULL : first_lost(t);
+	struct txseg *x = t->lost && !t->frto_new ? t->tx_head : NULL;
+	while (x && x->state != TX_LOST)
+		x = x->next;
 	if (t->frto_new)
 		quota = max_u32(quota, mss);
 	if (x) {

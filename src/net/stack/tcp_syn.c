@@ -135,14 +135,6 @@ static uint32_t cookie_hash(struct net_stack *st, const struct tcp_pair *pair, u
 	return (uint32_t)hash_sip(&st->key_cookie, in, sizeof(in));
 }
 
-/* The number: 3 bits of MSS, 5 bits of the period, 24 bits that only we can know. */
-static uint32_t make_cookie(const struct tcp_req *r, uint32_t mss)
-{
-	uint32_t period = (uint32_t)(r->st->now / COOKIE_PERIOD_NS);
-	return (cookie_hash(r->st, &r->n.pair, r->irs, period << 3 | mss) & 0xffffffu) | mss << 24 |
-	       (period & 31) << 27;
-}
-
 /* The rest of the options travels in the low bits of our timestamp. */
 static uint32_t cookie_ts(const struct tcp_req *r)
 {
@@ -164,7 +156,10 @@ static void cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 		r.wscale_ok = r.sack_ok = false;
 		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
 	}
-	r.iss = make_cookie(&r, i);
+	/* The number: 3 bits of MSS, 5 bits of the period, 24 bits that only we can know. */
+	uint32_t period = (uint32_t)(st->now / COOKIE_PERIOD_NS);
+	r.iss = (cookie_hash(st, &r.n.pair, r.irs, period << 3 | i) & 0xffffffu) | i << 24 |
+	        (period & 31) << 27;
 	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
 	st->stats.tcp_cookie_sent++;
 	send_syn_ack(
