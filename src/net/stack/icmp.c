@@ -122,9 +122,9 @@ static uint32_t plateau_below(uint32_t len)
 	return 576;
 }
 
-static void classify4(struct icmp_err *e, unsigned type, unsigned code, const uint8_t *h,
-                      uint32_t quoted_len)
+static void classify4(struct icmp_err *e, const uint8_t *h)
 {
+	unsigned type = h[0], code = h[1];
 	static const uint8_t unreach[16] = {
 	        NET_ENETUNREACH,  NET_EHOSTUNREACH, NET_ENOPROTOOPT,  NET_ECONNREFUSED,
 	        NET_EMSGSIZE,     NET_EOPNOTSUPP,   NET_ENETUNREACH,  NET_EHOSTUNREACH,
@@ -136,7 +136,7 @@ static void classify4(struct icmp_err *e, unsigned type, unsigned code, const ui
 		if (code == ICMP_UNR_FRAG) {
 			e->mtu = get_be16(h + 6);
 			if (!e->mtu)
-				e->mtu = plateau_below(quoted_len);
+				e->mtu = plateau_below(e->len);
 		}
 	} else if (type == ICMP_TIME) {
 		e->err = NET_EHOSTUNREACH;
@@ -145,8 +145,9 @@ static void classify4(struct icmp_err *e, unsigned type, unsigned code, const ui
 	}
 }
 
-static void classify6(struct icmp_err *e, unsigned type, unsigned code, const uint8_t *h)
+static void classify6(struct icmp_err *e, const uint8_t *h)
 {
+	unsigned type = h[0], code = h[1];
 	if (type == ICMP6_UNREACH) {
 		e->err = code == 4               ? NET_ECONNREFUSED
 		         : code == 1 || code > 4 ? NET_EACCES
@@ -165,9 +166,11 @@ static void classify6(struct icmp_err *e, unsigned type, unsigned code, const ui
 }
 
 /* The quoted packet: where its transport header is, 0 if it is nothing of ours. */
-static uint32_t read_quote(const struct pkt *p, uint32_t at, bool v4, struct icmp_err *e,
-                           uint32_t *quoted_len)
+static uint32_t read_quote(const struct ip_meta *m, struct icmp_err *e)
 {
+	const struct pkt *p = m->p;
+	uint32_t at = m->l4_off + ICMP_HLEN;
+	bool v4 = m->v4;
 	uint8_t q[IP6_HLEN];
 	if (!pkt_read(p, at, q, v4 ? IP4_HLEN : IP6_HLEN) || q[0] >> 4 != (v4 ? 4 : 6))
 		return 0;
@@ -178,13 +181,12 @@ static uint32_t read_quote(const struct pkt *p, uint32_t at, bool v4, struct icm
 		e->proto = q[IP4_PROTO];
 		e->src = addr_v4_wire(q + IP4_SRC);
 		e->dst = addr_v4_wire(q + IP4_DST);
-		*quoted_len = get_be16(q + IP4_TOTLEN);
+		e->len = get_be16(q + IP4_TOTLEN);
 		return at + hlen;
 	}
 	e->proto = q[IP6_NEXT];
 	e->src = addr_v6_wire(q + IP6_SRC);
 	e->dst = addr_v6_wire(q + IP6_DST);
-	*quoted_len = get_be16(q + IP6_PLEN) + IP6_HLEN;
 	if (e->proto == PROTO_FRAGMENT) { /* of our own making */
 		uint8_t f[8];
 		if (!pkt_read(p, at + IP6_HLEN, f, 8) || (get_be16(f + 2) & 0xfff8u))
@@ -199,15 +201,14 @@ static void error_input(const struct ip_meta *m, const uint8_t *h)
 {
 	struct net_stack *st = m->nif->st;
 	struct icmp_err e = {0};
-	uint32_t quoted_len = 0;
-	uint32_t at = read_quote(m->p, m->l4_off + ICMP_HLEN, m->v4, &e, &quoted_len);
+	uint32_t at = read_quote(m, &e);
 	uint8_t l4[8];
 	if (!at || !pkt_read(m->p, at, l4, 8))
 		return;
 	if (m->v4)
-		classify4(&e, h[0], h[1], h, quoted_len);
+		classify4(&e, h);
 	else
-		classify6(&e, h[0], h[1], h);
+		classify6(&e, h);
 	if (!e.err || (!if_of_addr(st, &e.src) && !(m->nif->cfg.flags & NET_IF_ANY_ADDR)))
 		return;
 	e.sport = get_be16(l4);
@@ -225,10 +226,8 @@ static void error_input(const struct ip_meta *m, const uint8_t *h)
 static void redirect4(const struct ip_meta *m, const uint8_t *h)
 {
 	struct icmp_err e = {0};
-	uint32_t quoted_len;
 	struct net_addr to = addr_v4_wire(h + 4);
-	if (read_quote(m->p, m->l4_off + ICMP_HLEN, true, &e, &quoted_len) &&
-	    if_of_addr(m->nif->st, &e.src))
+	if (read_quote(m, &e) && if_of_addr(m->nif->st, &e.src))
 		route_redirect(m->nif, &m->src, &e.dst, &to);
 }
 

@@ -296,7 +296,8 @@ struct icmp_err {
 	uint16_t sport, dport;
 	uint32_t seq; /* TCP */
 	uint8_t proto;
-	int err; /* NET_E* */
+	uint16_t len; /* IPv4: the packet's */
+	int err;      /* NET_E* */
 	bool hard;
 	uint32_t mtu; /* too big: the next hop's */
 };

@@ -2,7 +2,6 @@
 #include "net/stack/tcp.h"
 
 #define SNDBUF_DEFAULT (128u * 1024)
-#define BUF_MAX        (64u * 1024 * 1024)
 #define BACKLOG_MAX    4096u
 
 static struct tcp *new_tcp(struct net_stack *st)

@@ -4,8 +4,7 @@
 
 #include "net/stack/dhcp_msg.h"
 #include "net/stack/dns_msg.h"
-#include "net/stack/pkt.h"
-#include "net/stack/util.h"
+#include "net/stack/priv.h"
 #include "rig.h"
 #include "suite.h"
 
@@ -312,11 +311,12 @@ END_TEST
 
 /* ---- SLAAC ---- */
 
-static void advertise(struct rig *r, uint8_t hops, uint32_t valid_s)
+static void advertise_prefix(struct rig *r, uint8_t hops, uint32_t valid_s,
+                             const struct net_addr *prefix, uint8_t flags)
 {
 	uint8_t p[14 + 40 + 16 + 32] = {0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x86, 0xdd, 0x60};
 	uint8_t *h = p + 14, *ra = h + 40;
-	struct net_addr src = ip("fe80::9"), dst = ip("ff02::1"), prefix = ip("2001:db8:1::");
+	struct net_addr src = ip("fe80::9"), dst = ip("ff02::1");
 	put_be16(h + 4, 48);
 	h[6] = 58;
 	h[7] = hops;
@@ -325,13 +325,19 @@ static void advertise(struct rig *r, uint8_t hops, uint32_t valid_s)
 	ra[0] = 134;
 	ra[4] = 64;
 	put_be16(ra + 6, 1800);
-	ra[16] = 3, ra[17] = 4, ra[18] = 64, ra[19] = 0xc0;
+	ra[16] = 3, ra[17] = 4, ra[18] = 64, ra[19] = flags;
 	put_be32(ra + 20, valid_s);
 	put_be32(ra + 24, valid_s);
-	memcpy(ra + 32, prefix.b, 16);
+	memcpy(ra + 32, prefix->b, 16);
 	put_be16(ra + 2, (uint16_t)~csum_fold(rig_sum(csum_pseudo(&src, &dst, 58, 48), ra, 48)));
 	net_input(r->h[0].nif, pkt_from(r->h[0].st, p, sizeof(p)));
 	net_poll(r->h[0].st);
+}
+
+static void advertise(struct rig *r, uint8_t hops, uint32_t valid_s)
+{
+	struct net_addr prefix = ip("2001:db8:1::");
+	advertise_prefix(r, hops, valid_s, &prefix, 0xc0);
 }
 
 static unsigned with_prefix(struct rig *r, struct net_if_addr *out)
@@ -387,6 +393,34 @@ START_TEST(temporary_addresses_are_preferred)
 }
 END_TEST
 
+static unsigned learnt_routes(const struct rig *r)
+{
+	unsigned n = 0;
+	for (const struct route *x = r->h[0].st->routes; x; x = x->next)
+		n += x->until_ns != TIMER_NEVER;
+	return n;
+}
+
+START_TEST(advertised_routes_end_and_are_not_too_many)
+{
+	struct rig_opts o = {.ether = true};
+	struct rig *r = rig_new(&o);
+	struct net_addr prefix = ip("2001:db8:2::");
+	rig_run(r, 5 * SEC);
+	for (unsigned i = 0; i < 20; i++, prefix.b[7]++)
+		advertise_prefix(r, 255, 100, &prefix, 0x80);
+	ck_assert_uint_eq(learnt_routes(r), 20 + 1); /* and the router */
+	for (unsigned i = 0; i < 200; i++, prefix.b[7]++)
+		advertise_prefix(r, 255, 100, &prefix, 0x80);
+	ck_assert_uint_eq(learnt_routes(r), 64);
+	rig_run(r, 101 * SEC);
+	ck_assert_uint_eq(learnt_routes(r), 1);
+	rig_run(r, 1800 * SEC);
+	ck_assert_uint_eq(learnt_routes(r), 0);
+	rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("services");
@@ -401,5 +435,6 @@ int main(void)
 	tcase_add_test(tc, dns_over_tcp_when_truncated);
 	tcase_add_test(tc, slaac_takes_and_loses_an_address);
 	tcase_add_test(tc, temporary_addresses_are_preferred);
+	tcase_add_test(tc, advertised_routes_end_and_are_not_too_many);
 	return suite_run("stack/services", tc);
 }
