@@ -15,7 +15,7 @@ boot_once() {
 		. /lab/settings
 		. /lab/lib.sh
 		VM_KERNEL=$2
-		VM_EXTRA=${3:+--transport $3}
+		VM_TRANSPORT=${3-}
 		vm_exec "$1"' sh "$@" 2>"$VM_ERR"
 }
 

@@ -16,7 +16,7 @@ disk_bench() {
 		. /lab/lib.sh
 		VM_DISKS=/tmp/disk
 		VM_APPEND=mode=bench
-		VM_EXTRA=${2:+--transport $2}
+		VM_TRANSPORT=${2-}
 		vm_exec "$1"' sh "$@" </dev/null 2>"$VM_ERR" | laps >/run/laps 2>"$VM_LOG"
 	laps_figure disk-random "$1${2:+/$2}" 4K-read
 	laps_figure disk-sequential "$1${2:+/$2}" MiB

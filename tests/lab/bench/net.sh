@@ -17,7 +17,7 @@ transfer() {
 		. /lab/lib.sh
 		VM_TAP=tap0
 		VM_APPEND=mode=bench
-		VM_EXTRA=${2:+--transport $2}
+		VM_TRANSPORT=${2-}
 		vm_exec "$1"' sh "$@" </dev/null 2>"$VM_ERR" | laps >/run/laps 2>"$VM_LOG"
 	wait
 }

@@ -16,7 +16,8 @@ outer() {
 	VM_TAP=tap0
 	VM_RNG=1
 	VM_BALLOON=32M
-	VM_EXTRA='--transport mmio --console file=/run/hvc'
+	VM_TRANSPORT=mmio
+	VM_EXTRA='--console file=/run/hvc'
 	vm_start 150
 	vm_expect 'inner: devices are right' 150
 	wait "$receiver" || fail 'what the guest sent is not right'

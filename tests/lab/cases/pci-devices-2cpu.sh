@@ -16,6 +16,7 @@ outer() {
 	VM_TAP=tap0
 	VM_RNG=1
 	VM_BALLOON=32M
+	VM_TRANSPORT=
 	VM_EXTRA='--console file=/run/hvc'
 	vm_start 150
 	vm_expect 'inner: devices are right' 150

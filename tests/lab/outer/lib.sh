@@ -59,6 +59,7 @@ VM_RNG=             # 1: an entropy source
 VM_BALLOON=         # its size at the start, 0 for an empty one: a balloon
 VM_HVC=             # 1: the virtio console is on standard input and output, ttyS0 is not
 VM_APPEND=          # more for the kernel's command line; mode=NAME picks the inner function
+VM_TRANSPORT=mmio   # of virtio under vmm; pci, or empty: vmm's choice (docs/lab.md, 'twice')
 VM_EXTRA=           # more options for vmm
 VM_EXTRA_QEMU=      # more options for QEMU
 VM_WRAP=            # a command that runs the VMM: onpty
@@ -76,7 +77,7 @@ vm_cmdline() {
 # The command of each VMM, in words: vmm_words_X is run by vm_exec.
 vm_exec_vmm() {
 	set -- run --kernel "/lab/$VM_KERNEL" --initrd /lab/initrd --cmdline "$(vm_cmdline)" \
-		--memory "$VM_MEMORY" --cpus "$VM_CPUS"
+		--memory "$VM_MEMORY" --cpus "$VM_CPUS" ${VM_TRANSPORT:+--transport "$VM_TRANSPORT"}
 	if [ "$VM_HVC" ]; then
 		set -- "$@" --console stdio --serial "$VM_SERIAL"
 	else
