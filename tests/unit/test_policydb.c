@@ -125,6 +125,37 @@ START_TEST(damage_does_no_harm)
 }
 END_TEST
 
+/* features.33, each time with one fault. */
+START_TEST(rules_that_are_wrong)
+{
+	static const struct {
+		const char *file, *error;
+	} rows[] = {
+	        {"rule-of-two-kinds", "a rule is of the unknown kind 0x3"},
+	        {"rule-beyond-types", "a rule is about types 65535 and 20 (they go to 23)"},
+	        {"rule-of-nobody", "a rule is about type 0, which is nobody's"},
+	        {"rule-sets-no-type", "there is no type 0"},
+	        {"rule-twice", "two rules of one kind for target files, class dir"},
+	        {"conditional-xperms", "a conditional has extended permissions"},
+	        {"conditional-type-twice", "two conditionals set a type for the same objects"},
+	        {"conditional-type-set", "a conditional sets a type that is set without one"},
+	        {"conditional-too-deep", "a conditional needs a stack of more than 10"},
+	        {"range-twice", "two range transitions from shell_t to data_t"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rig_file f = rig_file(rows[i].file);
+		struct policydb *db = NULL;
+		rig_mem_init(&mem);
+		ck_assert_int_eq(policydb_load(&mem.mem, f.data, f.len, &db, &err),
+		                 POLICY_E_FORMAT);
+		ck_assert_msg(strstr(err.text, rows[i].error) != NULL, "%s: %s", rows[i].file,
+		              err.text);
+		ck_assert_uint_eq(mem.now, 0);
+		rig_file_free(&f);
+	}
+}
+END_TEST
+
 START_TEST(no_memory_at_any_point)
 {
 	struct rig_file f = rig_file("features.33");
@@ -375,6 +406,7 @@ int main(void)
 	tcase_add_test(tc, what_follows_is_refused);
 	tcase_add_test(tc, other_versions_are_named);
 	tcase_add_test(tc, damage_does_no_harm);
+	tcase_add_test(tc, rules_that_are_wrong);
 	tcase_add_test(tc, no_memory_at_any_point);
 	tcase_add_test(tc, names_choose_types);
 	tcase_add_test(tc, booleans_choose_types);
