@@ -51,9 +51,15 @@ static void take_syn(struct tcp *t, const struct tcp_seg *g)
 	t->rcv_mss = min_u32(t->mss, t->mss_adv);
 }
 
+/* Our SYN has been acknowledged. */
 static void established(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
+	struct ack_news news = {.rtt_us = -1, .sack_rtt_us = -1};
+	tx_cleaned(t, t->iss + 1, &news);
+	if (!t->retransmits)
+		tcp_rtt_sample(t, news.rtt_us);
+	tcp_disarm(t, TT_RTX);
 	t->cwnd = TCP_IW_SEGS * t->mss;
 	if (t->retransmits) /* RFC 5681, 3.1: a lost SYN means one segment */
 		t->cwnd = t->mss;
@@ -68,8 +74,7 @@ static void established(struct tcp *t)
 	t->snd_up = t->snd_una;
 	t->snd_sml = t->snd_una;
 	t->last_rcv_ns = t->progress_ns = st->now;
-	if (t->opt.cc->init)
-		t->opt.cc->init(t);
+	t->opt.cc->init(t);
 	tcp_set_state(t, t->fin_wanted ? NET_TCP_FIN_WAIT1 : NET_TCP_ESTABLISHED);
 	tcp_keep_restart(t);
 }
@@ -100,11 +105,6 @@ static void syn_sent(struct tcp *t, struct tcp_seg *g)
 		return;
 	}
 	bool marked = ecn_take_synack(t, g);
-	struct ack_news news = {.rtt_us = -1, .sack_rtt_us = -1};
-	tx_cleaned(t, g->ack, &news);
-	if (!t->retransmits)
-		tcp_rtt_sample(t, news.rtt_us);
-	tcp_disarm(t, TT_RTX);
 	established(t);
 	if (marked)
 		tcp_enter_cwr(t);
@@ -269,11 +269,6 @@ static bool finish_handshake(struct tcp *t, struct tcp_seg *g)
 		tcp_reset_for(t->s.st, g);
 		return false;
 	}
-	struct ack_news news = {.rtt_us = -1, .sack_rtt_us = -1};
-	tx_cleaned(t, t->iss + 1, &news);
-	if (!t->retransmits)
-		tcp_rtt_sample(t, news.rtt_us);
-	tcp_disarm(t, TT_RTX);
 	t->snd_wnd = g->wnd << t->snd_wscale;
 	t->snd_wl1 = g->seq;
 	t->snd_wl2 = g->ack;
