@@ -211,7 +211,7 @@ struct tcp {
 		uint8_t keep_cnt;
 		bool nodelay, keepalive, uto_fixed, pacing;
 	} opt;
-	bool uto_send;
+	bool uto_send, hop_ok; /* hop is the way out */
 	uint8_t keep_probes, syncnt;
 	uint64_t last_rcv_ns, last_sent_ns, progress_ns, pace_ns;
 
@@ -219,7 +219,6 @@ struct tcp {
 	struct hop hop;
 	uint32_t route_gen, pmtu;
 	struct plp plp;
-	bool hop_ok;
 
 	/* for TCP_INFO */
 	uint64_t bytes_acked, bytes_in, bytes_out, bytes_retx;
