@@ -64,6 +64,15 @@ image_qemu() {
 	install -D /usr/share/seabios/bios-256k.bin "$root/usr/share/seabios/bios-256k.bin"
 }
 
+# passt as the network of QEMU's: the program, and the one that it becomes where the CPU has AVX2.
+image_passt() {
+	local root=$1 program
+	image_qemu "$root"
+	program=$(command -v passt)
+	image_program "$root" "$program"
+	[ ! -e "$program.avx2" ] || image_program "$root" "$program.avx2"
+}
+
 # Builds the inner guest's image of a case: image_inner CASEFILE OUTPUT.
 image_inner() {
 	local root
@@ -139,6 +148,7 @@ image_build() {
 		vmm) cp "$VMM_STATIC" "$work/outer/bin/vmm" ;;
 		qemu) image_qemu "$work/outer" ;;
 		kvmtool) cp "$KVMTOOL" "$work/outer/bin/lkvm" ;;
+		passt) image_passt "$work/outer" ;;
 		esac
 	done
 	image_inner "$case_file" "$work/outer/lab/initrd"

@@ -119,6 +119,7 @@ vmm_obstacle() {
 	vmm) [ -x "$VMM_STATIC" ] || echo "no static vmm at $VMM_STATIC (set VMM_STATIC)" ;;
 	kvmtool) [ -x "${KVMTOOL-}" ] || echo "no kvmtool (set KVMTOOL=/path/to/lkvm-static)" ;;
 	qemu) ;;
+	passt) command -v passt >/dev/null || echo "no passt (scripts/deps bench)" ;;
 	*) echo "unknown VMM $1" ;;
 	esac
 }
