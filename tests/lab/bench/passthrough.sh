@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034
 # Instructions per random 4 KiB read of an NVMe disk, one request at a time with O_DIRECT in the
-# guest: the disk passed to it, by us and by QEMU, and our virtio-blk on the same disk. 1 vCPU. The
+# guest: the disk passed to it, by us and by QEMU, and our virtio-blk, on PCI, on the same disk. 1 vCPU. The
 # disk needs no file; how soon it answers (with zeroes) is the emulator's doing and varies, so the
 # guest never idles, and what it does meanwhile is taken off (blksoak). With the disk passed, the exits
 # to the VMM are those of the boot: fewer than one for five reads.
