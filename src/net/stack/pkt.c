@@ -91,6 +91,25 @@ struct pkt *pkt_from(struct net_stack *st, const void *data, uint32_t len)
 	return p;
 }
 
+/* What does not lie in one piece, or not in one of the first two. Out of line: it is rare. */
+static __attribute__((noinline)) bool read_pieces(const struct pkt *p, uint32_t off, uint8_t *out,
+                                                  uint32_t len)
+{
+	for (unsigned i = 0; len && i <= p->nfrags; i++) {
+		struct net_piece x = pkt_piece(p, i);
+		if (off >= x.len) {
+			off -= x.len;
+			continue;
+		}
+		uint32_t n = min_u32(len, x.len - off);
+		mem_copy(out, x.data + off, n);
+		out += n;
+		len -= n;
+		off = 0;
+	}
+	return true;
+}
+
 bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 {
 	uint8_t *out = dst;
@@ -106,19 +125,7 @@ bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len)
 		mem_copy(out, p->frag[0].buf->data + p->frag[0].off + (off - own), len);
 		return true;
 	}
-	for (unsigned i = 0; len && i <= p->nfrags; i++) {
-		struct net_piece x = pkt_piece(p, i);
-		if (off >= x.len) {
-			off -= x.len;
-			continue;
-		}
-		uint32_t n = min_u32(len, x.len - off);
-		mem_copy(out, x.data + off, n);
-		out += n;
-		len -= n;
-		off = 0;
-	}
-	return true;
+	return read_pieces(p, off, out, len);
 }
 
 unsigned pkt_pieces(const struct pkt *p, struct net_piece *out, unsigned max)

@@ -189,8 +189,8 @@ struct pkt *stack_take_loop(struct net_stack *st)
 
 static void run_loopback(struct net_stack *st)
 {
-	struct pkt *p;
-	for (unsigned n = 0; n < LOOP_BUDGET && (p = stack_take_loop(st)); n++) {
+	for (unsigned n = 0; st->loop_head && n < LOOP_BUDGET; n++) {
+		struct pkt *p = stack_take_loop(st);
 		p->next = NULL;
 		net_input(p->nif, p);
 	}
