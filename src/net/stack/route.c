@@ -195,8 +195,10 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
 		return;
 	drop_redirects(nif, NULL, dst);
 	const struct net_addr *gw = addr_eq(to, dst) ? NULL : to;
-	if (route_set(st, dst, 128, gw, nif, 0, st->now + REDIRECT_NS) == 0)
-		(*find_exact(st, dst, 128, gw, nif))->redirect = true;
+	int err = route_set(st, dst, 128, gw, nif, 0, st->now + REDIRECT_NS);
+	struct route *made = *find_exact(st, dst, 128, gw, nif);
+	if (!err && made)
+		made->redirect = true;
 	if_schedule(nif);
 }
 
