@@ -203,8 +203,10 @@ START_TEST(iommufd_refuses)
 	vfio_rig_refused(VMM_E_BUSY, "another process uses it, or a device of its group, 7");
 	fake.fail_bind = -EPERM;
 	vfio_rig_refused(VMM_E_PERM, "no interrupt remapping");
-	fake.fail_bind = -EINVAL;
-	vfio_rig_refused(VMM_E_UNSUPPORTED, "iommufd does not take it");
+	fake.fail_bind = -EINVAL; /* the kernel's word for a device that is bound already */
+	vfio_rig_refused(VMM_E_BUSY, "another process uses it");
+	fake.fail_bind = -ENOMEM;
+	vfio_rig_refused(VMM_E_NOMEM, "iommufd does not take it");
 	fake.fail_bind = 0;
 	fake.fail_attach = -EBUSY;
 	vfio_rig_refused(VMM_E_BUSY, "another process");
@@ -317,7 +319,8 @@ START_TEST(locked_memory_counts_for_the_user)
 		fake.map_count = 1; /* so that the first one fails */
 		fake.fail_map = -ENOMEM;
 		ck_assert_int_eq(vfio_iommu_map(&iommu, gm, &ei), VMM_E_LIMIT);
-		says("the limit for all processes of this user together is 5120 KiB");
+		says("the limit for all processes of this user together is 5120 KiB: ulimit -l "
+		     "9216 ");
 	}
 	if (getuid() == 0)
 		ck_assert_int_eq(seteuid(0), 0);

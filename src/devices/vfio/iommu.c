@@ -198,19 +198,21 @@ static uint64_t lock_limit(void)
 	return limit.rlim_cur;
 }
 
-static vmm_err_t too_little(uint64_t needed, uint64_t limit, const char *whose, vmm_err_info_t *ei)
+static vmm_err_t too_little(uint64_t needed, uint64_t limit, const char *whose, uint64_t enough,
+                            vmm_err_info_t *ei)
 {
 	return err_set(ei, VMM_E_LIMIT, "memory",
 	               "a passed device needs all %llu KiB of guest memory locked, but the limit "
 	               "%sis %llu KiB: ulimit -l %llu (or LimitMEMLOCK=, or CAP_IPC_LOCK)",
 	               (unsigned long long)(needed >> 10), whose, (unsigned long long)(limit >> 10),
-	               (unsigned long long)(needed >> 10));
+	               (unsigned long long)(enough >> 10));
 }
 
 static vmm_err_t check_memlock(uint64_t needed, vmm_err_info_t *ei)
 {
 	uint64_t limit = lock_limit();
-	return limit >= needed || may_lock_all() ? VMM_OK : too_little(needed, limit, "", ei);
+	return limit >= needed || may_lock_all() ? VMM_OK
+	                                         : too_little(needed, limit, "", needed, ei);
 }
 
 static vmm_err_t map_region(const struct vfio_iommu *io, const struct gmem *gm,
@@ -220,10 +222,11 @@ static vmm_err_t map_region(const struct vfio_iommu *io, const struct gmem *gm,
 	if (err >= 0)
 		return VMM_OK;
 	uint64_t limit = lock_limit();
-	/* This VM alone would not be too much. */
+	uint64_t needed = gmem_size_bytes(gm);
+	/* This VM alone would not be too much; how much the others have, nobody tells. */
 	if (err == -ENOMEM && io->way->counts_by_user && limit != UINT64_MAX && !may_lock_all())
-		return too_little(gmem_size_bytes(gm), limit,
-		                  "for all processes of this user together ", ei);
+		return too_little(needed, limit, "for all processes of this user together ",
+		                  limit + needed, ei);
 	return err_sys(ei, -err, "memory", "the IOMMU cannot map %llu MiB at guest address 0x%llx",
 	               (unsigned long long)(r->len_bytes >> 20), (unsigned long long)r->base);
 }

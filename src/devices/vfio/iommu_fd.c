@@ -10,6 +10,8 @@
 #include "devices/vfio/iommufd_abi.h"
 #include "vmm/errset.h"
 
+#define CANNOT_ATTACH "cannot be attached to the VM's address space"
+
 static vmm_err_t open_ioas(struct vfio_iommu *io, vmm_err_info_t *ei)
 {
 	char path[64];
@@ -37,13 +39,6 @@ static vmm_err_t busy(const struct vfio_iommu *io, const struct hostdev *d, vmm_
 	                     "another process uses it, or a device of its group, %d", d->group);
 }
 
-/* EINVAL is not the caller's mistake here, but what the hardware cannot do. */
-static vmm_err_t refused(const struct hostdev *d, int err, const char *what, vmm_err_info_t *ei)
-{
-	return err == -EINVAL ? err_sys_as(ei, VMM_E_UNSUPPORTED, EINVAL, d->address, "%s", what)
-	                      : err_sys(ei, -err, d->address, "%s", what);
-}
-
 static vmm_err_t bind(const struct vfio_iommu *io, const struct hostdev *d, int fd,
                       vmm_err_info_t *ei)
 {
@@ -51,13 +46,14 @@ static vmm_err_t bind(const struct vfio_iommu *io, const struct hostdev *d, int 
 	int err = vfio_iommu_call(io, fd, VFIO_DEVICE_BIND_IOMMUFD, &arg);
 	switch (err) {
 	case -EBUSY:
+	case -EINVAL: /* bound already; what else it may mean, incoherent caches, x86 has not */
 		return busy(io, d, ei);
 	case -EPERM:
 		return err_sys(ei, EPERM, d->address, VFIO_NO_REMAPPING);
 	default:
 		break;
 	}
-	return err < 0 ? refused(d, err, "iommufd does not take it", ei) : VMM_OK;
+	return err < 0 ? err_sys(ei, -err, d->address, "iommufd does not take it") : VMM_OK;
 }
 
 static vmm_err_t attach(const struct vfio_iommu *io, const struct hostdev *d, int fd,
@@ -65,10 +61,15 @@ static vmm_err_t attach(const struct vfio_iommu *io, const struct hostdev *d, in
 {
 	struct vfio_device_attach_iommufd_pt arg = {.argsz = sizeof(arg), .pt_id = io->ioas};
 	int err = vfio_iommu_call(io, fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg);
-	if (err == -EBUSY)
+	switch (err) {
+	case -EBUSY:
 		return busy(io, d, ei);
-	return err < 0 ? refused(d, err, "cannot be attached to the VM's address space", ei)
-	               : VMM_OK;
+	case -EINVAL: /* what the hardware cannot do, not the caller's mistake */
+		return err_sys_as(ei, VMM_E_UNSUPPORTED, EINVAL, d->address, CANNOT_ATTACH);
+	default:
+		break;
+	}
+	return err < 0 ? err_sys(ei, -err, d->address, CANNOT_ATTACH) : VMM_OK;
 }
 
 static vmm_err_t open_device(struct vfio_iommu *io, const struct hostdev *d, int *device_fd,
@@ -125,5 +126,6 @@ const struct vfio_iommu_way vfio_iommu_fd = {
         .open = open_device,
         .map = map,
         .unmap = unmap,
+        /* IOMMU_OPTION_RLIMIT_MODE's other mode takes CAP_SYS_RESOURCE, which raises limits. */
         .counts_by_user = true,
 };
