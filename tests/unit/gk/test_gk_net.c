@@ -689,14 +689,19 @@ START_TEST(bytes_go_both_ways_on_a_bad_cable)
 }
 END_TEST
 
+/* A flow's queue hangs on its ports, which are drawn: now and then all of a run share the first. */
 START_TEST(flows_go_by_several_queues)
 {
+	uint32_t used = 0;
 	lose_every = 0;
-	run(nettest_body, F_MQ | F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
-	ck_assert_uint_eq(pairs_told[0], PAIRS_OF);
-	ck_assert_uint_eq(pairs_told[1], PAIRS_OF);
-	ck_assert_uint_eq(used_queues & ~0x55u, 0);
-	ck_assert_uint_ne(used_queues & 0x54u, 0);
+	for (unsigned i = 0; i < 20 && !(used & 0x54u); i++) {
+		run(nettest_body, F_MQ | F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
+		ck_assert_uint_eq(pairs_told[0], PAIRS_OF);
+		ck_assert_uint_eq(pairs_told[1], PAIRS_OF);
+		ck_assert_uint_eq(used_queues & ~0x55u, 0);
+		used |= used_queues;
+	}
+	ck_assert_uint_ne(used & 0x54u, 0);
 }
 END_TEST
 
