@@ -103,16 +103,10 @@ void nd_start(struct net_if *nif)
 	if_schedule(nif);
 }
 
-/* A life of all ones never ends. */
-static uint64_t end_of(uint64_t now, uint64_t life_s)
-{
-	return life_s == 0xffffffffu ? TIMER_NEVER : now + life_s * NS_PER_SEC;
-}
-
 static void set_lives(struct if_addr *a, uint64_t now, uint64_t valid_s, uint64_t preferred_s)
 {
-	a->valid_ns = end_of(now, valid_s);
-	a->preferred_ns = end_of(now, preferred_s);
+	a->valid_ns = valid_s == 0xffffffffu ? TIMER_NEVER : now + valid_s * NS_PER_SEC;
+	a->preferred_ns = preferred_s == 0xffffffffu ? TIMER_NEVER : now + preferred_s * NS_PER_SEC;
 }
 
 static void new_autoconf(struct net_if *nif, const struct net_addr *prefix, uint32_t valid_s,
@@ -171,17 +165,6 @@ static void refresh(struct net_if *nif, const struct net_addr *prefix, uint32_t 
 	if_schedule(nif);
 }
 
-static void learn_route(struct net_if *nif, const struct net_addr *dst, unsigned plen,
-                        const struct net_addr *gw, uint32_t life_s)
-{
-	uint64_t until = end_of(nif->st->now, life_s);
-	if (life_s)
-		(void)route_set(nif->st, dst, plen, gw, nif, gw ? 1024 : 256, until);
-	else
-		route_unset(nif->st, dst, plen, gw, nif);
-	if_schedule(nif);
-}
-
 static void take_prefix(struct net_if *nif, const uint8_t *o)
 {
 	struct net_addr prefix = addr_v6_wire(o + 16);
@@ -190,7 +173,7 @@ static void take_prefix(struct net_if *nif, const uint8_t *o)
 	    preferred_s > valid_s || o[2] > 128)
 		return;
 	if (o[3] & 0x80) /* on the link */
-		learn_route(nif, &prefix, o[2], NULL, valid_s);
+		route_learn(nif, &prefix, o[2], NULL, valid_s);
 	if ((o[3] & 0x40) && o[2] == 64) {
 		mem_set(prefix.b + 8, 0, 8);
 		refresh(nif, &prefix, valid_s, preferred_s);
@@ -304,7 +287,7 @@ static void ra_input(const struct ip_meta *m)
 		nif->retrans_ms = get_be32(h + 12);
 	if (l.found)
 		neigh_learn(nif, &m->src, l.mac, false, true, true);
-	learn_route(nif, &unspecified, 0, &m->src, get_be16(h + 6));
+	route_learn(nif, &unspecified, 0, &m->src, get_be16(h + 6));
 	uint32_t at = m->l4_off + 16, len;
 	for (unsigned n = 0; at < m->p->len && n < OPTS_MAX; n++, at += len) {
 		len = read_option(m->p, at, o);

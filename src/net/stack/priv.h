@@ -246,6 +246,11 @@ int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
               const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns);
 void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen,
                  const struct net_addr *gw, const struct net_if *nif);
+/* A router says how long DST is on the link, or reached by itself, GW; 0: no more. All ones, which
+ * is without end, is 136 years: what is learnt ends, and is bounded. A way by GW that was set
+ * stays. */
+void route_learn(struct net_if *nif, const struct net_addr *dst, unsigned plen,
+                 const struct net_addr *gw, uint32_t life_s);
 /* Drops the routes by NIF whose time is over. Returns when the next one ends, or TIMER_NEVER. */
 uint64_t route_expire(struct net_if *nif);
 /* FROM says that TO is the better first hop for DST. */

@@ -71,6 +71,21 @@ void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen
 		drop(st, at);
 }
 
+void route_learn(struct net_if *nif, const struct net_addr *dst, unsigned plen,
+                 const struct net_addr *gw, uint32_t life_s)
+{
+	struct net_stack *st = nif->st;
+	struct route **at = find_exact(st, dst, plen, gw, nif);
+	if (*at && gw && (*at)->until_ns == TIMER_NEVER)
+		return;
+	if (life_s)
+		(void)route_set(st, dst, plen, gw, nif, gw ? 1024 : 256,
+		                st->now + life_s * NS_PER_SEC);
+	else if (*at)
+		drop(st, at);
+	if_schedule(nif);
+}
+
 int net_route_add(struct net_stack *st, const struct net_addr *dst, unsigned prefix,
                   const struct net_addr *gw, struct net_if *nif, uint32_t metric)
 {

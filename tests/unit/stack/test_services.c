@@ -311,6 +311,8 @@ END_TEST
 
 /* ---- SLAAC ---- */
 
+static uint16_t router_life_s = 1800;
+
 static void advertise_prefix(struct rig *r, uint8_t hops, uint32_t valid_s,
                              const struct net_addr *prefix, uint8_t flags)
 {
@@ -324,7 +326,7 @@ static void advertise_prefix(struct rig *r, uint8_t hops, uint32_t valid_s,
 	memcpy(h + 24, dst.b, 16);
 	ra[0] = 134;
 	ra[4] = 64;
-	put_be16(ra + 6, 1800);
+	put_be16(ra + 6, router_life_s);
 	ra[16] = 3, ra[17] = 4, ra[18] = 64, ra[19] = flags;
 	put_be32(ra + 20, valid_s);
 	put_be32(ra + 24, valid_s);
@@ -417,6 +419,34 @@ START_TEST(advertised_routes_end_and_are_not_too_many)
 	ck_assert_uint_eq(learnt_routes(r), 1);
 	rig_run(r, 1800 * SEC);
 	ck_assert_uint_eq(learnt_routes(r), 0);
+	/* Nor are those that are told to stay. */
+	for (unsigned i = 0; i < 200; i++, prefix.b[7]++)
+		advertise_prefix(r, 255, UINT32_MAX, &prefix, 0x80);
+	ck_assert_uint_eq(learnt_routes(r), 64);
+	rig_run(r, 1801 * SEC);
+	ck_assert_uint_eq(learnt_routes(r), 63);
+	rig_free(r);
+}
+END_TEST
+
+/* A router may say that it is none any more; what was set by hand is not its own. */
+START_TEST(advertisements_leave_routes_that_were_set)
+{
+	struct rig_opts o = {.ether = true};
+	struct rig *r = rig_new(&o);
+	struct net_addr prefix = ip("2001:db8:2::"), router = ip("fe80::9"), any = ip("::");
+	struct hop hop;
+	rig_run(r, 5 * SEC);
+	ck_assert_int_eq(net_route_add(r->h[0].st, &any, 0, &router, r->h[0].nif, 1), 0);
+	for (router_life_s = 1800;; router_life_s = 0) {
+		advertise_prefix(r, 255, 100, &prefix, 0x80);
+		ck_assert_uint_eq(learnt_routes(r), 1); /* the prefix */
+		rig_run(r, 2000 * SEC);
+		ck_assert(route_lookup(r->h[0].st, &prefix, NULL, &hop));
+		ck_assert(memcmp(&hop.next_hop, &router, sizeof(router)) == 0);
+		if (!router_life_s)
+			break;
+	}
 	rig_free(r);
 }
 END_TEST
@@ -436,5 +466,6 @@ int main(void)
 	tcase_add_test(tc, slaac_takes_and_loses_an_address);
 	tcase_add_test(tc, temporary_addresses_are_preferred);
 	tcase_add_test(tc, advertised_routes_end_and_are_not_too_many);
+	tcase_add_test(tc, advertisements_leave_routes_that_were_set);
 	return suite_run("stack/services", tc);
 }
