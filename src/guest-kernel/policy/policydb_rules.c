@@ -503,8 +503,8 @@ static const struct te_rule *find_kind(const struct te_table *t, uint32_t source
 static void check_cond_types(struct reader *r, uint32_t source, const struct te_group *g)
 {
 	const struct te_table *t = &r->db->te_cond;
-	uint32_t kinds[3]
-	              [2]; /* how many of each kind for this target; the conditional of the first */
+	/* For this target how many of each kind, and the conditional of the first. */
+	uint32_t kinds[3][2];
 	for (uint32_t i = g->first; i < g[1].first; i++) {
 		const struct te_rule *rule = &t->rule[i];
 		if (i == g->first || rule->target != rule[-1].target)

@@ -159,8 +159,8 @@ static bool consistent(struct reass *r, const struct frag_info *f, uint32_t len)
 static struct pkt *join(struct reass *r)
 {
 	struct net_stack *st = r->m.nif->st;
-	uint32_t hdr_len =
-	        r->m.v4 ? IP4_HLEN : r->first.hdr_len; /* IPv4 options have been looked at */
+	/* IPv4 options have been looked at. */
+	uint32_t hdr_len = r->m.v4 ? IP4_HLEN : r->first.hdr_len;
 	struct pkt *p = pkt_alloc(st, PKT_ROOM);
 	struct net_buf *b = net_buf_alloc(st, r->end);
 	if (!p || !b) {
