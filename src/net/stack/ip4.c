@@ -35,11 +35,10 @@ static bool source_ok(struct net_if *nif, const struct net_addr *src)
 bool ip_accept(struct ip_meta *m)
 {
 	struct net_stats *stats = &m->nif->st->stats;
-	if (!source_ok(m->nif, &m->src))
-		stats->ip_in_bad++;
-	else if (!for_us(m))
+	bool from_ok = source_ok(m->nif, &m->src), ours = from_ok && for_us(m);
+	if (from_ok && !ours)
 		stats->ip_forward_refused++;
-	else if ((m->p->flags & PKT_BCAST) && !m->group) /* RFC 1122, 3.3.6 */
+	else if (!from_ok || ((m->p->flags & PKT_BCAST) && !m->group)) /* RFC 1122, 3.3.6 */
 		stats->ip_in_bad++;
 	else
 		return true;
