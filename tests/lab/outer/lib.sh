@@ -43,6 +43,27 @@ fail() {
 	verdict FAIL "$*"
 }
 
+# The case, for a VM with a device of each kind, which the inner part uses: all of them work.
+every_device() {
+	truncate -s 16M /tmp/disk
+	tap_up
+	stream listen 5001 receive 8 >/run/received &
+	receiver=$!
+	VM_DISKS=/tmp/disk
+	VM_TAP=tap0
+	VM_RNG=1
+	VM_BALLOON=32M
+	VM_EXTRA='--console file=/run/hvc'
+	vm_start 150
+	vm_expect 'inner: user space reached' 90
+	vm_expect 'inner: devices are right' 60
+	wait "$receiver" || fail 'what the guest sent is not right'
+	vm_expect_end 0
+	grep -q 'written to hvc0' /run/hvc || fail 'nothing on the console'
+	[ "$(head -c 5 /tmp/disk)" = right ] || fail 'the disk has other data'
+	pass
+}
+
 # figure NAME VALUE UNIT: a measured value for the log and the summary.
 figure() {
 	echo "LAB-FIGURE $*"
