@@ -269,25 +269,16 @@ static enum net_say to_here(struct security *s, struct net_stack *st, const stru
 	return !peer || flows(s, k, peer) ? NET_YES : NET_NO;
 }
 
-/* Of a stream's bytes the rest was asked when it connected. */
-static enum net_say may_send(struct security *s, struct net_stack *st, const struct sec_socket *k,
-                             const struct net_endpoint *remote)
+/* Bytes go out, or come in. */
+static enum net_say may_move(struct security *s, struct net_stack *st, const struct sec_socket *k,
+                             const struct net_endpoint *remote, bool out)
 {
-	enum net_say answer = own(s, k, SOCKET_WRITE);
-	if (answer && k->tclass != POLICY_CLASS_TCP_SOCKET)
-		answer = lesser(answer, with_node(s, k, &remote->addr, NODE_SENDTO));
-	if (answer && k->tclass != POLICY_CLASS_TCP_SOCKET)
-		answer = lesser(answer, to_here(s, st, k, remote));
-	return answer;
-}
-
-static enum net_say may_receive(struct security *s, const struct sec_socket *k,
-                                const struct net_endpoint *remote)
-{
-	enum net_say answer = own(s, k, SOCKET_READ);
-	if (answer && k->tclass != POLICY_CLASS_TCP_SOCKET)
-		answer = lesser(answer, with_node(s, k, &remote->addr, NODE_RECVFROM));
-	return answer;
+	enum net_say answer = own(s, k, out ? SOCKET_WRITE : SOCKET_READ);
+	/* Of a stream's the rest was asked when it connected. */
+	if (!answer || k->tclass == POLICY_CLASS_TCP_SOCKET)
+		return answer;
+	answer = lesser(answer, with_node(s, k, &remote->addr, out ? NODE_SENDTO : NODE_RECVFROM));
+	return answer && out ? lesser(answer, to_here(s, st, k, remote)) : answer;
 }
 
 /* All but bytes. */
@@ -326,10 +317,8 @@ enum net_say sec_socket_says(struct net_stack *st, enum net_op op, void *label,
 	const struct sec_socket *k = label ? label : kernel_socket(s);
 	if (!k)
 		return policy_mode(s->policy) != POLICY_ENFORCING ? NET_YES : NET_NO;
-	if (op == NET_OP_SEND)
-		return may_send(s, st, k, remote);
-	if (op == NET_OP_RECV)
-		return may_receive(s, k, remote);
+	if (op == NET_OP_SEND || op == NET_OP_RECV)
+		return may_move(s, st, k, remote, op == NET_OP_SEND);
 	return may_do(s, st, op, k, local, remote) ? NET_YES : NET_NO;
 }
 

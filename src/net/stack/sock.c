@@ -68,16 +68,23 @@ bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const stru
 	return addr_eq(l, dst);
 }
 
+/* Where nobody is to be asked the answer stays. */
+static enum net_say ask(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
+                        const struct net_endpoint *remote)
+{
+	const struct net_stack *st = s->st;
+	return st->ops->policy ? st->ops->policy(st->ctx, op, s->label, local, remote) : NET_KEEP;
+}
+
 bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                   const struct net_endpoint *remote)
 {
-	struct net_stack *st = s->st;
-	return !st->ops->policy || st->ops->policy(st->ctx, op, s->label, local, remote) != NET_NO;
+	return ask(s, op, local, remote) != NET_NO;
 }
 
 /*
- * The epoch is that of before the question: an answer that is out of date is not kept. Nor is one
- * where nobody would tell of a change; but where nobody is asked there is none.
+ * The epoch is that of before the question: an answer that is out of date is not kept. Nor is a
+ * policy's where nobody would tell of a change.
  */
 bool sock_ask_to_move(struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                       const struct net_endpoint *remote)
@@ -85,9 +92,7 @@ bool sock_ask_to_move(struct net_sock *s, enum net_op op, const struct net_endpo
 	struct net_stack *st = s->st;
 	struct sock_kept *k = &s->kept;
 	uint32_t epoch = atomic_load_explicit(st->policy_epoch, memory_order_acquire);
-	enum net_say say = NET_KEEP;
-	if (st->ops->policy)
-		say = st->ops->policy(st->ctx, op, s->label, local, remote);
+	enum net_say say = ask(s, op, local, remote);
 	if (say != NET_KEEP || (st->ops->policy && !epoch))
 		return say != NET_NO;
 	if (k->epoch != epoch || k->port != remote->port || !addr_eq(&k->addr, &remote->addr))
