@@ -95,8 +95,8 @@ bool sock_ask_to_move(struct net_sock *s, enum net_op op, const struct net_endpo
 	enum net_say say = ask(s, op, local, remote);
 	if (say != NET_KEEP || (st->ops->policy && !epoch))
 		return say != NET_NO;
-	if (k->epoch != epoch || k->port != remote->port || !addr_eq(&k->addr, &remote->addr))
-		*k = (struct sock_kept){.addr = remote->addr, .epoch = epoch, .port = remote->port};
+	if (k->epoch != epoch || !same_end(&k->remote, &remote->addr, remote->port))
+		*k = (struct sock_kept){.remote = *remote, .epoch = epoch};
 	k->ops |= (uint16_t)(1u << op);
 	return true;
 }

@@ -10,9 +10,9 @@
 /* The operations, bits by enum net_op, that need not be asked about for REMOTE: see enum net_say.
  */
 struct sock_kept {
-	struct net_addr addr;
+	struct net_endpoint remote;
 	uint32_t epoch;
-	uint16_t port, ops;
+	uint16_t ops;
 };
 
 struct net_sock {
@@ -45,6 +45,11 @@ void sock_tell(struct net_sock *s);
 bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const struct net_if *nif);
 bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                   const struct net_endpoint *remote);
+static inline bool same_end(const struct net_endpoint *a, const struct net_addr *addr,
+                            uint16_t port)
+{
+	return a->port == port && addr_eq(&a->addr, addr);
+}
 bool sock_ask_to_move(struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                       const struct net_endpoint *remote);
 /* The same for NET_OP_SEND and NET_OP_RECV, which each packet asks. */
@@ -54,7 +59,7 @@ static inline bool sock_may_move(struct net_sock *s, enum net_op op,
 {
 	const struct sock_kept *k = &s->kept;
 	return (k->epoch == atomic_load_explicit(s->st->policy_epoch, memory_order_acquire) &&
-	        k->ops >> op & 1 && k->port == remote->port && addr_eq(&k->addr, &remote->addr)) ||
+	        k->ops >> op & 1 && same_end(&k->remote, &remote->addr, remote->port)) ||
 	       sock_ask_to_move(s, op, local, remote);
 }
 /* Is LOCAL in use by another socket of the kind? */

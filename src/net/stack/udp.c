@@ -307,11 +307,6 @@ static void deliver(struct udp *u, struct pkt *data, const struct ends *e)
 	sock_notify(&u->s);
 }
 
-static bool same_end(const struct net_endpoint *a, const struct net_addr *addr, uint16_t port)
-{
-	return a->port == port && addr_eq(&a->addr, addr);
-}
-
 /* How well the socket fits; 0: not at all. */
 static unsigned score(const struct udp *u, const struct ip_meta *m, const struct ends *e)
 {
