@@ -348,7 +348,6 @@ static void on_listener(void *ctx, struct net_sock *listener, unsigned events)
 void user_tcp_accept(struct user_forward *f)
 {
 	struct user_net *un = f->un;
-	struct net_endpoint from = {.addr = user_addr(un->cfg.gateway)};
 	struct net_endpoint to = {.addr = user_addr(f->guest), .port = f->guest_port};
 	int fd = accept4(f->source.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
@@ -365,9 +364,8 @@ void user_tcp_accept(struct user_forward *f)
 		return;
 	}
 	net_on_event(t->s, on_guest, t);
-	int err = net_bind(t->s, &from);
-	if (!err)
-		err = net_connect(t->s, &to);
+	/* From the gateway's address, for it is the only one, and a port that no remnant has. */
+	int err = net_connect(t->s, &to);
 	if (err && err != -NET_EINPROGRESS)
 		kill_tcp(t);
 }
