@@ -113,10 +113,15 @@ static void conn_main(void *arg)
 	(void)__atomic_sub_fetch(&h->conns, 1, __ATOMIC_RELEASE);
 }
 
+/* The request is read first, though in vain: with it unread, to close is to reset, and a client
+ * that is reset may never see the answer. */
 static void turn_away(struct ksock *s)
 {
 	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
 	                           "Content-Length: 0\r\nConnection: close\r\n\r\n";
+	char request[512];
+	s->patience_ns = HTTPD_HASTE_NS;
+	(void)ksock_recv(s, request, sizeof(request), NULL);
 	s->patience_ns = 0;
 	(void)ksock_send(s, text, sizeof(text) - 1, NULL);
 	ksock_close(s);

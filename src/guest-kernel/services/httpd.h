@@ -1,8 +1,8 @@
 /*
  * The HTTP server on port 80 (gk.http=PORT, 0 for none): '/' is the status page, '/metrics' the
  * same figures for Prometheus. One task accepts; each connection has a task of its own, at most
- * HTTPD_CONNS of them; more are told to come later. A client that is silent for HTTPD_PATIENCE_NS,
- * or slower than that with a request, is left.
+ * HTTPD_CONNS of them; more are told to come later (503, after HTTPD_HASTE_NS at most). A client
+ * that is silent for HTTPD_PATIENCE_NS, or slower than that with a request, is left.
  */
 #ifndef GK_SERVICES_HTTPD_H
 #define GK_SERVICES_HTTPD_H
@@ -12,6 +12,7 @@
 #define HTTPD_PORT        80u
 #define HTTPD_CONNS       16u
 #define HTTPD_PATIENCE_NS (10 * NS_PER_S)
+#define HTTPD_HASTE_NS    (100 * NS_PER_MS)
 #define HTTPD_PAGE_BYTES  16384u
 
 struct httpd {
