@@ -89,23 +89,12 @@ bool bytq_add(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_
 	return true;
 }
 
-bool bytq_add_rx(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_t off,
-                 uint32_t len)
+uint32_t bytq_add_rx(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_t off,
+                     uint32_t len)
 {
 	if (len + sizeof(struct seg) >= buf->size / 4 && len >= CHUNK_MIN)
-		return bytq_add(st, q, buf, off, len);
-	uint32_t before = q->len;
-	if (bytq_copy_in(st, q, buf->data + off, len) == len)
-		return true;
-	/* The part that was taken is kept by nobody else: take it back. */
-	uint32_t extra = q->len - before;
-	if (extra && q->tail) {
-		uint32_t n = min_u32(extra, q->tail->f.len);
-		q->tail->f.len -= n;
-		q->tail->own += n;
-		q->len -= n;
-	}
-	return false;
+		return bytq_add(st, q, buf, off, len) ? len : 0;
+	return bytq_copy_in(st, q, buf->data + off, len);
 }
 
 void bytq_drop(struct net_stack *st, struct bytq *q, uint32_t len)

@@ -63,7 +63,7 @@ static void reass_timer(struct timer *t)
 		r->m.p = p;
 		if (p && r->first.hdr_len <= p->head) {
 			mem_copy(pkt_push(p, r->first.hdr_len), r->hdr, r->first.hdr_len);
-			icmp_error(&r->m, r->m.v4 ? ICMP_TIME : ICMP6_TIME, 1, 0);
+			icmp_error(&r->m, ICMP_TOO_LATE, 0);
 		}
 		if (p)
 			pkt_free(p);

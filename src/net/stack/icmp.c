@@ -6,6 +6,11 @@
 #define QUOTE4_MAX        (576u - IP4_HLEN - ICMP_HLEN) /* RFC 1812, 4.3.2.3 */
 #define QUOTE6_MAX        (IP6_MIN_MTU - IP6_HLEN - ICMP_HLEN)
 
+static unsigned echo_type(bool v4, bool reply)
+{
+	return v4 ? (reply ? ICMP_ECHO_REPLY : ICMP_ECHO) : (reply ? ICMP6_ECHO_REPLY : ICMP6_ECHO);
+}
+
 /* P begins with the ICMP header; the checksum is filled in here. */
 static int send_icmp(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 {
@@ -32,11 +37,13 @@ void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
 	(void)send_icmp(nif->st, p, &tx);
 }
 
-int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, unsigned type, uint16_t id,
+int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, bool reply, uint16_t id,
               uint16_t seq)
 {
+	bool v4 = addr_is_v4(&tx->dst);
 	uint8_t *h = pkt_push(p, ICMP_HLEN);
-	h[0] = (uint8_t)type;
+	tx->proto = icmp_proto(v4);
+	h[0] = (uint8_t)echo_type(v4, reply);
 	h[1] = 0;
 	put_be16(h + 4, id);
 	put_be16(h + 6, seq);
@@ -46,49 +53,51 @@ int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, unsigned ty
 int net_echo_reply(struct net_if *nif, const struct net_addr *src, const struct net_addr *dst,
                    uint16_t id, uint16_t seq, const void *data, uint32_t len)
 {
-	bool v4 = addr_is_v4(dst);
 	stack_now(nif->st);
 	struct pkt *p = pkt_from(nif->st, data, len);
 	if (!p)
 		return -NET_ENOMEM;
-	struct ip_tx tx = {.src = *src,
-	                   .dst = *dst,
-	                   .hop = {.nif = nif},
-	                   .forge = true,
-	                   .proto = v4 ? PROTO_ICMP : PROTO_ICMP6};
-	return icmp_echo(nif->st, p, &tx, v4 ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY, id, seq);
+	struct ip_tx tx = {.src = *src, .dst = *dst, .hop = {.nif = nif}, .forge = true};
+	return icmp_echo(nif->st, p, &tx, true, id, seq);
 }
 
 /* ---- errors that we send ---- */
 
 /* RFC 1122, 3.2.2 and RFC 4443, 2.4 (e). */
-static bool may_complain(const struct ip_meta *m, unsigned type, unsigned code)
+static bool may_complain(const struct ip_meta *m, enum icmp_why why)
 {
 	uint8_t about;
-	bool v6_group_ok = !m->v4 && (type == ICMP6_TOOBIG || (type == ICMP6_PARAM && code == 2));
+	bool v6_group_ok = !m->v4 && why == ICMP_BAD_OPTION;
 	if (addr_is_any(&m->src) || addr_is_mcast(&m->src) ||
 	    ((m->group || (m->p->flags & PKT_BCAST)) && !v6_group_ok))
 		return false;
-	if (m->proto != (m->v4 ? PROTO_ICMP : PROTO_ICMP6))
+	if (m->proto != icmp_proto(m->v4))
 		return true;
 	if (!pkt_read(m->p, m->l4_off, &about, 1))
 		return false;
 	return m->v4 ? about == ICMP_ECHO || about == ICMP_ECHO_REPLY : about >= 128;
 }
 
-void icmp_error(const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg)
+void icmp_error(const struct ip_meta *m, enum icmp_why why, uint32_t arg)
 {
+	/* Type and code of IPv6, and of IPv4. */
+	static const uint8_t kinds[][2][2] = {
+	        [ICMP_NO_HOST] = {{ICMP6_UNREACH, 3}, {ICMP_UNREACH, 1}},
+	        [ICMP_NO_PORT] = {{ICMP6_UNREACH, 4}, {ICMP_UNREACH, ICMP_UNR_PORT}},
+	        [ICMP_TOO_LATE] = {{ICMP6_TIME, 1}, {ICMP_TIME, 1}},
+	        [ICMP_BAD_HEADER] = {{ICMP6_PARAM, 0}, {ICMP_PARAM, 0}},
+	        [ICMP_BAD_NEXT] = {{ICMP6_PARAM, 1}, {ICMP_UNREACH, ICMP_UNR_PROTO}},
+	        [ICMP_BAD_OPTION] = {{ICMP6_PARAM, 2}, {ICMP_PARAM, 0}},
+	};
 	struct net_stack *st = m->nif->st;
-	if (!may_complain(m, type, code))
+	if (!may_complain(m, why))
 		return;
 	if (!bucket_take(&st->icmp_bucket, st->now, ERRORS_PER_SECOND, ERRORS_BURST)) {
 		st->stats.icmp_limited++;
 		return;
 	}
-	struct ip_tx tx = {.dst = m->src, .proto = m->v4 ? PROTO_ICMP : PROTO_ICMP6};
-	if (addr_is_linklocal(&m->src) || (m->nif->cfg.flags & NET_IF_ANY_ADDR))
-		tx.hop.nif = m->nif;
-	tx.routed = route_lookup(st, &m->src, tx.hop.nif, &tx.hop);
+	struct ip_tx tx = {.dst = m->src, .proto = icmp_proto(m->v4)};
+	tx.routed = route_lookup(st, &m->src, if_back(m->nif, &m->src), &tx.hop);
 	if (!tx.routed)
 		return;
 	if (if_of_addr(st, &m->dst) ||
@@ -104,8 +113,7 @@ void icmp_error(const struct ip_meta *m, unsigned type, unsigned code, uint32_t 
 	if (!e)
 		return;
 	uint8_t *h = pkt_push(e, ICMP_HLEN);
-	h[0] = (uint8_t)type;
-	h[1] = (uint8_t)code;
+	mem_copy(h, kinds[why][m->v4], 2);
 	put_be32(h + 4, arg);
 	(void)send_icmp(st, e, &tx);
 }
@@ -122,46 +130,32 @@ static uint32_t plateau_below(uint32_t len)
 	return 576;
 }
 
-static void classify4(struct icmp_err *e, const uint8_t *h)
+/* What the header H of an error says; nothing, where it is of another kind. */
+static void classify(struct icmp_err *e, bool v4, const uint8_t *h)
 {
+	static const uint8_t unreach4[] = {NET_ENETUNREACH,  NET_EHOSTUNREACH, NET_ENOPROTOOPT,
+	                                   NET_ECONNREFUSED, NET_EMSGSIZE,     NET_EOPNOTSUPP,
+	                                   NET_ENETUNREACH,  NET_EHOSTUNREACH, NET_EHOSTUNREACH,
+	                                   NET_ENETUNREACH,  NET_EHOSTUNREACH, NET_ENETUNREACH};
+	static const uint8_t unreach6[] = {NET_ENETUNREACH,  NET_EACCES,       NET_EHOSTUNREACH,
+	                                   NET_EHOSTUNREACH, NET_ECONNREFUSED, NET_EACCES};
 	unsigned type = h[0], code = h[1];
-	static const uint8_t unreach[16] = {
-	        NET_ENETUNREACH,  NET_EHOSTUNREACH, NET_ENOPROTOOPT,  NET_ECONNREFUSED,
-	        NET_EMSGSIZE,     NET_EOPNOTSUPP,   NET_ENETUNREACH,  NET_EHOSTUNREACH,
-	        NET_EHOSTUNREACH, NET_ENETUNREACH,  NET_EHOSTUNREACH, NET_ENETUNREACH,
-	        NET_EHOSTUNREACH, NET_EHOSTUNREACH, NET_EHOSTUNREACH, NET_EHOSTUNREACH};
-	if (type == ICMP_UNREACH && code < 16) {
-		e->err = unreach[code];
+	if (v4 && type == ICMP_UNREACH && code < 16) {
+		e->err = code < sizeof(unreach4) ? unreach4[code] : NET_EHOSTUNREACH;
 		e->hard = code == ICMP_UNR_PROTO || code == ICMP_UNR_PORT;
-		if (code == ICMP_UNR_FRAG) {
-			e->mtu = get_be16(h + 6);
-			if (!e->mtu)
-				e->mtu = plateau_below(e->len);
-		}
-	} else if (type == ICMP_TIME) {
-		e->err = NET_EHOSTUNREACH;
-	} else if (type == ICMP_PARAM) {
-		e->err = NET_EPROTO;
-	}
-}
-
-static void classify6(struct icmp_err *e, const uint8_t *h)
-{
-	unsigned type = h[0], code = h[1];
-	if (type == ICMP6_UNREACH) {
-		e->err = code == 4               ? NET_ECONNREFUSED
-		         : code == 1 || code > 4 ? NET_EACCES
-		         : code == 0             ? NET_ENETUNREACH
-		                                 : NET_EHOSTUNREACH;
-		e->hard = code == 4;
-	} else if (type == ICMP6_TOOBIG) {
+		if (code == ICMP_UNR_FRAG)
+			e->mtu = get_be16(h + 6) ? get_be16(h + 6) : plateau_below(e->len);
+	} else if (!v4 && type == ICMP6_UNREACH) {
+		e->err = unreach6[min_u32(code, sizeof(unreach6) - 1)];
+		e->hard = e->err == NET_ECONNREFUSED;
+	} else if (!v4 && type == ICMP6_TOOBIG) {
 		e->err = NET_EMSGSIZE;
 		e->mtu = get_be32(h + 4);
-	} else if (type == ICMP6_TIME) {
+	} else if (type == (v4 ? ICMP_TIME : ICMP6_TIME)) {
 		e->err = NET_EHOSTUNREACH;
-	} else if (type == ICMP6_PARAM) {
+	} else if (type == (v4 ? ICMP_PARAM : ICMP6_PARAM)) {
 		e->err = NET_EPROTO;
-		e->hard = code == 1;
+		e->hard = !v4 && code == 1;
 	}
 }
 
@@ -205,10 +199,7 @@ static void error_input(const struct ip_meta *m, const uint8_t *h)
 	uint8_t l4[8];
 	if (!at || !pkt_read(m->p, at, l4, 8))
 		return;
-	if (m->v4)
-		classify4(&e, h);
-	else
-		classify6(&e, h);
+	classify(&e, m->v4, h);
 	if (!e.err || (!if_of_addr(st, &e.src) && !(m->nif->cfg.flags & NET_IF_ANY_ADDR)))
 		return;
 	e.sport = get_be16(l4);
@@ -218,7 +209,7 @@ static void error_input(const struct ip_meta *m, const uint8_t *h)
 		tcp_error(st, &e); /* checks the sequence number before it believes an MTU */
 	else if (e.proto == PROTO_UDP)
 		udp_error(st, &e);
-	else if (e.mtu && (e.proto == PROTO_ICMP || e.proto == PROTO_ICMP6))
+	else if (e.mtu && e.proto == icmp_proto(m->v4))
 		(void)pmtu_set(st, &e.dst, e.mtu);
 }
 
@@ -249,53 +240,32 @@ static void echo_input(const struct ip_meta *m, const uint8_t *h)
 	}
 	struct ip_tx tx = {.src = m->dst,
 	                   .dst = m->src,
-	                   .proto = m->v4 ? PROTO_ICMP : PROTO_ICMP6,
+	                   .hop = {.nif = if_back(nif, &m->src)},
 	                   .tos = m->tos,
 	                   .forge = true};
-	if (addr_is_linklocal(&m->src) || (nif->cfg.flags & NET_IF_ANY_ADDR))
-		tx.hop.nif = nif;
 	if (m->group && !route_source(st, nif, &m->src, &tx.src)) {
 		pkt_free(r);
 		return;
 	}
-	(void)icmp_echo(st, r, &tx, m->v4 ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY, id, seq);
+	(void)icmp_echo(st, r, &tx, true, id, seq);
 }
 
-static bool read_header(const struct ip_meta *m, uint8_t *h)
+void icmp_input(const struct ip_meta *m)
 {
+	uint8_t h[ICMP_HLEN];
 	m->nif->st->stats.icmp_in++;
-	return pkt_read(m->p, m->l4_off, h, ICMP_HLEN) && ip_csum_ok(m);
-}
-
-void icmp4_input(const struct ip_meta *m)
-{
-	uint8_t h[ICMP_HLEN];
-	if (!read_header(m, h))
+	if (!pkt_read(m->p, m->l4_off, h, ICMP_HLEN) || !ip_csum_ok(m))
 		return;
-	if (h[0] == ICMP_ECHO)
+	if (h[0] == echo_type(m->v4, false))
 		echo_input(m, h);
-	else if (h[0] == ICMP_ECHO_REPLY)
+	else if (h[0] == echo_type(m->v4, true))
 		ping_reply(m, get_be16(h + 4));
-	else if (h[0] == ICMP_UNREACH || h[0] == ICMP_TIME || h[0] == ICMP_PARAM)
-		error_input(m, h);
-	else if (h[0] == ICMP_REDIRECT && h[1] < 4)
+	else if (m->v4 && h[0] == ICMP_REDIRECT && h[1] < 4)
 		redirect4(m, h);
-	/* Source quench is dead (RFC 6633). */
-}
-
-void icmp6_input(const struct ip_meta *m)
-{
-	uint8_t h[ICMP_HLEN];
-	if (!read_header(m, h))
-		return;
-	if (h[0] == ICMP6_ECHO)
-		echo_input(m, h);
-	else if (h[0] == ICMP6_ECHO_REPLY)
-		ping_reply(m, get_be16(h + 4));
-	else if (h[0] >= ICMP6_UNREACH && h[0] <= ICMP6_PARAM)
-		error_input(m, h);
-	else if (h[0] == ICMP6_MLD_QUERY)
+	else if (!m->v4 && h[0] == ICMP6_MLD_QUERY)
 		mld_query(m);
-	else if (h[0] >= ICMP6_RS && h[0] <= ICMP6_REDIRECT)
+	else if (!m->v4 && h[0] >= ICMP6_RS && h[0] <= ICMP6_REDIRECT)
 		nd_input(m, h[0]);
+	else /* Source quench is dead (RFC 6633). */
+		error_input(m, h);
 }

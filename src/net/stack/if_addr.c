@@ -10,7 +10,7 @@
 
 void if_schedule(struct net_if *nif)
 {
-	uint64_t next = min_u64(nif->rs_ns, route_expire(nif));
+	uint64_t next = min_u64(nif->rs_ns, route_expire(nif, nif->st->now));
 	for (const struct if_addr *a = NULL; (a = if_next_addr(nif, a));) {
 		next = min_u64(next, a->next_ns);
 		next = min_u64(next, a->valid_ns);

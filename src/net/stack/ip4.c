@@ -95,7 +95,7 @@ void ip4_input(struct ip_meta *m)
 		return;
 	if (hlen > IP4_HLEN && !options_ok(h + IP4_HLEN, hlen - IP4_HLEN)) {
 		stats->ip_in_bad++;
-		icmp_error(m, ICMP_PARAM, 0, IP4_HLEN << 24);
+		icmp_error(m, ICMP_BAD_OPTION, IP4_HLEN << 24);
 		return;
 	}
 	unsigned frag = get_be16(h + IP4_FRAG);
@@ -122,18 +122,14 @@ void ip_deliver(struct ip_meta *m)
 		tcp_input(m);
 	else if (m->proto == PROTO_UDP)
 		udp_input(m);
-	else if (m->proto == PROTO_ICMP && m->v4)
-		icmp4_input(m);
-	else if (m->proto == PROTO_ICMP6 && !m->v4)
-		icmp6_input(m);
+	else if (m->proto == icmp_proto(m->v4))
+		icmp_input(m);
 	else if (m->proto == PROTO_IGMP && m->v4)
 		igmp_input(m);
 	else {
 		m->nif->st->stats.ip_no_proto++;
-		if (m->v4)
-			icmp_error(m, ICMP_UNREACH, ICMP_UNR_PROTO, 0);
-		else if (m->proto != PROTO_NONE)
-			icmp_error(m, ICMP6_PARAM, 1, IP6_NEXT);
+		if (m->v4 || m->proto != PROTO_NONE)
+			icmp_error(m, ICMP_BAD_NEXT, m->v4 ? 0 : IP6_NEXT);
 	}
 }
 

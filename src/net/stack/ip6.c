@@ -37,11 +37,11 @@ struct walker {
 	uint8_t next;
 };
 
-static enum walk bad(const struct ip_meta *m, unsigned code, uint32_t ptr)
+static enum walk bad(const struct ip_meta *m, enum icmp_why why, uint32_t ptr)
 {
 	m->nif->st->stats.ip_in_bad++;
 	if (ptr != ~0u)
-		icmp_error(m, ICMP6_PARAM, code, ptr);
+		icmp_error(m, why, ptr);
 	return WALK_DROP;
 }
 
@@ -52,7 +52,7 @@ static enum walk walk_ext(const struct ip_meta *m, struct walker *w, bool first)
 	    w->next != PROTO_DSTOPTS)
 		return WALK_DONE;
 	if (w->next == PROTO_HOPOPTS && !first)
-		return bad(m, 1, w->next_at);
+		return bad(m, ICMP_BAD_NEXT, w->next_at);
 	if (!pkt_read(m->p, w->off, h, 8))
 		return WALK_DROP;
 	if (w->next == PROTO_FRAGMENT)
@@ -62,9 +62,9 @@ static enum walk walk_ext(const struct ip_meta *m, struct walker *w, bool first)
 		return WALK_DROP;
 	if (w->next == PROTO_ROUTING) {
 		if (h[3] != 0) /* segments left; type 0 is dead (RFC 5095) */
-			return bad(m, 0, w->off + 2);
+			return bad(m, ICMP_BAD_HEADER, w->off + 2);
 	} else if (!options_ok(m->p, w->off + 2, w->off + len, m->group, &ptr)) {
-		return bad(m, 2, ptr);
+		return bad(m, ICMP_BAD_OPTION, ptr);
 	}
 	w->next_at = w->off;
 	w->next = h[0];
@@ -86,7 +86,7 @@ static bool take_fragment(struct ip_meta *m, struct walker *w)
 	                      .next = h[0],
 	                      .next_at = w->next_at};
 	if (f.more && (m->p->len - f.data_off) % 8) {
-		(void)bad(m, 0, IP6_PLEN);
+		(void)bad(m, ICMP_BAD_HEADER, IP6_PLEN);
 		return false;
 	}
 	w->next = h[0];

@@ -42,8 +42,7 @@ static void drop_queue(struct neigh *n, bool tell)
 		uint8_t src[16];
 		if (tell && pkt_read(p, m.v4 ? IP4_SRC : IP6_SRC, src, m.v4 ? 4 : 16)) {
 			m.src = m.v4 ? addr_v4_wire(src) : addr_v6_wire(src);
-			icmp_error(&m, m.v4 ? ICMP_UNREACH : ICMP6_UNREACH,
-			           m.v4 ? ICMP_UNR_HOST : 3, 0);
+			icmp_error(&m, ICMP_NO_HOST, 0);
 		}
 		pkt_free(p);
 	}
@@ -217,11 +216,11 @@ void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *ma
 	}
 }
 
-void neigh_confirm(struct net_stack *st, struct net_if *nif, const struct net_addr *next_hop)
+void neigh_confirm(const struct hop *hop)
 {
-	if (nif->cfg.link != NET_LINK_ETHER)
+	if (hop->nif->cfg.link != NET_LINK_ETHER)
 		return;
-	struct neigh *n = neigh_find(st, nif, next_hop);
+	struct neigh *n = neigh_find(hop->nif->st, hop->nif, &hop->next_hop);
 	if (n && (n->state == NEIGH_DELAY || n->state == NEIGH_PROBE || n->state == NEIGH_STALE))
 		reachable(n);
 }

@@ -48,7 +48,7 @@ void net_if_remove(struct net_if *nif)
 	dhcp_free(nif);
 	timer_disarm(&st->timers, &nif->timer);
 	timer_disarm(&st->timers, &nif->mc_timer);
-	route_drop_if(st, nif);
+	(void)route_expire(nif, TIMER_NEVER);
 	list_remove(st->ifs, nif, next);
 	forget_traffic(st, nif);
 	route_changed(st);

@@ -66,9 +66,10 @@ uint32_t bytq_copy_in(struct net_stack *st, struct bytq *q, const void *data, ui
 /* Append a slice, with a reference of its own. */
 bool bytq_add(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_t off,
               uint32_t len);
-/* Append a slice that arrived: copied if it would pin much more memory than it has bytes. */
-bool bytq_add_rx(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_t off,
-                 uint32_t len);
+/* Append a slice that arrived: copied if it would pin much more memory than it has bytes. Returns
+ * how many bytes there was memory for. */
+uint32_t bytq_add_rx(struct net_stack *st, struct bytq *q, struct net_buf *buf, uint32_t off,
+                     uint32_t len);
 void bytq_drop(struct net_stack *st, struct bytq *q, uint32_t len);
 /* Copy the first LEN bytes, or all. */
 void bytq_peek(const struct bytq *q, void *dst, uint32_t len);

@@ -40,7 +40,7 @@ struct if_addr {
 	uint8_t plen; /* counted in the 128 bits of struct net_addr */
 	uint8_t state;
 	uint8_t probes; /* duplicate detection: still to send; then announcements */
-	uint8_t conflicts;
+
 	bool autoconf, temporary, used;
 	uint64_t preferred_ns, valid_ns; /* ends; TIMER_NEVER */
 	uint64_t next_ns;                /* the next probe or announcement */
@@ -201,6 +201,11 @@ struct if_addr *if_find_addr(struct net_if *nif, const struct net_addr *a);
 /* The interface that has A as a usable address, or NULL. */
 struct net_if *if_of_addr(struct net_stack *st, const struct net_addr *a);
 bool if_is_bcast4(const struct net_if *nif, const struct net_addr *a);
+/* Where an answer to SRC, which was heard on NIF, has to go; NULL: where the routes say. */
+static inline struct net_if *if_back(struct net_if *nif, const struct net_addr *src)
+{
+	return nif && (addr_is_linklocal(src) || nif->cfg.flags & NET_IF_ANY_ADDR) ? nif : NULL;
+}
 bool if_in_group(const struct net_if *nif, const struct net_addr *a);
 struct if_addr *if_new_addr(struct net_if *nif, const struct net_addr *a, unsigned plen);
 void if_drop_addr(struct net_if *nif, struct if_addr *a);
@@ -224,7 +229,7 @@ struct neigh *neigh_find(struct net_stack *st, struct net_if *nif, const struct 
 void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *mac, bool solicited,
                  bool override, bool create);
 /* A transport saw progress: the neighbour is reachable. */
-void neigh_confirm(struct net_stack *st, struct net_if *nif, const struct net_addr *next_hop);
+void neigh_confirm(const struct hop *hop);
 void neigh_flush(struct net_stack *st, const struct net_if *nif);
 void nd_input(const struct ip_meta *m, unsigned type);
 void nd_solicit(struct net_if *nif, const struct net_addr *target, const uint8_t *unicast_to,
@@ -241,7 +246,7 @@ bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_i
 bool route_source(struct net_stack *st, struct net_if *nif, const struct net_addr *dst,
                   struct net_addr *src);
 void route_changed(struct net_stack *st);
-void route_drop_if(struct net_stack *st, const struct net_if *nif);
+
 int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
               const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns);
 void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen,
@@ -251,8 +256,9 @@ void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen
  * stays. */
 void route_learn(struct net_if *nif, const struct net_addr *dst, unsigned plen,
                  const struct net_addr *gw, uint32_t life_s);
-/* Drops the routes by NIF whose time is over. Returns when the next one ends, or TIMER_NEVER. */
-uint64_t route_expire(struct net_if *nif);
+/* Drops the routes by NIF whose time is over at NOW: at TIMER_NEVER all. Returns when the next one
+ * ends, or TIMER_NEVER. */
+uint64_t route_expire(struct net_if *nif, uint64_t now);
 /* FROM says that TO is the better first hop for DST. */
 void route_redirect(struct net_if *nif, const struct net_addr *from, const struct net_addr *dst,
                     const struct net_addr *to);
@@ -287,13 +293,25 @@ bool frag_input(struct ip_meta *m, const struct frag_info *f);
 void frag_flush(struct net_stack *st, const struct net_if *nif);
 
 /* icmp.c */
-void icmp4_input(const struct ip_meta *m);
-void icmp6_input(const struct ip_meta *m);
+static inline uint8_t icmp_proto(bool v4)
+{
+	return v4 ? PROTO_ICMP : PROTO_ICMP6;
+}
+void icmp_input(const struct ip_meta *m);
+enum icmp_why {
+	ICMP_NO_HOST,
+	ICMP_NO_PORT,
+	ICMP_TOO_LATE,
+	ICMP_BAD_HEADER,
+	ICMP_BAD_NEXT,
+	ICMP_BAD_OPTION
+};
 /* An error about M's packet. */
-void icmp_error(const struct ip_meta *m, unsigned type, unsigned code, uint32_t arg);
+void icmp_error(const struct ip_meta *m, enum icmp_why why, uint32_t arg);
 void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
                 const struct net_addr *dst, unsigned hops);
-int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, unsigned type, uint16_t id,
+/* TX lacks the protocol. */
+int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, bool reply, uint16_t id,
               uint16_t seq);
 /* What an ICMP error means for a socket. */
 struct icmp_err {
@@ -325,7 +343,6 @@ void tcp_exit(struct net_stack *st);
 void tcp_input(const struct ip_meta *m);
 void tcp_error(struct net_stack *st, const struct icmp_err *e);
 void tcp_poll(struct net_stack *st);
-void tcp_route_changed(struct net_stack *st);
 void sock_forget_kept(struct net_stack *st); /* addresses have come or gone */
 
 /* dhcp.c, dns.c */

@@ -113,24 +113,14 @@ int net_route_del(struct net_stack *st, const struct net_addr *dst, unsigned pre
 void route_changed(struct net_stack *st)
 {
 	st->route_gen++;
-	tcp_route_changed(st);
 	sock_forget_kept(st);
 }
 
-void route_drop_if(struct net_stack *st, const struct net_if *nif)
-{
-	for (struct route **at = &st->routes; *at;)
-		if ((*at)->nif == nif)
-			drop(st, at);
-		else
-			at = &(*at)->next;
-}
-
-uint64_t route_expire(struct net_if *nif)
+uint64_t route_expire(struct net_if *nif, uint64_t now)
 {
 	uint64_t next = TIMER_NEVER;
 	for (struct route **at = &nif->st->routes; *at;) {
-		if ((*at)->nif == nif && (*at)->until_ns <= nif->st->now) {
+		if ((*at)->nif == nif && (*at)->until_ns <= now) {
 			drop(nif->st, at);
 			continue;
 		}
@@ -255,110 +245,87 @@ static const struct policy *policy_of(const struct net_addr *a)
 	return p;
 }
 
-/* RFC 6724, 5: is A better than B for DST? Rules 1, 2, 3, 6, 7, 8 (4 and 5 need what we have not).
- */
-static bool better_source(const struct if_addr *a, const struct if_addr *b,
-                          const struct net_addr *dst, uint64_t now)
+/* A rank of preferences, each above all that come after it: one more, below the others. */
+static uint32_t rank(uint32_t above, unsigned bits, uint32_t value)
 {
-	unsigned sa = scope_of(&a->addr), sb = scope_of(&b->addr), sd = scope_of(dst);
-	bool old_a = a->preferred_ns <= now, old_b = b->preferred_ns <= now;
-	if (addr_eq(&a->addr, dst) != addr_eq(&b->addr, dst))
-		return addr_eq(&a->addr, dst);
-	if (sa != sb)
-		return sa < sb ? sa >= sd : sb < sd;
-	if (old_a != old_b)
-		return old_b;
-	const uint8_t la = policy_of(&a->addr)->label, lb = policy_of(&b->addr)->label;
-	const uint8_t ld = policy_of(dst)->label;
-	if ((la == ld) != (lb == ld))
-		return la == ld;
-	if (a->temporary != b->temporary)
-		return a->temporary;
-	return common_bits(&a->addr, dst) > common_bits(&b->addr, dst);
+	return above << bits | value;
+}
+
+/* RFC 6724, 5: how good A is for DST. Rules 1, 2, 3, 6, 7, 8 (4 and 5 need what we have not). */
+static uint32_t source_rank(const struct if_addr *a, const struct net_addr *dst, uint64_t now)
+{
+	unsigned s = scope_of(&a->addr);
+	uint32_t r = addr_eq(&a->addr, dst);
+	/* The least scope that reaches as far; where none does, the greatest. */
+	r = rank(r, 6, s >= scope_of(dst) ? 32 - s : s);
+	r = rank(r, 1, a->preferred_ns > now);
+	r = rank(r, 1, policy_of(&a->addr)->label == policy_of(dst)->label);
+	r = rank(r, 1, a->temporary);
+	return rank(r, 8, common_bits(&a->addr, dst));
 }
 
 bool route_source(struct net_stack *st, struct net_if *nif, const struct net_addr *dst,
                   struct net_addr *src)
 {
-	const struct if_addr *best = NULL;
-	bool v4 = addr_is_v4(dst);
+	uint32_t best = 0;
+	bool v4 = addr_is_v4(dst), found = false;
 	if (nif->cfg.link == NET_LINK_LOOP && if_of_addr(st, dst)) {
 		*src = *dst; /* to ourselves: from the same address */
 		return true;
 	}
-	for (const struct if_addr *a = NULL; (a = if_next_addr(nif, a));)
-		if (a->state == ADDR_OK && addr_is_v4(&a->addr) == v4 &&
-		    (!best || better_source(a, best, dst, st->now)))
-			best = a;
-	if (!best)
-		return false;
-	*src = best->addr;
-	return true;
+	for (const struct if_addr *a = NULL; (a = if_next_addr(nif, a));) {
+		if (a->state != ADDR_OK || addr_is_v4(&a->addr) != v4)
+			continue;
+		uint32_t r = source_rank(a, dst, st->now);
+		if (!found || r > best) {
+			best = r;
+			*src = a->addr;
+		}
+		found = true;
+	}
+	return found;
 }
 
-struct candidate {
-	struct net_addr dst, src;
-	bool usable, old;
-};
-
-static struct candidate candidate(struct net_stack *st, const struct net_addr *dst)
+/* RFC 6724, 6: how good DST is. Rules 1, 2, 3, 5, 6, 8, 9 (4 and 7 need what we have not); the last
+ * not for IPv4, where it would undo the server's own turns. */
+static uint32_t destination_rank(struct net_stack *st, const struct net_addr *dst)
 {
-	struct candidate c = {.dst = *dst};
+	const struct policy *p = policy_of(dst);
+	unsigned scope = scope_of(dst);
+	struct net_addr src;
 	struct hop hop;
-	c.usable = route_lookup(st, dst, NULL, &hop) && route_source(st, hop.nif, dst, &c.src);
-	const struct if_addr *own = c.usable ? if_find_addr(hop.nif, &c.src) : NULL;
-	c.old = own && own->preferred_ns <= st->now;
-	return c;
-}
-
-/* RFC 6724, 6: is A better than B? Rules 1, 2, 3, 5, 6, 8, 9 (4 and 7 need what we have not); the
- * last not for IPv4, where it would undo the server's own turns. */
-static bool better_destination(const struct candidate *a, const struct candidate *b)
-{
-	const struct policy *pa = policy_of(&a->dst), *pb = policy_of(&b->dst);
-	unsigned sa = scope_of(&a->dst), sb = scope_of(&b->dst);
-	if (a->usable != b->usable || !a->usable)
-		return a->usable && !b->usable;
-	bool fit_a = sa == scope_of(&a->src), fit_b = sb == scope_of(&b->src);
-	if (fit_a != fit_b)
-		return fit_a;
-	if (a->old != b->old)
-		return b->old;
-	fit_a = pa->label == policy_of(&a->src)->label;
-	fit_b = pb->label == policy_of(&b->src)->label;
-	if (fit_a != fit_b)
-		return fit_a;
-	if (pa->precedence != pb->precedence)
-		return pa->precedence > pb->precedence;
-	if (sa != sb)
-		return sa < sb;
-	return !addr_is_v4(&a->dst) && !addr_is_v4(&b->dst) &&
-	       common_bits(&a->src, &a->dst) > common_bits(&b->src, &b->dst);
+	if (!route_lookup(st, dst, NULL, &hop) || !route_source(st, hop.nif, dst, &src))
+		return 0;
+	const struct if_addr *own = if_find_addr(hop.nif, &src);
+	uint32_t r = rank(1, 1, scope == scope_of(&src));
+	r = rank(r, 1, !own || own->preferred_ns > st->now);
+	r = rank(r, 1, p->label == policy_of(&src)->label);
+	r = rank(r, 6, p->precedence);
+	r = rank(r, 4, 15 - scope);
+	return rank(r, 8, addr_is_v4(dst) ? 0 : common_bits(&src, dst));
 }
 
 void net_sort_destinations(struct net_stack *st, struct net_addr *addrs, unsigned count)
 {
 	for (unsigned i = 1; i < count; i++) {
-		struct candidate c = candidate(st, &addrs[i]), prior;
+		const struct net_addr a = addrs[i];
+		uint32_t r = destination_rank(st, &a);
 		unsigned k = i;
-		for (; k > 0; k--) {
-			prior = candidate(st, &addrs[k - 1]);
-			if (!better_destination(&c, &prior))
-				break;
+		for (; k > 0 && r > destination_rank(st, &addrs[k - 1]); k--)
 			addrs[k] = addrs[k - 1];
-		}
-		addrs[k] = c.dst;
+		addrs[k] = a;
 	}
 }
 
 /* ---- path MTU ---- */
 
-static struct pmtu **pmtu_find(struct net_stack *st, const struct net_addr *dst)
+/* What is over at NOW goes on the way. */
+static struct pmtu **pmtu_find(struct net_stack *st, const struct net_addr *dst, uint64_t now)
 {
 	struct pmtu **at = &st->pmtus;
 	while (*at) {
 		struct pmtu *e = *at;
-		if (e->until_ns <= st->now) {
+		if (e->until_ns <= now) {
 			*at = e->next;
 			st->pmtu_count--;
 			stack_free(st, e, sizeof(*e));
@@ -375,14 +342,14 @@ uint32_t pmtu_get(struct net_stack *st, const struct net_addr *dst, uint32_t mtu
 {
 	if (!st->pmtus)
 		return mtu;
-	const struct pmtu *e = *pmtu_find(st, dst);
+	const struct pmtu *e = *pmtu_find(st, dst, st->now);
 	return e ? min_u32(e->mtu, mtu) : mtu;
 }
 
 bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu)
 {
 	mtu = max_u32(mtu, addr_is_v4(dst) ? PMTU_MIN4 : IP6_MIN_MTU);
-	struct pmtu **at = pmtu_find(st, dst), *e = *at;
+	struct pmtu *e = *pmtu_find(st, dst, st->now);
 	if (e && e->mtu <= mtu)
 		return false;
 	if (!e) {
@@ -403,10 +370,6 @@ bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu)
 
 void pmtu_clear(struct net_stack *st)
 {
-	while (st->pmtus) {
-		struct pmtu *e = st->pmtus;
-		st->pmtus = e->next;
-		stack_free(st, e, sizeof(*e));
-	}
-	st->pmtu_count = 0;
+	static const struct net_addr none;
+	(void)pmtu_find(st, &none, TIMER_NEVER);
 }

@@ -68,6 +68,17 @@ bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const stru
 	return addr_eq(l, dst);
 }
 
+unsigned sock_score(const struct net_sock *s, const struct net_addr *dst, uint16_t port,
+                    const struct net_if *nif)
+{
+	bool any_port = s->transparent && s->local.port == 0;
+	if ((!any_port && s->local.port != port) || !sock_takes(s, dst, nif))
+		return 0;
+	return 1u + (any_port ? 0 : 16) + (s->connected ? 8 : 0) +
+	       (addr_is_any(&s->local.addr) ? 0 : 4) + (addr_is_v4(&s->local.addr) ? 2 : 0) +
+	       (s->local.ifindex ? 1 : 0);
+}
+
 /* Where nobody is to be asked the answer stays. */
 static enum net_say ask(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                         const struct net_endpoint *remote)
@@ -205,7 +216,7 @@ void net_abort(struct net_sock *s)
 int net_bind(struct net_sock *s, const struct net_endpoint *local)
 {
 	stack_now(s->st);
-	return s->type == NET_STREAM ? tcp_bind(s, local) : udp_bind(s, local);
+	return s->type == NET_STREAM ? sock_bind(s, local) : udp_bind(s, local);
 }
 
 int net_connect(struct net_sock *s, const struct net_endpoint *remote)
@@ -275,22 +286,16 @@ void net_set_policy_epoch(struct net_stack *st, const _Atomic(uint32_t) *epoch)
 	st->policy_epoch = epoch;
 }
 
-static struct net_if *if_here(struct net_stack *st, const struct net_addr *a)
-{
-	struct net_if *nif = if_of_addr(st, a);
-	return nif || !addr_is_loopback(a) ? nif : net_if_by_index(st, 1);
-}
-
 bool net_is_here(struct net_stack *st, const struct net_addr *a)
 {
-	return if_here(st, a) != NULL;
+	return if_of_addr(st, a) != NULL;
 }
 
 /* Prefers the socket that is connected to nobody: a listener. */
 bool net_label_at(struct net_stack *st, enum net_sock_type type, const struct net_endpoint *to,
                   void **label)
 {
-	const struct net_if *nif = if_here(st, &to->addr);
+	const struct net_if *nif = if_of_addr(st, &to->addr);
 	if (!nif)
 		return false;
 	const struct net_sock *found = NULL;

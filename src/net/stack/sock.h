@@ -43,6 +43,9 @@ void sock_destroy(struct net_sock *s);
 void sock_notify(struct net_sock *s);
 void sock_tell(struct net_sock *s);
 bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const struct net_if *nif);
+/* How well the socket fits what goes to DST and PORT; 0: not at all. */
+unsigned sock_score(const struct net_sock *s, const struct net_addr *dst, uint16_t port,
+                    const struct net_if *nif);
 bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                   const struct net_endpoint *remote);
 static inline bool same_end(const struct net_endpoint *a, const struct net_addr *addr,
@@ -90,7 +93,7 @@ int udp_shutdown(struct net_sock *s, enum net_how how);
 struct net_sock *tcp_create(struct net_stack *st);
 void tcp_destroy(struct net_sock *s);
 void tcp_close(struct net_sock *s, bool abort);
-int tcp_bind(struct net_sock *s, const struct net_endpoint *local);
+
 int tcp_connect(struct net_sock *s, const struct net_endpoint *remote);
 long tcp_send(struct net_sock *s, const void *data, size_t len, unsigned flags);
 long tcp_recv(struct net_sock *s, void *data, size_t len, unsigned flags);

@@ -174,22 +174,12 @@ static bool parse(struct tcp_seg *g)
 	return true;
 }
 
-static unsigned listen_score(const struct tcp *t, const struct tcp_seg *g)
-{
-	const struct net_sock *s = &t->s;
-	bool any_port = s->transparent && s->local.port == 0;
-	if ((!any_port && s->local.port != g->pair.lport) || !sock_takes(s, &g->m->dst, g->m->nif))
-		return 0;
-	return 1u + (any_port ? 0 : 8) + (addr_is_any(&s->local.addr) ? 0 : 4) +
-	       (addr_is_v4(&s->local.addr) ? 2 : 0) + (s->local.ifindex ? 1 : 0);
-}
-
 static void to_listener(struct net_stack *st, struct tcp_seg *g)
 {
 	struct tcp *best = NULL;
 	unsigned top = 0;
 	for (struct tcp *t = st->tcp->listeners; t; t = t->acc_next) {
-		unsigned n = listen_score(t, g);
+		unsigned n = sock_score(&t->s, &g->m->dst, g->pair.lport, g->m->nif);
 		if (n > top) {
 			top = n;
 			best = t;
@@ -238,17 +228,14 @@ void tcp_input(const struct ip_meta *m)
 /* RFC 9293, 3.5.2 and 3.10.7.1. */
 void tcp_reset_for(struct net_stack *st, const struct tcp_seg *g)
 {
-	if (g->flags & TCP_RST)
-		return;
-	struct tcp_reply r = {.pair = &g->pair, .flags = TCP_RST, .nif = g->m->nif};
-	if (g->flags & TCP_ACK) {
-		r.seq = g->ack;
-	} else {
-		r.flags |= TCP_ACK;
-		r.ack = seg_end(g);
-	}
-	st->stats.tcp_rst_out++;
-	tcp_send_reply(st, &r);
+	bool ack = g->flags & TCP_ACK;
+	struct tcp_reply r = {.pair = &g->pair,
+	                      .seq = ack ? g->ack : 0,
+	                      .ack = ack ? 0 : seg_end(g),
+	                      .flags = TCP_RST | (ack ? 0 : TCP_ACK),
+	                      .nif = g->m->nif};
+	if (!(g->flags & TCP_RST))
+		tcp_send_reply(st, &r);
 }
 
 /* ---- ICMP (RFC 5927) ---- */
@@ -293,10 +280,10 @@ bool tcp_route(struct tcp *t)
 	struct net_stack *st = t->s.st;
 	struct net_if *bound =
 	        net_if_by_index(st, t->s.local.ifindex ? t->s.local.ifindex : t->s.remote.ifindex);
-	t->hop_ok = route_lookup(st, &t->s.remote.addr, bound, &t->hop);
-	t->route_gen = st->route_gen;
-	if (!t->hop_ok)
+	t->route_gen = 0;
+	if (!route_lookup(st, &t->s.remote.addr, bound, &t->hop))
 		return false;
+	t->route_gen = st->route_gen;
 	uint32_t mtu = if_mtu(t->hop.nif, addr_is_v4(&t->s.remote.addr));
 	t->pmtu = pmtu_get(st, &t->s.remote.addr, mtu);
 	if (t->plp.cap)
@@ -310,15 +297,7 @@ void tcp_sync_mss(struct tcp *t)
 	uint32_t mss = t->pmtu > headers ? t->pmtu - headers : TCP_MSS_FLOOR;
 	mss = min_u32(mss, tcp_mss_limit(t));
 	mss = max_u32(mss, TCP_MSS_FLOOR);
-	t->mss = (uint16_t)min_u32(mss - (t->ts_ok ? 12 : 0), 65000);
-}
-
-/* Pointers to interfaces must not outlive them. */
-void tcp_route_changed(struct net_stack *st)
-{
-	for (struct net_sock *s = st->socks; s; s = s->next)
-		if (s->type == NET_STREAM)
-			to_tcp(s)->hop_ok = false;
+	t->mss = (uint16_t)min_u32(mss - (t->ts.ok ? 12 : 0), 65000);
 }
 
 /* ---- the end ---- */

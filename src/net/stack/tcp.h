@@ -53,6 +53,10 @@ struct tnode {
 	bool hashed;
 };
 
+struct tcp_range {
+	uint32_t start, end;
+};
+
 struct tcp_opts {
 	uint32_t ts_val, ts_ecr;
 	uint32_t uto_s; /* 0: none */
@@ -60,9 +64,7 @@ struct tcp_opts {
 	uint8_t wscale;
 	bool has_ts, has_wscale, sack_ok;
 	uint8_t nsacks, ecn_fields, ecn_order; /* of AccECN: how many of ecn are there */
-	struct {
-		uint32_t start, end;
-	} sack[TCP_SACKS];
+	struct tcp_range sack[TCP_SACKS];
 	uint32_t ecn[3];
 };
 
@@ -84,6 +86,27 @@ static inline uint32_t seg_end(const struct tcp_seg *g)
 	return g->seq + g->len + (g->flags & TCP_SYN ? 1 : 0) + (g->flags & TCP_FIN ? 1 : 0);
 }
 
+/* Timestamps: what was last heard, and how far ours are from the stack's clock. */
+struct tcp_ts {
+	uint64_t recent_ns;
+	uint32_t recent, off;
+	bool ok;
+};
+
+/* What the two SYNs say: in the end, what both sides can do. */
+struct tcp_syn {
+	uint32_t iss, irs;
+	uint16_t mss_peer, mss_adv;
+	uint8_t snd_wscale, rcv_wscale;
+	bool wscale_ok, sack_ok;
+};
+
+/* More than 0: G's timestamp is newer than what was last heard; less: older. */
+static inline int32_t ts_step(const struct tcp_ts *ts, const struct tcp_seg *g)
+{
+	return ts->ok && g->o.has_ts ? (int32_t)(g->o.ts_val - ts->recent) : 0;
+}
+
 enum tx_state { TX_FLYING, TX_SACKED, TX_LOST };
 
 struct txseg {
@@ -93,7 +116,6 @@ struct txseg {
 	uint8_t state;
 	uint8_t retx;  /* times it was retransmitted, at most 255 */
 	uint8_t flags; /* TCP_SYN, TCP_FIN it carries; TCP_PSH */
-	bool tlp;
 };
 
 enum ca_state { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
@@ -152,15 +174,16 @@ struct tcp {
 	uint8_t state, ca_state, rtx_kind;
 	bool out_queued;
 
+	struct tcp_syn syn;
+	struct tcp_ts ts;
+
 	/* sending */
-	uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, snd_up, max_wnd;
+	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, snd_up, max_wnd;
 	struct bytq sndq; /* from snd_una on, or iss + 1 before the SYN is acknowledged */
 	struct txseg *tx_head, *tx_tail;
 	uint32_t sacked, lost; /* bytes in those states */
-	uint16_t mss, mss_peer, mss_adv;
-	uint8_t snd_wscale, rcv_wscale;
-	bool fin_wanted, fin_sent, fin_acked, cork, urg_out, probe_out, wscale_ok, sack_ok, ts_ok;
-	bool more;
+	uint16_t mss;
+	bool fin_wanted, fin_sent, fin_acked, cork, urg_out, probe_out, more;
 	uint32_t snd_sml; /* end of the last short segment: Minshall's form of Nagle */
 
 	/* congestion and recovery */
@@ -185,19 +208,15 @@ struct tcp {
 	bool reord_seen, rack_dsack, tlp_retx;
 
 	/* receiving */
-	uint32_t irs, rcv_nxt, rcv_adv, rcv_acked, rcv_up;
+	uint32_t rcv_nxt, rcv_adv, rcv_acked, rcv_up;
 	struct bytq rcvq;
 	struct seg *ooo;
 	uint32_t ooo_bytes, ooo_count, rcv_mss, fin_seq;
-	struct {
-		uint32_t start, end;
-	} rsack[TCP_SACKS]; /* the most recent first */
-	uint32_t dsack_start, dsack_end;
+	struct tcp_range rsack[TCP_SACKS]; /* the most recent first */
+	struct tcp_range dup;              /* to tell of, if DSACK */
 	uint8_t nrsacks, quick;
 	bool dsack, fin_known, fin_rcvd, urg_in, rd_shut, ack_now, ack_wanted, quickack;
 	struct tcp_ecn ecn;
-	uint32_t ts_recent, ts_off;
-	uint64_t ts_recent_ns;
 	uint64_t rcv_rtt_ns; /* when the window under measurement began */
 	uint32_t rcv_rtt_seq, rcv_rtt_us, rcv_space, rcv_copied;
 	uint64_t rcv_space_ns;
@@ -211,13 +230,14 @@ struct tcp {
 		uint8_t keep_cnt;
 		bool nodelay, keepalive, uto_fixed, pacing;
 	} opt;
-	bool uto_send, hop_ok; /* hop is the way out */
+	bool uto_send;
 	uint8_t keep_probes, syncnt;
 	uint64_t last_rcv_ns, last_sent_ns, progress_ns, pace_ns;
 
 	/* way out */
 	struct hop hop;
-	uint32_t route_gen, pmtu;
+	uint32_t route_gen; /* the stack's: HOP is right */
+	uint32_t pmtu;
 	struct plp plp;
 
 	/* for TCP_INFO */
@@ -233,11 +253,12 @@ struct tcp_req {
 	struct net_stack *st;
 	struct timer timer;
 	uint64_t id; /* of a deferred one */
-	struct net_if *nif;
-	uint32_t irs, iss, ts_recent, ts_off, wnd, uto_s;
-	uint16_t mss, mss_adv;
-	uint8_t wscale, rcv_wscale, sent, ecn, syn_ect;
-	bool ts_ok, sack_ok, wscale_ok, no_ect, deferred;
+	struct tcp_syn syn;
+	struct tcp_ts ts;
+	uint32_t wnd, uto_s;
+	uint16_t ifindex; /* where it came from */
+	uint8_t sent, ecn, syn_ect;
+	bool no_ect, deferred;
 	struct bucket rate;
 	uint64_t sent_ns;
 };
@@ -248,11 +269,9 @@ struct tcp_tw {
 	struct net_stack *st;
 	struct timer timer;
 	struct tcp_tw *next, *prev; /* by age */
-	struct net_if *nif;
-	uint32_t snd_nxt, rcv_nxt, rcv_wnd, ts_recent, ts_off;
-	uint64_t ts_recent_ns;
-	uint8_t tos, rcv_wscale;
-	bool ts_ok;
+	struct tcp_ts ts;
+	uint32_t snd_nxt, rcv_nxt, wnd; /* wnd as on the wire */
+	uint8_t tos;
 	struct bucket rate;
 };
 
@@ -282,8 +301,9 @@ static inline uint32_t tcp_flight(const struct tcp *t)
 /* The sequence number behind the last byte that waits to be sent. */
 static inline uint32_t tcp_snd_end(const struct tcp *t)
 {
-	uint32_t base = t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD ? t->iss + 1
-	                                                                             : t->snd_una;
+	uint32_t base = t->state == NET_TCP_SYN_SENT || t->state == NET_TCP_SYN_RCVD
+	                        ? t->syn.iss + 1
+	                        : t->snd_una;
 	return base + t->sndq.len;
 }
 
@@ -296,13 +316,19 @@ static inline uint32_t tcp_read_seq(const struct tcp *t)
 /* What the peer and our owner allow. */
 static inline uint32_t tcp_mss_limit(const struct tcp *t)
 {
-	return t->opt.mss_user ? min_u32(t->opt.mss_user, t->mss_peer) : t->mss_peer;
+	return t->opt.mss_user ? min_u32(t->opt.mss_user, t->syn.mss_peer) : t->syn.mss_peer;
 }
 
 /* Of IP and TCP, without options. */
 static inline uint32_t tcp_headers(const struct net_addr *peer)
 {
 	return TCP_HLEN + (addr_is_v4(peer) ? IP4_HLEN : IP6_HLEN);
+}
+
+/* An interface may be gone with the hop that led to it. */
+static inline bool tcp_hop_ok(const struct tcp *t)
+{
+	return t->route_gen == t->s.st->route_gen;
 }
 
 static inline bool tcp_synchronized(const struct tcp *t)
@@ -327,24 +353,23 @@ uint32_t tcp_clock_ms(const struct net_stack *st);
 
 /* tcp_opt.c */
 void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out);
-struct tcp_syn_opts {
-	uint16_t mss;
-	uint8_t wscale;
-	bool wscale_ok, sack_ok, ts_ok, accecn;
-	uint32_t ts_val, ts_ecr, uto_s;
-};
-/* The MSS that a SYN's options say, or do not say. */
-uint16_t tcp_mss_told(const struct tcp_opts *o, const struct net_addr *peer);
-uint8_t *tcp_put_ts(uint8_t *p, uint32_t val, uint32_t ecr);
-uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so);
+/* What a SYN of ours may offer. */
+struct tcp_syn tcp_offer(const struct net_stack *st);
+/* The peer's SYN, G: what is left of the offer. */
+void tcp_meet(struct net_stack *st, struct tcp_syn *syn, struct tcp_ts *ts,
+              const struct tcp_seg *g);
+/* Ten bytes. */
+uint8_t *tcp_put_ts(uint8_t *p, const struct net_stack *st, const struct tcp_ts *ts);
+uint32_t tcp_put_syn_options(uint8_t *o, const struct net_stack *st, const struct tcp_syn *syn,
+                             const struct tcp_ts *ts, uint32_t uto_s, bool accecn);
 /* OUT has 40 bytes; returns how many are used. AGAIN: of a retransmission. */
 uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again);
 
 /* tcp_in.c */
 void tcp_segment(struct tcp *t, struct tcp_seg *g);
 void tcp_challenge(struct tcp *t);
-/* RFC 5482, 3.1: the peer says how long it will wait. */
-void tcp_take_uto(struct tcp *t, uint32_t remote_s);
+/* The peer's SYN is known: WND is its window (never scaled), ROOM ours, UTO_S its user timeout. */
+void tcp_begin(struct tcp *t, uint32_t wnd, uint32_t room, uint32_t uto_s);
 /* tcp_data.c */
 void tcp_take_data(struct tcp *t, struct tcp_seg *g);
 void tcp_clear_rx(struct tcp *t);
@@ -355,9 +380,9 @@ uint32_t tcp_rcv_wnd(const struct tcp *t);
 
 /* tcp_ack.c: what an acknowledgment brought */
 struct ack_news {
-	uint32_t prior_una, prior_flight, prior_lost, acked, delivered, pkts, newly_lost;
+	uint32_t prior_flight, prior_lost, acked, delivered, pkts, newly_lost;
 	int64_t rtt_us, sack_rtt_us; /* -1: none */
-	bool advanced, sacked_new, dsack, orig_acked, retx_acked, ece, wnd_moved, dup, syn_acked;
+	bool advanced, sacked_new, dsack, orig_acked, retx_acked, ece, wnd_moved, dup;
 	uint64_t first_sent_ns;
 };
 /* False: the segment is to be dropped. */

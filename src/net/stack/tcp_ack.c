@@ -34,8 +34,8 @@ static void sample_rtt(struct tcp *t, const struct tcp_seg *g, struct ack_news *
 	int64_t rtt = news->rtt_us;
 	if (rtt < 0)
 		rtt = news->sack_rtt_us;
-	if (rtt < 0 && news->acked && t->ts_ok && g->o.has_ts && g->o.ts_ecr) {
-		uint32_t ms = tcp_clock_ms(t->s.st) + t->ts_off - g->o.ts_ecr;
+	if (rtt < 0 && news->acked && t->ts.ok && g->o.has_ts && g->o.ts_ecr) {
+		uint32_t ms = tcp_clock_ms(t->s.st) + t->ts.off - g->o.ts_ecr;
 		if (ms < 600000)
 			rtt = ms ? ms * 1000 : 1000;
 	}
@@ -46,7 +46,7 @@ static void sample_rtt(struct tcp *t, const struct tcp_seg *g, struct ack_news *
 /* RFC 9293, 3.10.7.4: SND.WL1, SND.WL2. */
 static void take_window(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
 {
-	uint32_t wnd = g->wnd << t->snd_wscale;
+	uint32_t wnd = g->wnd << t->syn.snd_wscale;
 	if (!(seq_lt(t->snd_wl1, g->seq) || (t->snd_wl1 == g->seq && seq_le(t->snd_wl2, g->ack))))
 		return;
 	t->snd_wl1 = g->seq;
@@ -87,7 +87,8 @@ static void advance(struct tcp *t, const struct tcp_seg *g, struct ack_news *new
 		t->urg_out = false;
 	if (!t->urg_out)
 		t->snd_up = t->snd_una;
-	neigh_confirm(t->s.st, t->hop.nif, &t->hop.next_hop);
+	if (tcp_hop_ok(t))
+		neigh_confirm(&t->hop);
 	sock_notify(&t->s);
 }
 
@@ -97,7 +98,7 @@ static void after_advance(struct tcp *t)
 {
 	if (!t->tx_head) {
 		t->lost = 0;
-		if (t->sack_ok)
+		if (t->syn.sack_ok)
 			t->sacked = 0;
 		t->rack_fack = 0;
 	}
@@ -107,8 +108,7 @@ static void after_advance(struct tcp *t)
 
 bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
 {
-	struct ack_news news = {.prior_una = t->snd_una,
-	                        .prior_flight = t->snd_nxt - t->snd_una,
+	struct ack_news news = {.prior_flight = t->snd_nxt - t->snd_una,
 	                        .prior_lost = t->lost,
 	                        .rtt_us = -1,
 	                        .sack_rtt_us = -1};

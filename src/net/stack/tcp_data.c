@@ -18,18 +18,17 @@ void tcp_clear_rx(struct tcp *t)
 void tcp_dsack(struct tcp *t, uint32_t start, uint32_t end)
 {
 	ecn_ack_missed(t);
-	if (!t->sack_ok)
+	if (!t->syn.sack_ok)
 		return;
 	t->dsack = true;
-	t->dsack_start = start;
-	t->dsack_end = end;
+	t->dup = (struct tcp_range){start, end};
 }
 
 /* ---- the window ---- */
 
 uint32_t tcp_rcv_space(const struct tcp *t)
 {
-	uint32_t cap = t->wscale_ok ? 0xffffu << t->rcv_wscale : 0xffffu;
+	uint32_t cap = t->syn.wscale_ok ? 0xffffu << t->syn.rcv_wscale : 0xffffu;
 	uint32_t room = t->s.opt.rcvbuf > t->rcvq.len ? t->s.opt.rcvbuf - t->rcvq.len : 0;
 	return min_u32(room, cap);
 }
@@ -40,7 +39,7 @@ uint32_t tcp_rcv_wnd(const struct tcp *t)
 {
 	uint32_t now = t->rcv_adv - t->rcv_nxt, want = tcp_rcv_space(t);
 	uint32_t step = min_u32(t->rcv_mss ? t->rcv_mss : 1, t->s.opt.rcvbuf / 2);
-	uint32_t unit = (1u << t->rcv_wscale) - 1;
+	uint32_t unit = (1u << t->syn.rcv_wscale) - 1;
 	if (want <= now || want - now < step)
 		want = now;
 	else
@@ -113,8 +112,7 @@ static void note_block(struct tcp *t, uint32_t seq)
 	if (t->nrsacks == TCP_SACKS)
 		t->nrsacks--;
 	mem_move(&t->rsack[1], &t->rsack[0], t->nrsacks * sizeof(t->rsack[0]));
-	t->rsack[0].start = start;
-	t->rsack[0].end = end;
+	t->rsack[0] = (struct tcp_range){start, end};
 	t->nrsacks++;
 }
 
@@ -213,11 +211,13 @@ static void pull_ooo(struct tcp *t)
 		struct seg *s = t->ooo;
 		uint32_t old = t->rcv_nxt - s->seq;
 		if (old < s->f.len) {
-			uint32_t n = s->f.len - old;
-			if (!t->rd_shut && !bytq_add_rx(st, &t->rcvq, s->f.buf, s->f.off + old, n))
+			uint32_t n = s->f.len - old, got = n;
+			if (!t->rd_shut)
+				got = bytq_add_rx(st, &t->rcvq, s->f.buf, s->f.off + old, n);
+			t->rcv_nxt += got;
+			t->bytes_in += got;
+			if (got < n)
 				return;
-			t->rcv_nxt += n;
-			t->bytes_in += n;
 		}
 		t->ooo = s->next;
 		t->ooo_bytes -= s->f.len;
@@ -242,9 +242,10 @@ static uint32_t append(struct tcp *t, struct pkt *p)
 	}
 	for (unsigned i = 0; i < p->nfrags; i++) {
 		const struct net_frag *f = &p->frag[i];
-		if (!bytq_add_rx(st, &t->rcvq, f->buf, f->off, f->len))
-			return done;
-		done += f->len;
+		uint32_t n = bytq_add_rx(st, &t->rcvq, f->buf, f->off, f->len);
+		done += n;
+		if (n < f->len)
+			break;
 	}
 	return done;
 }
@@ -271,8 +272,8 @@ static void take_fin(struct tcp *t)
 static void measure_rtt(struct tcp *t, const struct tcp_seg *g)
 {
 	struct net_stack *st = t->s.st;
-	if (t->ts_ok && g->o.ts_ecr && g->len >= t->rcv_mss) {
-		uint32_t ms = tcp_clock_ms(st) + t->ts_off - g->o.ts_ecr;
+	if (t->ts.ok && g->o.ts_ecr && g->len >= t->rcv_mss) {
+		uint32_t ms = tcp_clock_ms(st) + t->ts.off - g->o.ts_ecr;
 		if (ms < 60000)
 			t->rcv_rtt_us = ms ? ms * 1000 : 1000;
 		return;
@@ -288,8 +289,8 @@ static void measure_rtt(struct tcp *t, const struct tcp_seg *g)
 static void decide_ack(struct tcp *t, const struct tcp_seg *g, bool filled)
 {
 	uint32_t size = g->p->gso_size ? g->p->gso_size : g->len;
-	if (size > t->rcv_mss || (size > t->rcv_mss / 2 && g->len <= t->mss_adv))
-		t->rcv_mss = min_u32(max_u32(size, TCP_MSS_FLOOR), t->mss_adv);
+	if (size > t->rcv_mss || (size > t->rcv_mss / 2 && g->len <= t->syn.mss_adv))
+		t->rcv_mss = min_u32(max_u32(size, TCP_MSS_FLOOR), t->syn.mss_adv);
 	if (t->ooo || filled || t->quick || t->quickack ||
 	    t->rcv_nxt - t->rcv_acked >= 2 * t->rcv_mss) {
 		t->ack_now = true;

@@ -20,7 +20,8 @@ void tcp_challenge(struct tcp *t)
 #define UTO_MIN_S 100u /* RFC 1122, 4.2.3.5 */
 #define UTO_MAX_S 7200u
 
-void tcp_take_uto(struct tcp *t, uint32_t remote_s)
+/* RFC 5482, 3.1: the peer says how long it will wait. */
+static void take_uto(struct tcp *t, uint32_t remote_s)
 {
 	if (t->opt.uto_s && remote_s && !t->opt.uto_fixed)
 		t->opt.user_timeout_ms =
@@ -30,25 +31,14 @@ void tcp_take_uto(struct tcp *t, uint32_t remote_s)
 
 /* ---- SYN-SENT ---- */
 
-static void take_syn(struct tcp *t, const struct tcp_seg *g)
+void tcp_begin(struct tcp *t, uint32_t wnd, uint32_t room, uint32_t uto_s)
 {
-	const struct tcp_opts *o = &g->o;
-	t->irs = t->snd_wl1 = g->seq;
-	t->rcv_nxt = t->rcv_acked = t->rcv_up = g->seq + 1;
-	t->rcv_adv = t->rcv_nxt + tcp_rcv_space(t);
-	t->snd_wl2 = g->ack;
-	t->snd_wnd = t->max_wnd = g->wnd; /* never scaled in a SYN */
-	t->mss_peer = tcp_mss_told(o, &t->s.remote.addr);
-	t->ts_ok = t->ts_ok && o->has_ts;
-	t->sack_ok = t->sack_ok && o->sack_ok;
-	t->wscale_ok = t->wscale_ok && o->has_wscale;
-	t->snd_wscale = t->wscale_ok ? o->wscale : 0;
-	t->rcv_wscale = t->wscale_ok ? t->rcv_wscale : 0;
-	t->ts_recent = o->ts_val;
-	t->ts_recent_ns = t->s.st->now;
-	tcp_take_uto(t, o->uto_s);
+	t->rcv_nxt = t->rcv_acked = t->rcv_up = t->syn.irs + 1;
+	t->rcv_adv = t->rcv_nxt + room;
+	t->snd_wnd = t->max_wnd = wnd;
+	take_uto(t, uto_s);
 	tcp_sync_mss(t);
-	t->rcv_mss = min_u32(t->mss, t->mss_adv);
+	t->rcv_mss = min_u32(t->mss, t->syn.mss_adv);
 }
 
 /* Our SYN has been acknowledged. */
@@ -56,7 +46,7 @@ static void established(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
 	struct ack_news news = {.rtt_us = -1, .sack_rtt_us = -1};
-	tx_cleaned(t, t->iss + 1, &news);
+	tx_cleaned(t, t->syn.iss + 1, &news);
 	if (!t->retransmits)
 		tcp_rtt_sample(t, news.rtt_us);
 	tcp_disarm(t, TT_RTX);
@@ -82,10 +72,10 @@ static void established(struct tcp *t)
 static void syn_sent(struct tcp *t, struct tcp_seg *g)
 {
 	/* RFC 7323: an echo of what was never sent is as bad as an acknowledgment of it. */
-	bool bad_echo = g->o.has_ts && t->ts_ok && !(g->flags & TCP_RST) && g->o.ts_ecr &&
-	                (int32_t)(tcp_clock_ms(t->s.st) + t->ts_off - g->o.ts_ecr) < 0;
+	bool bad_echo = g->o.has_ts && t->ts.ok && !(g->flags & TCP_RST) && g->o.ts_ecr &&
+	                seq_lt(tcp_clock_ms(t->s.st) + t->ts.off, g->o.ts_ecr);
 	if ((g->flags & TCP_ACK) &&
-	    (seq_le(g->ack, t->iss) || seq_lt(t->snd_nxt, g->ack) || bad_echo)) {
+	    (seq_le(g->ack, t->syn.iss) || seq_lt(t->snd_nxt, g->ack) || bad_echo)) {
 		tcp_reset_for(t->s.st, g);
 		return;
 	}
@@ -96,7 +86,11 @@ static void syn_sent(struct tcp *t, struct tcp_seg *g)
 	}
 	if (!(g->flags & TCP_SYN))
 		return;
-	take_syn(t, g);
+	uint32_t room = tcp_rcv_space(t);
+	tcp_meet(t->s.st, &t->syn, &t->ts, g);
+	t->snd_wl1 = g->seq;
+	t->snd_wl2 = g->ack;
+	tcp_begin(t, g->wnd, room, g->o.uto_s);
 	if (!(g->flags & TCP_ACK)) { /* both at once (3.5, figure 8) */
 		t->ecn.syn_ect = g->m->tos & ECN_MASK;
 		ecn_begin(&t->ecn, t->ecn.mode == ECN_OFF ? ECN_OFF : ecn_of_syn(t->s.st, g));
@@ -108,7 +102,8 @@ static void syn_sent(struct tcp *t, struct tcp_seg *g)
 	established(t);
 	if (marked)
 		tcp_enter_cwr(t);
-	neigh_confirm(t->s.st, t->hop.nif, &t->hop.next_hop);
+	if (tcp_hop_ok(t))
+		neigh_confirm(&t->hop);
 	t->ack_now = true;
 	if (t->ecn.mode == ECN_ACCURATE)
 		ecn_handshake_ack(t, tcp_send_ack);
@@ -125,12 +120,11 @@ static void syn_sent(struct tcp *t, struct tcp_seg *g)
 /* RFC 7323, 5.3. True: drop. */
 static bool paws_drops(struct tcp *t, const struct tcp_seg *g)
 {
-	if (!t->ts_ok || (g->flags & TCP_RST))
+	if (!t->ts.ok || (g->flags & TCP_RST))
 		return false;
 	if (!g->o.has_ts) /* RFC 7323, 3.2; a keepalive of ours is answered with one */
 		return true;
-	if ((int32_t)(g->o.ts_val - t->ts_recent) >= 0 ||
-	    t->s.st->now - t->ts_recent_ns > PAWS_IDLE_NS)
+	if (ts_step(&t->ts, g) >= 0 || t->s.st->now - t->ts.recent_ns > PAWS_IDLE_NS)
 		return false;
 	t->s.st->stats.tcp_paws++;
 	if (g->len)
@@ -209,8 +203,8 @@ static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 {
 	/* The SYN-ACK of a simultaneous opening repeats the SYN (3.5, figure 8). */
 	if (t->state == NET_TCP_SYN_RCVD &&
-	    (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) && g->seq == t->irs &&
-	    g->ack == t->snd_nxt) {
+	    (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) &&
+	    g->seq == t->syn.irs && g->ack == t->snd_nxt) {
 		cut_front(g, 1);
 		g->no_ace = true;
 	}
@@ -235,7 +229,7 @@ static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 			 */
 			tcp_dsack(t, g->seq, seg_end(g));
 			tcp_send_ack(t);
-		} else if (t->ecn.client && g->seq == t->irs &&
+		} else if (t->ecn.client && g->seq == t->syn.irs &&
 		           (g->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
 			ecn_synack_again(t, g);
 			ecn_handshake_ack(t, tcp_challenge);
@@ -253,11 +247,10 @@ static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 /* RFC 7323, 4.3: the timestamp of what lies at the left edge of the window. */
 static void remember_timestamp(struct tcp *t, struct tcp_seg *g)
 {
-	if (t->ts_ok && g->o.has_ts && seq_le(g->seq, t->rcv_acked) &&
-	    (int32_t)(g->o.ts_val - t->ts_recent) >= 0) {
-		g->ts_moved = g->o.ts_val != t->ts_recent;
-		t->ts_recent = g->o.ts_val;
-		t->ts_recent_ns = t->s.st->now;
+	if (t->ts.ok && g->o.has_ts && seq_le(g->seq, t->rcv_acked) && ts_step(&t->ts, g) >= 0) {
+		g->ts_moved = g->o.ts_val != t->ts.recent;
+		t->ts.recent = g->o.ts_val;
+		t->ts.recent_ns = t->s.st->now;
 	}
 }
 
@@ -269,7 +262,7 @@ static bool finish_handshake(struct tcp *t, struct tcp_seg *g)
 		tcp_reset_for(t->s.st, g);
 		return false;
 	}
-	t->snd_wnd = g->wnd << t->snd_wscale;
+	t->snd_wnd = g->wnd << t->syn.snd_wscale;
 	t->snd_wl1 = g->seq;
 	t->snd_wl2 = g->ack;
 	established(t);
@@ -354,7 +347,7 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g)
 	if (t->state == NET_TCP_SYN_RCVD && !finish_handshake(t, g))
 		return;
 	remember_timestamp(t, g);
-	tcp_take_uto(t, g->o.uto_s);
+	take_uto(t, g->o.uto_s);
 	if (!tcp_take_ack(t, g))
 		return;
 	if (t->ecn.mode)

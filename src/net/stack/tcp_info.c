@@ -42,17 +42,17 @@ static void fill_state(const struct tcp *t, struct net_tcp_info *i)
 	i->tcpi_retransmits = t->retransmits;
 	i->tcpi_probes = t->probes;
 	i->tcpi_backoff = t->backoff;
-	i->tcpi_options = (uint8_t)((t->ts_ok ? NET_TCPI_OPT_TIMESTAMPS : 0) |
-	                            (t->sack_ok ? NET_TCPI_OPT_SACK : 0) |
-	                            (t->wscale_ok ? NET_TCPI_OPT_WSCALE : 0) |
+	i->tcpi_options = (uint8_t)((t->ts.ok ? NET_TCPI_OPT_TIMESTAMPS : 0) |
+	                            (t->syn.sack_ok ? NET_TCPI_OPT_SACK : 0) |
+	                            (t->syn.wscale_ok ? NET_TCPI_OPT_WSCALE : 0) |
 	                            (t->ecn.mode ? NET_TCPI_OPT_ECN : 0));
-	i->tcpi_snd_wscale = t->snd_wscale;
-	i->tcpi_rcv_wscale = t->rcv_wscale;
+	i->tcpi_snd_wscale = t->syn.snd_wscale;
+	i->tcpi_rcv_wscale = t->syn.rcv_wscale;
 	i->tcpi_rto = t->rto_us << min_u32(t->backoff, 4);
 	i->tcpi_ato = (uint32_t)(TCP_DELACK_NS / NS_PER_US);
 	i->tcpi_snd_mss = t->mss;
 	i->tcpi_rcv_mss = t->rcv_mss;
-	i->tcpi_advmss = t->mss_adv;
+	i->tcpi_advmss = t->syn.mss_adv;
 	i->tcpi_pmtu = t->pmtu;
 	i->tcpi_last_data_sent = ms_since(t, t->last_sent_ns);
 	i->tcpi_last_data_recv = ms_since(t, t->last_rcv_ns);

@@ -140,7 +140,7 @@ static void undo(struct tcp *t)
 static bool was_spurious(const struct tcp *t, const struct ack_news *news)
 {
 	bool echo_older =
-	        t->ts_ok && t->undo_stamp_ms && news->first_sent_ns == 0 && news->rtt_us > 0 &&
+	        t->ts.ok && t->undo_stamp_ms && news->first_sent_ns == 0 && news->rtt_us > 0 &&
 	        news->advanced &&
 	        t->s.st->now / NS_PER_MS - (uint64_t)news->rtt_us / 1000 < t->undo_stamp_ms;
 	return t->undo_marker && (t->undo_retrans == 0 || echo_older);
@@ -246,12 +246,13 @@ static void react(struct tcp *t, struct ack_news *news)
 		if (news->advanced && was_spurious(t, news)) {
 			undo(t);
 			t->ca_state = CA_OPEN;
-		} else if (news->advanced && !t->sack_ok) {
+		} else if (news->advanced && !t->syn.sack_ok) {
 			lose_head(t); /* RFC 6582, 3.2 (3): a partial acknowledgment */
 		}
-	} else if (t->sack_ok && t->lost) {
+	} else if (t->syn.sack_ok && t->lost) {
 		enter_recovery(t);
-	} else if (!t->sack_ok && t->dupacks >= TCP_DUPTHRESH && seq_le(t->high_seq, t->snd_una)) {
+	} else if (!t->syn.sack_ok && t->dupacks >= TCP_DUPTHRESH &&
+	           seq_le(t->high_seq, t->snd_una)) {
 		enter_recovery(t);
 		lose_head(t);
 	} else if (t->ca_state != CA_CWR) {
@@ -276,16 +277,16 @@ static void grow(struct tcp *t, const struct ack_news *news)
 
 void tcp_recovery(struct tcp *t, struct ack_news *news)
 {
-	if (!t->sack_ok)
+	if (!t->syn.sack_ok)
 		count_dups(t, news);
-	bool passed = t->sack_ok || t->ca_state == CA_CWR
+	bool passed = t->syn.sack_ok || t->ca_state == CA_CWR
 	                      ? seq_le(t->high_seq, t->snd_una)
 	                      : seq_lt(t->high_seq, t->snd_una) || !t->tx_head;
 	if (t->ca_state >= CA_CWR && news->advanced && passed &&
 	    !(t->ca_state == CA_LOSS && t->frto && seq_lt(t->snd_una, t->snd_nxt) &&
 	      news->orig_acked))
 		leave(t, news);
-	if (t->sack_ok && (t->sacked || t->ca_state >= CA_RECOVERY))
+	if (t->syn.sack_ok && (t->sacked || t->ca_state >= CA_RECOVERY))
 		detect(t);
 	react(t, news);
 	news->newly_lost = t->lost > news->prior_lost ? t->lost - news->prior_lost : 0;
@@ -326,7 +327,7 @@ void tcp_enter_loss(struct tcp *t)
 	if (reneged)
 		t->s.st->stats.tcp_reneg++;
 	t->dupacks = 0;
-	if (!t->sack_ok)
+	if (!t->syn.sack_ok)
 		t->sacked = 0;
 	tx_set_all(t, TX_FLYING, TX_LOST);
 	if (reneged)
@@ -343,8 +344,8 @@ void tcp_enter_loss(struct tcp *t)
 /* RFC 8985, 7.2: a probe after two round trips of silence. */
 void tlp_arm(struct tcp *t)
 {
-	if (!t->sack_ok || !t->srtt_us || t->ca_state > CA_DISORDER || t->tlp_end || t->sacked ||
-	    !t->tx_head) {
+	if (!t->syn.sack_ok || !t->srtt_us || t->ca_state > CA_DISORDER || t->tlp_end ||
+	    t->sacked || !t->tx_head) {
 		tcp_rearm_rto(t);
 		return;
 	}

@@ -57,7 +57,7 @@ static uint32_t next_size(struct tcp *t)
 uint32_t plp_probe(struct tcp *t, uint32_t mss)
 {
 	struct plp *p = &t->plp;
-	if (!p->cap || p->size || t->s.st->now < p->next_ns || !t->sack_ok || !t->hop_ok ||
+	if (!p->cap || p->size || t->s.st->now < p->next_ns || !t->syn.sack_ok || !tcp_hop_ok(t) ||
 	    t->ca_state != CA_OPEN || t->sacked || t->lost || t->urg_out || t->frto_new)
 		return 0;
 	uint32_t size = next_size(t), out = t->snd_nxt - t->snd_una;

@@ -12,10 +12,9 @@ static void parse_one(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 		out->sack_ok = true;
 	} else if (o[0] == TCPOPT_SACK && len >= 10 && (len - 2) % 8 == 0) {
 		out->nsacks = (uint8_t)min_u32((len - 2) / 8, TCP_SACKS);
-		for (unsigned i = 0; i < out->nsacks; i++) {
-			out->sack[i].start = get_be32(o + 2 + 8 * i);
-			out->sack[i].end = get_be32(o + 6 + 8 * i);
-		}
+		for (unsigned i = 0; i < out->nsacks; i++)
+			out->sack[i] = (struct tcp_range){get_be32(o + 2 + 8 * i),
+			                                  get_be32(o + 6 + 8 * i)};
 	} else if (o[0] == TCPOPT_TS && len == 10) {
 		out->has_ts = true;
 		out->ts_val = get_be32(o + 2);
@@ -52,19 +51,35 @@ void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 	}
 }
 
-uint16_t tcp_mss_told(const struct tcp_opts *o, const struct net_addr *peer)
+struct tcp_syn tcp_offer(const struct net_stack *st)
 {
-	if (o->mss)
-		return (uint16_t)max_u32(o->mss, TCP_MSS_FLOOR);
-	return addr_is_v4(peer) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6;
+	return (struct tcp_syn){.mss_peer = TCP_MSS_DEFAULT4,
+	                        .rcv_wscale = st->tcp->wscale,
+	                        .wscale_ok = true,
+	                        .sack_ok = true};
 }
 
-uint8_t *tcp_put_ts(uint8_t *p, uint32_t val, uint32_t ecr)
+void tcp_meet(struct net_stack *st, struct tcp_syn *syn, struct tcp_ts *ts, const struct tcp_seg *g)
+{
+	const struct tcp_opts *o = &g->o;
+	uint32_t without = addr_is_v4(&g->pair.raddr) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6;
+	syn->irs = g->seq;
+	syn->mss_peer = (uint16_t)(o->mss ? max_u32(o->mss, TCP_MSS_FLOOR) : without);
+	syn->wscale_ok &= o->has_wscale;
+	syn->snd_wscale = syn->wscale_ok ? o->wscale : 0;
+	syn->rcv_wscale = syn->wscale_ok ? syn->rcv_wscale : 0;
+	syn->sack_ok &= o->sack_ok;
+	ts->ok &= o->has_ts;
+	ts->recent = o->ts_val;
+	ts->recent_ns = st->now;
+}
+
+uint8_t *tcp_put_ts(uint8_t *p, const struct net_stack *st, const struct tcp_ts *ts)
 {
 	p[0] = TCPOPT_TS;
 	p[1] = 10;
-	put_be32(p + 2, val);
-	put_be32(p + 6, ecr);
+	put_be32(p + 2, tcp_clock_ms(st) + ts->off);
+	put_be32(p + 6, ts->recent);
 	return p + 10;
 }
 
@@ -82,44 +97,42 @@ static uint8_t *put_uto(uint8_t *p, uint32_t s)
 	return p + 4;
 }
 
-uint32_t tcp_put_syn_options(uint8_t *o, const struct tcp_syn_opts *so)
+uint32_t tcp_put_syn_options(uint8_t *o, const struct net_stack *st, const struct tcp_syn *syn,
+                             const struct tcp_ts *ts, uint32_t uto_s, bool accecn)
 {
+	static const uint32_t begin[3] = {1, 1, 0};
 	uint8_t *p = o;
-	p[0] = TCPOPT_MSS;
-	p[1] = 4;
-	put_be16(p + 2, so->mss);
+	put_be32(p, TCPOPT_MSS << 24 | 4u << 16 | syn->mss_adv);
 	p += 4;
-	if (so->ts_ok) {
-		p[0] = so->sack_ok ? TCPOPT_SACKPERM : TCPOPT_NOP;
-		p[1] = so->sack_ok ? 2 : TCPOPT_NOP;
-		p = tcp_put_ts(p + 2, so->ts_val, so->ts_ecr);
-	} else if (so->sack_ok) {
+	if (ts->ok) {
+		p[0] = syn->sack_ok ? TCPOPT_SACKPERM : TCPOPT_NOP;
+		p[1] = syn->sack_ok ? 2 : TCPOPT_NOP;
+		p = tcp_put_ts(p + 2, st, ts);
+	} else if (syn->sack_ok) {
 		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_NOP << 16 | TCPOPT_SACKPERM << 8 | 2);
 		p += 4;
 	}
-	if (so->accecn) {
-		static const uint32_t begin[3] = {1, 1, 0};
+	if (accecn)
 		p += ecn_write_option(p, 1, 3, begin);
-	}
-	if (so->wscale_ok) {
-		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_WSCALE << 16 | 3u << 8 | so->wscale);
+	if (syn->wscale_ok) {
+		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_WSCALE << 16 | 3u << 8 | syn->rcv_wscale);
 		p += 4;
 	}
-	if (so->uto_s)
-		p = put_uto(p, so->uto_s);
+	if (uto_s)
+		p = put_uto(p, uto_s);
 	return (uint32_t)(p - o);
 }
 
 uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again)
 {
 	uint8_t *p = out;
-	if (t->ts_ok) {
+	if (t->ts.ok) {
 		p[0] = p[1] = TCPOPT_NOP;
-		p = tcp_put_ts(p + 2, tcp_clock_ms(t->s.st) + t->ts_off, t->ts_recent);
+		p = tcp_put_ts(p + 2, t->s.st, &t->ts);
 	}
 	if (t->uto_send)
 		p = put_uto(p, t->opt.uto_s);
-	uint32_t n = t->sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
+	uint32_t n = t->syn.sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
 	if (!again) { /* two blocks come first (RFC 9768, 3.2.3.3) */
 		uint32_t blocks = n ? 4 + 8 * min_u32(n, 2) : 0;
 		p += ecn_put_option(t, p, 40 - (uint32_t)(p - out) - blocks);
@@ -131,15 +144,12 @@ uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again)
 	p[2] = TCPOPT_SACK;
 	p[3] = (uint8_t)(2 + 8 * n);
 	p += 4;
-	if (t->dsack) { /* RFC 2883, 4: the duplicate first */
-		put_be32(p, t->dsack_start);
-		put_be32(p + 4, t->dsack_end);
-		p += 8;
-		n--;
-	}
+	const struct tcp_range *next = t->rsack;
 	for (uint32_t i = 0; i < n; i++, p += 8) {
-		put_be32(p, t->rsack[i].start);
-		put_be32(p + 4, t->rsack[i].end);
+		/* RFC 2883, 4: the duplicate first */
+		const struct tcp_range *b = i == 0 && t->dsack ? &t->dup : next++;
+		put_be32(p, b->start);
+		put_be32(p + 4, b->end);
 	}
 	return (uint32_t)(p - out);
 }

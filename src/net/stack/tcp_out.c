@@ -10,7 +10,7 @@ static uint32_t current_mss(const struct tcp *t)
 	uint8_t opts[40];
 	uint32_t room = 0;
 	if (t->nrsacks || t->dsack || t->uto_send || t->ecn.opt_due)
-		room = tcp_put_options(t, opts, false) - (t->ts_ok ? 12 : 0);
+		room = tcp_put_options(t, opts, false) - (t->ts.ok ? 12 : 0);
 	return t->mss > room + TCP_MSS_FLOOR / 2 ? t->mss - room : max_u32(t->mss, 1);
 }
 
@@ -36,8 +36,8 @@ static uint32_t announce(struct tcp *t, uint16_t flags)
 {
 	if (flags & TCP_SYN) {
 		uint32_t wnd = min_u32(tcp_rcv_space(t), 0xffff);
-		if (wnd > t->mss_adv)
-			wnd -= wnd % t->mss_adv; /* as Linux: 64240 with an MSS of 1460 */
+		if (wnd > t->syn.mss_adv)
+			wnd -= wnd % t->syn.mss_adv; /* as Linux: 64240 with an MSS of 1460 */
 		if (flags & TCP_ACK)
 			t->rcv_adv = t->rcv_nxt + wnd;
 		return wnd;
@@ -45,8 +45,9 @@ static uint32_t announce(struct tcp *t, uint16_t flags)
 	if (flags & TCP_RST && !(flags & TCP_ACK))
 		return 0;
 	uint32_t wnd = tcp_rcv_wnd(t);
-	uint32_t field = min_u32((wnd + (1u << t->rcv_wscale) - 1) >> t->rcv_wscale, 0xffff);
-	t->rcv_adv = seq_max(t->rcv_adv, t->rcv_nxt + (field << t->rcv_wscale));
+	uint32_t field =
+	        min_u32((wnd + (1u << t->syn.rcv_wscale) - 1) >> t->syn.rcv_wscale, 0xffff);
+	t->rcv_adv = seq_max(t->rcv_adv, t->rcv_nxt + (field << t->syn.rcv_wscale));
 	return field;
 }
 
@@ -61,25 +62,12 @@ static void ack_sent(struct tcp *t)
 	tcp_disarm(t, TT_DELACK);
 }
 
-static uint32_t put_syn_options(const struct tcp *t, uint8_t *opts)
-{
-	struct tcp_syn_opts so = {.mss = t->mss_adv,
-	                          .wscale = t->rcv_wscale,
-	                          .wscale_ok = t->wscale_ok,
-	                          .sack_ok = t->sack_ok,
-	                          .ts_ok = t->ts_ok,
-	                          .ts_val = tcp_clock_ms(t->s.st) + t->ts_off,
-	                          .ts_ecr = t->ts_recent,
-	                          .uto_s = t->opt.uto_s};
-	return tcp_put_syn_options(opts, &so);
-}
-
 /* Give a segment its header and hand it to IP. AGAIN: it is sent once more. */
 static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, bool again, bool ect)
 {
 	struct net_stack *st = t->s.st;
 	uint8_t opts[40];
-	if ((!t->hop_ok || t->route_gen != st->route_gen) && !tcp_route(t)) {
+	if (!tcp_hop_ok(t) && !tcp_route(t)) {
 		pkt_free(p);
 		return -NET_ENETUNREACH;
 	}
@@ -88,10 +76,11 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, bo
 		flags |= ecn_flags(t);
 	if (t->ecn.mode == ECN_ACCURATE && (flags & TCP_CWR))
 		p->gso_ecn = PKT_CWR_ALL;
-	uint32_t optlen = flags & TCP_SYN   ? put_syn_options(t, opts)
-	                  : flags & TCP_RST ? 0
-	                                    : tcp_put_options(t, opts, again);
-	struct tcp_reply hdr = {&t->n.pair, seq, 0, wnd, optlen, flags, .opts = opts};
+	struct tcp_reply hdr = {&t->n.pair, seq, 0, wnd, 0, flags, .opts = opts};
+	if (flags & TCP_SYN)
+		hdr.optlen = tcp_put_syn_options(opts, st, &t->syn, &t->ts, t->opt.uto_s, false);
+	else if (!(flags & TCP_RST))
+		hdr.optlen = tcp_put_options(t, opts, again);
 	if (flags & TCP_ACK)
 		hdr.ack = t->rcv_nxt;
 	bool data = p->len > 0;
@@ -175,16 +164,16 @@ void tcp_send_syn(struct tcp *t)
 		flags |= TCP_ACK | ecn_answer_flags(t->ecn.mode, t->ecn.syn_ect);
 	else
 		flags |= ecn_syn_flags(t);
-	if (first && !tx_add(t, t->iss, t->iss + 1, TCP_SYN)) {
+	if (first && !tx_add(t, t->syn.iss, t->syn.iss + 1, TCP_SYN)) {
 		tcp_arm_rtx(t, RTX_RTO, TCP_RTO_INIT_US);
 		return;
 	}
-	t->snd_nxt = t->iss + 1;
+	t->snd_nxt = t->syn.iss + 1;
 	if (!first)
 		t->tx_head->retx = 1;
 	struct pkt *p = pkt_alloc(t->s.st, PKT_ROOM);
 	if (p)
-		(void)finish(t, p, t->iss, flags, !first, false);
+		(void)finish(t, p, t->syn.iss, flags, !first, false);
 	tcp_arm_backed_off(t, RTX_RTO);
 }
 
@@ -260,7 +249,7 @@ bool tcp_retransmit(struct tcp *t, struct txseg *x, uint32_t max)
 /* What one packet may carry: a millisecond's worth, as Linux's tcp_tso_autosize. */
 static uint32_t burst_limit(const struct tcp *t, uint32_t mss)
 {
-	uint32_t max = t->hop_ok ? t->hop.nif->cfg.gso_max : mss;
+	uint32_t max = tcp_hop_ok(t) ? t->hop.nif->cfg.gso_max : mss;
 	if (t->urg_out)
 		return mss;
 	if (t->srtt_us) {
@@ -442,7 +431,7 @@ void tcp_output(struct tcp *t)
 {
 	if (t->state < NET_TCP_ESTABLISHED || t->state == NET_TCP_TIME_WAIT)
 		return;
-	if (!t->hop_ok || t->route_gen != t->s.st->route_gen) {
+	if (!tcp_hop_ok(t)) {
 		(void)tcp_route(t);
 		tcp_sync_mss(t);
 	}
@@ -464,8 +453,8 @@ void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r)
 	                   .forge = true,
 	                   .proto = PROTO_TCP,
 	                   .tos = r->tos};
-	if (r->nif && (addr_is_linklocal(&tx.dst) || (r->nif->cfg.flags & NET_IF_ANY_ADDR)))
-		tx.hop.nif = r->nif;
+	tx.hop.nif = if_back(r->nif, &tx.dst);
+	st->stats.tcp_rst_out += r->flags & TCP_RST ? 1 : 0;
 	st->stats.tcp_out++;
 	(void)ip_send(st, p, &tx);
 }

@@ -56,11 +56,11 @@ bool tx_split(struct tcp *t, struct txseg *x, uint32_t at)
 void tx_set_state(struct tcp *t, struct txseg *x, enum tx_state state)
 {
 	uint32_t n = size_of(x);
-	if (x->state == TX_SACKED && t->sack_ok)
+	if (x->state == TX_SACKED && t->syn.sack_ok)
 		t->sacked -= n;
 	else if (x->state == TX_LOST)
 		t->lost -= n;
-	if (state == TX_SACKED && t->sack_ok)
+	if (state == TX_SACKED && t->syn.sack_ok)
 		t->sacked += n;
 	else if (state == TX_LOST)
 		t->lost += n;
@@ -107,7 +107,7 @@ void tx_cleaned(struct tcp *t, uint32_t ack, struct ack_news *news)
 		}
 		if (!x->retx && !news->first_sent_ns)
 			news->first_sent_ns = x->sent_ns;
-		if (x->state != TX_SACKED || !t->sack_ok) {
+		if (x->state != TX_SACKED || !t->syn.sack_ok) {
 			note_reordering(t, x);
 			delivered(t, x, news);
 		}
@@ -115,10 +115,8 @@ void tx_cleaned(struct tcp *t, uint32_t ack, struct ack_news *news)
 			news->retx_acked = true;
 		tx_set_state(t, x, TX_FLYING);
 		data += size_of(x);
-		if (x->flags & TCP_SYN) {
-			news->syn_acked = true;
+		if (x->flags & TCP_SYN)
 			data--;
-		}
 		if ((x->flags & TCP_FIN) && x->end == ack) {
 			t->fin_acked = true;
 			data--;
@@ -191,7 +189,7 @@ static void sack_range(struct tcp *t, uint32_t start, uint32_t end, struct ack_n
 
 void tcp_take_sacks(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
 {
-	if (!t->sack_ok || !g->o.nsacks)
+	if (!t->syn.sack_ok || !g->o.nsacks)
 		return;
 	uint32_t fack = t->rack_fack;
 	for (unsigned i = take_dsack(t, g, news); i < g->o.nsacks; i++) {

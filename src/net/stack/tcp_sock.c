@@ -21,9 +21,9 @@ static struct tcp *new_tcp(struct net_stack *st)
 	t->ssthresh = TCP_INFINITE;
 	t->s.opt.sndbuf = SNDBUF_DEFAULT;
 	t->s.opt.rcvbuf = st->cfg.tcp_rcvbuf;
-	t->mss = t->mss_peer = TCP_MSS_DEFAULT4;
-	t->ts_ok = t->sack_ok = t->wscale_ok = true;
-	t->rcv_wscale = st->tcp->wscale;
+	t->mss = TCP_MSS_DEFAULT4;
+	t->syn = tcp_offer(st);
+	t->ts.ok = true;
 	t->opt.keep_idle_s = TCP_KEEPIDLE_S;
 	t->opt.keep_intvl_s = TCP_KEEPINTVL_S;
 	t->opt.keep_cnt = TCP_KEEPCNT;
@@ -60,12 +60,6 @@ bool tcp_listens(const struct net_sock *s)
 }
 
 /* ---- names ---- */
-
-int tcp_bind(struct net_sock *s, const struct net_endpoint *local)
-{
-	return to_tcp(s)->state != NET_TCP_CLOSED || s->connected ? -NET_EINVAL
-	                                                          : sock_bind(s, local);
-}
 
 /* Is the pair free? A remnant that cannot be confused with a new connection makes way. */
 static bool pair_free(struct tcp *t)
@@ -135,14 +129,13 @@ int tcp_connect(struct net_sock *s, const struct net_endpoint *remote)
 	int err = name_connection(t, remote);
 	if (err)
 		return err;
-	t->iss = tcp_isn(s->st, &t->n.pair);
-	t->ts_off = tcp_ts_offset(s->st, &t->n.pair);
-	t->snd_una = t->snd_nxt = t->snd_up = t->iss;
-	t->high_seq = t->iss;
+	t->syn.iss = tcp_isn(s->st, &t->n.pair);
+	t->ts.off = tcp_ts_offset(s->st, &t->n.pair);
+	t->snd_una = t->snd_nxt = t->snd_up = t->high_seq = t->syn.iss;
 	t->progress_ns = s->st->now;
-	t->mss_adv = tcp_mss_adv(t->hop.nif, &remote->addr);
+	t->syn.mss_adv = tcp_mss_adv(t->hop.nif, &remote->addr);
 	if (t->opt.mss_user)
-		t->mss_adv = (uint16_t)min_u32(t->mss_adv, t->opt.mss_user);
+		t->syn.mss_adv = (uint16_t)min_u32(t->syn.mss_adv, t->opt.mss_user);
 	tcp_set_state(t, NET_TCP_SYN_SENT);
 	tcp_send_syn(t);
 	return -NET_EINPROGRESS;
@@ -165,7 +158,7 @@ int net_listen(struct net_sock *s, unsigned backlog)
 		return -NET_EINVAL;
 	if (!sock_allowed(s, NET_OP_LISTEN, &s->local, NULL))
 		return -NET_EACCES;
-	int err = s->bound ? 0 : tcp_bind(s, &(struct net_endpoint){.port = 0});
+	int err = s->bound ? 0 : sock_bind(s, &(struct net_endpoint){.port = 0});
 	if (err)
 		return err;
 	/* Two with SO_REUSEADDR may be bound, but only one listens. */
@@ -206,8 +199,8 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 	t->n.pair = *pair;
 	t->s.local = (struct net_endpoint){pair->laddr, pair->lport, lsn->s.local.ifindex};
 	t->s.remote = (struct net_endpoint){pair->raddr, pair->rport, 0};
-	if (addr_is_linklocal(&pair->raddr) || (r->nif->cfg.flags & NET_IF_ANY_ADDR))
-		t->s.remote.ifindex = r->nif->index;
+	if (if_back(net_if_by_index(st, r->ifindex), &pair->raddr))
+		t->s.remote.ifindex = r->ifindex;
 	t->s.connected = t->s.bound = t->s.reuse = true;
 	t->s.opt = lsn->s.opt;
 	t->s.label = lsn->s.label;
@@ -217,33 +210,18 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 	}
 	t->state = NET_TCP_SYN_RCVD;
 	t->opt = lsn->opt;
-	tcp_take_uto(t, r->uto_s);
-	t->iss = r->iss;
-	t->irs = r->irs;
-	t->ts_off = r->ts_off;
-	t->ts_ok = r->ts_ok;
-	t->sack_ok = r->sack_ok;
-	t->wscale_ok = r->wscale_ok;
-	t->snd_wscale = r->wscale_ok ? r->wscale : 0;
-	t->rcv_wscale = r->wscale_ok ? r->rcv_wscale : 0;
+	t->syn = r->syn;
+	t->ts = r->ts;
+	t->ts.recent_ns = st->now;
 	ecn_begin(&t->ecn, r->ecn);
 	t->ecn.no_ect = r->no_ect;
 	t->ecn.opt_off = r->sent > 1; /* the SYN-ACK with the option was not answered */
-	t->ts_recent = r->ts_recent;
-	t->ts_recent_ns = st->now;
-	t->mss_peer = r->mss;
-	t->mss_adv = r->mss_adv;
-	t->snd_una = t->iss;
-	t->snd_nxt = t->snd_up = t->iss + 1;
-	t->high_seq = t->iss;
-	t->rcv_nxt = t->rcv_acked = t->rcv_up = r->irs + 1;
-	t->rcv_adv = t->rcv_nxt + tcp_first_window(st, t->mss_adv);
-	t->snd_wnd = t->max_wnd = r->wnd;
+	t->snd_una = t->high_seq = t->syn.iss;
+	t->snd_nxt = t->snd_up = t->syn.iss + 1;
 	t->progress_ns = st->now;
-	tcp_sync_mss(t);
-	t->rcv_mss = min_u32(t->mss, t->mss_adv);
+	tcp_begin(t, r->wnd, tcp_first_window(st, t->syn.mss_adv), r->uto_s);
 	/* The SYN-ACK was the request's; its time is the first round trip. */
-	struct txseg *x = tx_add(t, t->iss, t->iss + 1, TCP_SYN);
+	struct txseg *x = tx_add(t, t->syn.iss, t->syn.iss + 1, TCP_SYN);
 	if (!x) {
 		tcp_free(t);
 		return NULL;

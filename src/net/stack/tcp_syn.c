@@ -19,41 +19,30 @@ uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss)
 	return wnd > mss ? wnd - wnd % mss : wnd;
 }
 
-/* What it offers besides is in OPTS. */
-static void send_syn_ack(const struct tcp_req *r, uint16_t ecn, struct tcp_syn_opts opts)
+static void send_syn_ack(const struct tcp_req *r, uint16_t ecn, uint32_t uto_s, bool accecn)
 {
-	uint8_t out[40];
+	uint8_t opts[40];
 	struct tcp_reply a = {.pair = &r->n.pair,
-	                      .seq = r->iss,
-	                      .ack = r->irs + 1,
-	                      .wnd = tcp_first_window(r->st, r->mss_adv),
+	                      .seq = r->syn.iss,
+	                      .ack = r->syn.irs + 1,
+	                      .wnd = tcp_first_window(r->st, r->syn.mss_adv),
 	                      .flags = (uint16_t)(TCP_SYN | TCP_ACK | ecn),
 	                      .tos = r->lsn->s.opt.tos,
-	                      .nif = r->nif,
-	                      .opts = out};
-	opts.mss = r->mss_adv;
-	opts.wscale = r->rcv_wscale;
-	opts.wscale_ok = r->wscale_ok;
-	opts.sack_ok = r->sack_ok;
-	opts.ts_ok = r->ts_ok;
-	opts.ts_ecr = r->ts_recent;
-	a.optlen = tcp_put_syn_options(out, &opts);
+	                      .nif = net_if_by_index(r->st, r->ifindex),
+	                      .opts = opts};
+	a.optlen = tcp_put_syn_options(opts, r->st, &r->syn, &r->ts, uto_s, accecn);
 	tcp_send_reply(r->st, &a);
 }
 
 static void answer(struct tcp_req *r)
 {
-	struct net_stack *st = r->st;
 	/* RFC 9768, 3.2.3.2.2: first the option goes, then the whole offer. */
-	bool silent = r->ecn == ECN_ACCURATE && r->sent > 1;
-	struct tcp_syn_opts opts = {.ts_val = tcp_clock_ms(st) + r->ts_off,
-	                            .uto_s = r->lsn->opt.uto_s,
-	                            .accecn = r->ecn == ECN_ACCURATE && !r->sent};
+	bool silent = r->ecn == ECN_ACCURATE && r->sent > 1, first = !r->sent++;
 	r->no_ect |= silent;
-	if (!r->sent)
-		r->sent_ns = st->now;
-	r->sent++;
-	send_syn_ack(r, silent ? 0 : ecn_answer_flags(r->ecn, r->syn_ect), opts);
+	if (first)
+		r->sent_ns = r->st->now;
+	send_syn_ack(r, silent ? 0 : ecn_answer_flags(r->ecn, r->syn_ect), r->lsn->opt.uto_s,
+	             first && r->ecn == ECN_ACCURATE);
 }
 
 static void req_timer(struct timer *tm)
@@ -95,29 +84,23 @@ void tcp_reqs_drop(struct tcp *lsn)
 static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 {
 	struct net_stack *st = lsn->s.st;
-	const struct tcp_opts *o = &g->o;
 	struct hop hop = {.nif = g->m->nif};
 	(void)route_lookup(st, &g->m->src, g->m->nif, &hop);
-	return (struct tcp_req){.n = {.pair = g->pair, .kind = TNODE_REQ},
-	                        .lsn = lsn,
-	                        .st = st,
-	                        .timer = {.fire = req_timer},
-	                        .nif = g->m->nif,
-	                        .irs = g->seq,
-	                        .iss = tcp_isn(st, &g->pair),
-	                        .ts_recent = o->ts_val,
-	                        .ts_off = tcp_ts_offset(st, &g->pair),
-	                        .wnd = g->wnd,
-	                        .uto_s = o->uto_s,
-	                        .mss = tcp_mss_told(o, &g->m->src),
-	                        .mss_adv = tcp_mss_adv(hop.nif, &g->m->src),
-	                        .wscale = o->wscale,
-	                        .rcv_wscale = o->has_wscale ? st->tcp->wscale : 0,
-	                        .ecn = (uint8_t)ecn_of_syn(st, g),
-	                        .syn_ect = g->m->tos & ECN_MASK,
-	                        .ts_ok = o->has_ts,
-	                        .sack_ok = o->sack_ok,
-	                        .wscale_ok = o->has_wscale};
+	struct tcp_req r = {.n = {.pair = g->pair, .kind = TNODE_REQ},
+	                    .lsn = lsn,
+	                    .st = st,
+	                    .timer = {.fire = req_timer},
+	                    .syn = tcp_offer(st),
+	                    .ts = {.ok = true, .off = tcp_ts_offset(st, &g->pair)},
+	                    .wnd = g->wnd,
+	                    .uto_s = g->o.uto_s,
+	                    .ifindex = g->m->nif->index,
+	                    .ecn = (uint8_t)ecn_of_syn(st, g),
+	                    .syn_ect = g->m->tos & ECN_MASK};
+	tcp_meet(st, &r.syn, &r.ts, g);
+	r.syn.iss = tcp_isn(st, &g->pair);
+	r.syn.mss_adv = tcp_mss_adv(hop.nif, &g->m->src);
+	return r;
 }
 
 /* ---- cookies ---- */
@@ -136,13 +119,13 @@ static uint32_t cookie_hash(struct net_stack *st, const struct tcp_pair *pair, u
 }
 
 /* The rest of the options travels in the low bits of our timestamp. */
-static uint32_t cookie_ts(const struct tcp_req *r)
+static void options_to_ts(struct tcp_req *r)
 {
-	uint32_t now = tcp_clock_ms(r->st) + r->ts_off;
-	uint32_t bits = (r->wscale_ok ? r->wscale : 15u) | (r->sack_ok ? 16u : 0) |
+	uint32_t now = tcp_clock_ms(r->st) + r->ts.off;
+	uint32_t bits = (r->syn.wscale_ok ? r->syn.snd_wscale : 15u) | (r->syn.sack_ok ? 16u : 0) |
 	                (r->ecn == ECN_CLASSIC ? 32u : 0);
 	uint32_t ts = (now & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
-	return (int32_t)(ts - now) > 0 ? ts - (1u << COOKIE_TS_BITS) : ts;
+	r->ts.off += (seq_lt(now, ts) ? ts - (1u << COOKIE_TS_BITS) : ts) - now;
 }
 
 static void cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
@@ -150,21 +133,20 @@ static void cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 	struct net_stack *st = lsn->s.st;
 	struct tcp_req r = request(lsn, g);
 	unsigned i = 7;
-	while (i && cookie_mss[i] > r.mss)
+	while (i && cookie_mss[i] > r.syn.mss_peer)
 		i--;
-	if (!r.ts_ok) { /* nowhere to keep them */
-		r.wscale_ok = r.sack_ok = false;
+	if (!r.ts.ok) { /* nowhere to keep them */
+		r.syn.wscale_ok = r.syn.sack_ok = false;
 		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
 	}
 	/* The number: 3 bits of MSS, 5 bits of the period, 24 bits that only we can know. */
 	uint32_t period = (uint32_t)(st->now / COOKIE_PERIOD_NS);
-	r.iss = (cookie_hash(st, &r.n.pair, r.irs, period << 3 | i) & 0xffffffu) | i << 24 |
-	        (period & 31) << 27;
+	r.syn.iss = (cookie_hash(st, &r.n.pair, r.syn.irs, period << 3 | i) & 0xffffffu) | i << 24 |
+	            (period & 31) << 27;
 	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
 	st->stats.tcp_cookie_sent++;
-	send_syn_ack(
-	        &r, ecn_answer_flags(r.ecn, r.syn_ect),
-	        (struct tcp_syn_opts){.ts_val = cookie_ts(&r), .accecn = r.ecn == ECN_ACCURATE});
+	options_to_ts(&r);
+	send_syn_ack(&r, ecn_answer_flags(r.ecn, r.syn_ect), 0, r.ecn == ECN_ACCURATE);
 }
 
 static bool cookie_valid(struct net_stack *st, const struct tcp_seg *g)
@@ -179,11 +161,11 @@ static bool cookie_valid(struct net_stack *st, const struct tcp_seg *g)
 
 static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
 {
-	uint32_t bits = r->ts_ok ? g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1) : 15;
-	r->wscale_ok = (bits & 15) <= TCP_WSCALE_MAX;
-	r->wscale = r->wscale_ok ? bits & 15 : 0;
-	r->rcv_wscale = r->wscale_ok ? r->st->tcp->wscale : 0;
-	r->sack_ok = bits & 16;
+	uint32_t bits = r->ts.ok ? g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1) : 15;
+	r->syn.wscale_ok = (bits & 15) <= TCP_WSCALE_MAX;
+	r->syn.snd_wscale = r->syn.wscale_ok ? bits & 15 : 0;
+	r->syn.rcv_wscale = r->syn.wscale_ok ? r->st->tcp->wscale : 0;
+	r->syn.sack_ok = bits & 16;
 	r->ecn = (uint8_t)(bits & 32 ? ECN_CLASSIC : ecn_of_cookie(r->st, g));
 }
 
@@ -277,9 +259,9 @@ static bool cookie_check(struct tcp *lsn, struct tcp_seg *g)
 	if (queue_full(lsn))
 		return true;
 	struct tcp_req r = request(lsn, g);
-	r.irs = g->seq - 1;
-	r.iss = g->ack - 1;
-	r.mss = cookie_mss[r.iss >> 24 & 7];
+	r.syn.irs = g->seq - 1;
+	r.syn.iss = g->ack - 1;
+	r.syn.mss_peer = cookie_mss[r.syn.iss >> 24 & 7];
 	options_from_ts(&r, g);
 	struct tcp *t = tcp_from_req(&r);
 	if (t)
@@ -320,10 +302,9 @@ bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision)
 			}
 			if (decision == NET_SYN_RESET) {
 				struct tcp_reply rst = {.pair = &n->pair,
-				                        .ack = r->irs + 1,
+				                        .ack = r->syn.irs + 1,
 				                        .flags = TCP_RST | TCP_ACK,
-				                        .nif = r->nif};
-				st->stats.tcp_rst_out++;
+				                        .nif = net_if_by_index(st, r->ifindex)};
 				tcp_send_reply(st, &rst);
 			}
 			tcp_req_free(r);
@@ -352,31 +333,29 @@ static bool syn_again(struct tcp_req *r, const struct tcp_seg *g)
 static bool req_refuses(struct tcp_req *r, const struct tcp_seg *g)
 {
 	struct net_stack *st = r->st;
-	uint32_t wnd = tcp_first_window(st, r->mss_adv);
-	bool in_window = seg_end(g) == g->seq ? g->seq - (r->irs + 1) < wnd
-	                                      : g->seq - (r->irs + 1) < wnd ||
-	                                                seg_end(g) - 1 - (r->irs + 1) < wnd;
-	bool old_ts = r->ts_ok && g->o.has_ts && (int32_t)(g->o.ts_val - r->ts_recent) < 0;
-	if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && g->seq == r->irs) {
+	uint32_t wnd = tcp_first_window(st, r->syn.mss_adv);
+	uint32_t first = g->seq - (r->syn.irs + 1), last = first + (seg_end(g) - g->seq) - 1;
+	bool in_window = first < wnd || (seg_end(g) != g->seq && last < wnd);
+	if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && g->seq == r->syn.irs) {
 		if (!syn_again(r, g))
 			tcp_req_free(r);
 		else if (!r->deferred && bucket_take(&r->rate, st->now, 2, 2))
 			answer(r); /* it was lost, or is slow */
 		return true;
 	}
-	if (!in_window || old_ts) {
+	if (!in_window || ts_step(&r->ts, g) < 0) {
 		if (!(g->flags & TCP_RST) && !r->deferred && bucket_take(&r->rate, st->now, 2, 2))
 			answer(r);
 		return true;
 	}
 	if (g->flags & TCP_RST) {
-		if (g->seq == r->irs + 1)
+		if (g->seq == r->syn.irs + 1)
 			tcp_req_free(r); /* RFC 9293, 3.10.7.4: back to LISTEN */
 		return true;
 	}
 	if (r->deferred || !(g->flags & TCP_ACK) || (g->flags & TCP_SYN))
 		return true;
-	if (g->ack != r->iss + 1) {
+	if (g->ack != r->syn.iss + 1) {
 		tcp_reset_for(st, g);
 		return true;
 	}

@@ -96,7 +96,7 @@ static void rto_expired(struct tcp *t)
 	(void)tcp_retransmit(t, t->tx_head, t->mss);
 	back_off(t);
 	if (t->retransmits > 3) /* perhaps the way has changed */
-		t->hop_ok = false;
+		t->route_gen = 0;
 	tcp_rearm_rto(t);
 }
 

@@ -32,20 +32,15 @@ void tcp_time_wait(struct tcp *t)
 	}
 	*w = (struct tcp_tw){.n = t->n,
 	                     .st = st,
-	                     .nif = t->hop.nif,
+	                     .timer = {.fire = tw_timer},
+	                     .ts = t->ts,
 	                     .snd_nxt = t->snd_nxt,
 	                     .rcv_nxt = t->rcv_nxt,
-	                     .rcv_wnd = t->rcv_adv - t->rcv_nxt,
-	                     .ts_recent = t->ts_recent,
-	                     .ts_recent_ns = t->ts_recent_ns,
-	                     .ts_off = t->ts_off,
-	                     .ts_ok = t->ts_ok,
-	                     .rcv_wscale = t->rcv_wscale,
 	                     .tos = t->s.opt.tos,
 	                     .prev = tt->tw_new};
+	w->wnd = min_u32((t->rcv_adv - t->rcv_nxt) >> t->syn.rcv_wscale, 0xffff);
 	w->n.kind = TNODE_TW;
 	w->n.hashed = false;
-	w->timer.fire = tw_timer;
 	tcp_finish(t, 0);
 	(void)tcp_hash_add(st, &w->n);
 	queue_add(tt->tw_old, tt->tw_new, w, next);
@@ -53,44 +48,42 @@ void tcp_time_wait(struct tcp *t)
 	timer_arm(st, &w->timer, st->now + TCP_MSL2_NS);
 }
 
-static void tw_ack(struct tcp_tw *w)
+static void tw_ack(struct tcp_tw *w, struct net_if *nif)
 {
 	uint8_t opts[12] = {TCPOPT_NOP, TCPOPT_NOP};
 	struct tcp_reply r = {.pair = &w->n.pair,
 	                      .seq = w->snd_nxt,
 	                      .ack = w->rcv_nxt,
-	                      .wnd = min_u32(w->rcv_wnd >> w->rcv_wscale, 0xffff),
+	                      .wnd = w->wnd,
 	                      .flags = TCP_ACK,
 	                      .tos = w->tos,
 	                      .opts = opts,
-	                      .optlen = w->ts_ok ? 12 : 0,
-	                      .nif = w->nif};
-	(void)tcp_put_ts(opts + 2, tcp_clock_ms(w->st) + w->ts_off, w->ts_recent);
+	                      .optlen = w->ts.ok ? 12 : 0,
+	                      .nif = nif};
+	(void)tcp_put_ts(opts + 2, w->st, &w->ts);
 	tcp_send_reply(w->st, &r);
 }
 
 void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g)
 {
 	struct net_stack *st = w->st;
-	w->nif = g->m->nif;
+	int32_t step = ts_step(&w->ts, g);
 	if (g->flags & TCP_RST) /* RFC 1337: no assassination */
 		return;
-	bool newer_ts = w->ts_ok && g->o.has_ts && (int32_t)(g->o.ts_val - w->ts_recent) > 0;
-	bool older_ts = w->ts_ok && g->o.has_ts && (int32_t)(g->o.ts_val - w->ts_recent) < 0;
 	if ((g->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-	    (newer_ts || (!older_ts && seq_lt(w->rcv_nxt, g->seq)))) {
+	    (step > 0 || (step == 0 && seq_lt(w->rcv_nxt, g->seq)))) {
 		tcp_tw_free(w);
 		return;
 	}
-	if (g->flags & TCP_FIN && !older_ts) /* our ACK of it was lost */
+	if (g->flags & TCP_FIN && step >= 0) /* our ACK of it was lost */
 		timer_arm(st, &w->timer, st->now + TCP_MSL2_NS);
 	if ((g->len || (g->flags & (TCP_SYN | TCP_FIN)) || g->seq != w->rcv_nxt) &&
 	    bucket_take(&w->rate, st->now, 2, 4))
-		tw_ack(w);
+		tw_ack(w, g->m->nif);
 }
 
 /* As Linux's tcp_tw_reuse: our own clock has moved on, so the peer can tell old from new. */
 bool tcp_tw_reusable(const struct tcp_tw *w)
 {
-	return w->ts_ok && w->st->now - w->ts_recent_ns > NS_PER_SEC;
+	return w->ts.ok && w->st->now - w->ts.recent_ns > NS_PER_SEC;
 }

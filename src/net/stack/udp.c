@@ -30,11 +30,10 @@ static struct udp *to_udp(const struct net_sock *s)
 	return container_of((struct net_sock *)(uintptr_t)s, struct udp, s);
 }
 
+/* Where a bound socket is found. */
 static struct udp **chain_of(struct net_stack *st, const struct net_sock *s)
 {
-	if (s->transparent && s->local.port == 0)
-		return &st->udp_any;
-	return &st->udp[s->local.port % UDP_BUCKETS];
+	return s->local.port ? &st->udp[s->local.port % UDP_BUCKETS] : &st->udp_any;
 }
 
 struct net_sock *udp_create(struct net_stack *st, enum net_sock_type type)
@@ -179,10 +178,7 @@ long udp_send(struct net_sock *s, const void *data, size_t len, const struct net
 	if (!p)
 		return -NET_ENOBUFS;
 	if (s->type == NET_PING) {
-		bool v4 = addr_is_v4(&tx.dst);
-		tx.proto = v4 ? PROTO_ICMP : PROTO_ICMP6;
-		err = icmp_echo(st, p, &tx, v4 ? ICMP_ECHO : ICMP6_ECHO, s->local.port,
-		                u->ping_seq++);
+		err = icmp_echo(st, p, &tx, false, s->local.port, u->ping_seq++);
 	} else {
 		st->stats.udp_out++;
 		uint8_t *h = pkt_push(p, UDP_HLEN);
@@ -311,12 +307,10 @@ static void deliver(struct udp *u, struct pkt *data, const struct ends *e)
 static unsigned score(const struct udp *u, const struct ip_meta *m, const struct ends *e)
 {
 	const struct net_sock *s = &u->s;
-	if (s->type != NET_DGRAM || (s->local.port != e->to.port && s->local.port != 0) ||
-	    !sock_takes(s, &m->dst, m->nif) ||
+	if (s->type != NET_DGRAM ||
 	    (s->connected && !same_end(&s->remote, &e->from.addr, e->from.port)))
 		return 0;
-	return 1u + (s->local.port ? 8 : 0) + (s->connected ? 4 : 0) +
-	       (addr_is_any(&s->local.addr) ? 0 : 2) + (s->local.ifindex ? 1 : 0);
+	return sock_score(s, &m->dst, e->to.port, m->nif);
 }
 
 /* A group's datagram goes to every socket that fits. */
@@ -379,7 +373,7 @@ void udp_input(struct ip_meta *m)
 		m->p = NULL;
 	} else {
 		st->stats.udp_no_port++;
-		icmp_error(m, m->v4 ? ICMP_UNREACH : ICMP6_UNREACH, m->v4 ? ICMP_UNR_PORT : 4, 0);
+		icmp_error(m, ICMP_NO_PORT, 0);
 	}
 	return;
 bad:

@@ -67,7 +67,6 @@
 #define ICMP_HLEN        8u
 #define ICMP_ECHO_REPLY  0u
 #define ICMP_UNREACH     3u
-#define ICMP_UNR_HOST    1u
 #define ICMP_UNR_PROTO   2u
 #define ICMP_UNR_PORT    3u
 #define ICMP_UNR_FRAG    4u
