@@ -31,7 +31,7 @@ extern const struct cc_ops cc_reno, cc_newreno, cc_tahoe, cc_cubic;
 struct cc_state {
 	uint32_t count; /* bytes acknowledged towards the next segment */
 	/* CUBIC */
-	uint32_t w_max, origin, k_ms, w_est, est_count, rtt_min_us;
+	uint32_t w_max, origin, k_ms, w_est, est_count;
 	uint64_t epoch_ns;
 	/* HyStart++ */
 	uint32_t round_end, last_min_us, now_min_us, base_min_us;

@@ -161,19 +161,11 @@ static struct pkt *join(struct reass *r)
 	struct net_stack *st = r->m.nif->st;
 	/* IPv4 options have been looked at. */
 	uint32_t hdr_len = r->m.v4 ? IP4_HLEN : r->first.hdr_len;
-	struct pkt *p = pkt_alloc(st, PKT_ROOM);
-	struct net_buf *b = net_buf_alloc(st, r->end);
-	if (!p || !b) {
-		if (p)
-			pkt_free(p);
-		if (b)
-			net_buf_unref(st, b);
+	struct pkt *p = pkt_from(st, NULL, r->end);
+	if (!p)
 		return NULL;
-	}
 	for (const struct piece *x = r->pieces; x; x = x->next)
-		(void)pkt_read(x->p, 0, b->data + x->off, x->p->len);
-	(void)pkt_add(p, b, 0, r->end);
-	net_buf_unref(st, b);
+		(void)pkt_read(x->p, 0, p->frag[0].buf->data + x->off, x->p->len);
 	uint8_t *h = pkt_push(p, hdr_len);
 	mem_copy(h, r->hdr, hdr_len);
 	p->nif = r->m.nif;

@@ -24,15 +24,9 @@ static void report4(struct net_if *nif, struct pkt *p)
 static void report6(struct net_if *nif, struct pkt *p)
 {
 	static const uint8_t alert[8] = {PROTO_ICMP6, 0, 5, 2, 0, 0, 1, 0}; /* RFC 3810, 5 */
-	struct net_addr dst = {.b = {0xff, 2, [15] = 0x16}};
-	struct ip_tx tx = {.src = if_linklocal6(nif),
-	                   .dst = dst,
-	                   .hop = {nif, dst},
-	                   .routed = true,
-	                   .forge = true,
-	                   .proto = PROTO_HOPOPTS,
-	                   .ttl = 1};
-	pkt_csum_later(p, 2, &tx.src, &dst, PROTO_ICMP6);
+	const struct net_addr src = if_linklocal6(nif), dst = {.b = {0xff, 2, [15] = 0x16}};
+	struct ip_tx tx = ip6_on_link(nif, &src, &dst, PROTO_HOPOPTS, 1);
+	pkt_csum_later(p, 2, &src, &dst, PROTO_ICMP6);
 	(void)pkt_finish_csum(p);
 	mem_copy(pkt_push(p, 8), alert, 8);
 	(void)ip_send(nif->st, p, &tx);
@@ -59,10 +53,16 @@ static void report(struct net_if *nif, const struct net_addr *a, unsigned record
 		report6(nif, p);
 }
 
+/* All hosts (RFC 1112, 4). */
+static bool all_hosts(const struct net_addr *a)
+{
+	return addr_is_v4(a) && addr_to_v4(a) == 0xe0000001u;
+}
+
+/* Those are never reported, nor what does not leave the machine. */
 static bool silent(const struct net_addr *a)
 {
-	/* All hosts and all nodes are never reported. */
-	return addr_is_v4(a) ? addr_to_v4(a) == 0xe0000001u : (a->b[1] & 0xf) < 2;
+	return all_hosts(a) || (!addr_is_v4(a) && (a->b[1] & 0xf) < 2);
 }
 
 static void schedule(struct net_if *nif, uint32_t max_ms)
@@ -72,21 +72,33 @@ static void schedule(struct net_if *nif, uint32_t max_ms)
 		timer_arm(nif->st, &nif->mc_timer, at);
 }
 
+/* A's place; with NULL, a free one. NULL: there is none. */
+static struct if_group *find(struct net_if *nif, const struct net_addr *a)
+{
+	for (struct if_group *g = nif->group; g < nif->group + IF_GROUP_MAX; g++)
+		if (a ? g->refs && addr_eq(&g->addr, a) : !g->refs)
+			return g;
+	return NULL;
+}
+
+bool group_has(struct net_if *nif, const struct net_addr *a)
+{
+	static const struct net_addr all_nodes = {.b = {0xff, 2, [15] = 1}};
+	static const struct net_addr all_nodes_if = {.b = {0xff, 1, [15] = 1}};
+	return all_hosts(a) || addr_eq(a, &all_nodes) || addr_eq(a, &all_nodes_if) || find(nif, a);
+}
+
 int group_join(struct net_if *nif, const struct net_addr *a)
 {
-	struct if_group *slot = NULL;
-	for (unsigned i = 0; i < IF_GROUP_MAX; i++) {
-		struct if_group *g = &nif->group[i];
-		if (g->refs && addr_eq(&g->addr, a)) {
-			g->refs++;
-			return 0;
-		}
-		if (!g->refs && !slot)
-			slot = g;
+	struct if_group *g = find(nif, a);
+	if (g) {
+		g->refs++;
+		return 0;
 	}
-	if (!slot)
+	g = find(nif, NULL);
+	if (!g)
 		return -NET_ENOBUFS;
-	*slot = (struct if_group){.addr = *a, .refs = 1, .reports = ROBUSTNESS - 1};
+	*g = (struct if_group){.addr = *a, .refs = 1, .reports = ROBUSTNESS - 1};
 	if (!silent(a)) {
 		report(nif, a, TO_EXCLUDE);
 		schedule(nif, 1000);
@@ -96,11 +108,9 @@ int group_join(struct net_if *nif, const struct net_addr *a)
 
 void group_leave(struct net_if *nif, const struct net_addr *a)
 {
-	for (unsigned i = 0; i < IF_GROUP_MAX; i++) {
-		struct if_group *g = &nif->group[i];
-		if (g->refs && addr_eq(&g->addr, a) && --g->refs == 0 && !silent(a))
-			report(nif, a, TO_INCLUDE);
-	}
+	struct if_group *g = find(nif, a);
+	if (g && --g->refs == 0 && !silent(a))
+		report(nif, a, TO_INCLUDE);
 }
 
 void group_timer(struct timer *t)

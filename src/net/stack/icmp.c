@@ -11,8 +11,7 @@ static unsigned echo_type(bool v4, bool reply)
 	return v4 ? (reply ? ICMP_ECHO_REPLY : ICMP_ECHO) : (reply ? ICMP6_ECHO_REPLY : ICMP6_ECHO);
 }
 
-/* P begins with the ICMP header; the checksum is filled in here. */
-static int send_icmp(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
+int icmp_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 {
 	uint8_t *h = p->room + p->head;
 	put_be16(h + 2, 0);
@@ -22,19 +21,6 @@ static int send_icmp(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 	put_be16(h + 2, (uint16_t)~csum_fold(sum));
 	st->stats.icmp_out++;
 	return ip_send(st, p, tx);
-}
-
-void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
-                const struct net_addr *dst, unsigned hops)
-{
-	struct ip_tx tx = {.src = *src,
-	                   .dst = *dst,
-	                   .hop = {nif, *dst},
-	                   .routed = true,
-	                   .forge = true,
-	                   .proto = PROTO_ICMP6,
-	                   .ttl = (uint8_t)hops};
-	(void)send_icmp(nif->st, p, &tx);
 }
 
 int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, bool reply, uint16_t id,
@@ -47,7 +33,7 @@ int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, bool reply,
 	h[1] = 0;
 	put_be16(h + 4, id);
 	put_be16(h + 6, seq);
-	return send_icmp(st, p, tx);
+	return icmp_send(st, p, tx);
 }
 
 int net_echo_reply(struct net_if *nif, const struct net_addr *src, const struct net_addr *dst,
@@ -97,13 +83,10 @@ void icmp_error(const struct ip_meta *m, enum icmp_why why, uint32_t arg)
 		return;
 	}
 	struct ip_tx tx = {.dst = m->src, .proto = icmp_proto(m->v4)};
-	tx.routed = route_lookup(st, &m->src, if_back(m->nif, &m->src), &tx.hop);
-	if (!tx.routed)
-		return;
-	if (if_of_addr(st, &m->dst) ||
-	    (m->nif->cfg.flags & NET_IF_ANY_ADDR && !m->group && !addr_is_any(&m->dst)))
+	tx.hop.nif = if_back(m->nif, &m->src);
+	if (if_of_addr(st, &m->dst) || (m->nif->cfg.flags & NET_IF_ANY_ADDR && !m->group))
 		tx.src = m->dst;
-	else if (!route_source(st, tx.hop.nif, &m->src, &tx.src))
+	if (ip_resolve(st, &tx) < 0)
 		return;
 	uint32_t quote = min_u32(m->p->len, m->v4 ? QUOTE4_MAX : QUOTE6_MAX);
 	uint8_t copy[QUOTE6_MAX];
@@ -115,7 +98,7 @@ void icmp_error(const struct ip_meta *m, enum icmp_why why, uint32_t arg)
 	uint8_t *h = pkt_push(e, ICMP_HLEN);
 	mem_copy(h, kinds[why][m->v4], 2);
 	put_be32(h + 4, arg);
-	(void)send_icmp(st, e, &tx);
+	(void)icmp_send(st, e, &tx);
 }
 
 /* ---- errors that we receive ---- */

@@ -62,13 +62,8 @@ void if_addr_timer(struct timer *t)
 		}
 	}
 	if (nif->rs_ns <= now) {
-		nif->rs_ns = TIMER_NEVER;
-		if (nif->rs_left) {
-			nif->rs_left--;
-			nd_router_solicit(nif);
-			if (nif->rs_left)
-				nif->rs_ns = now + RS_INTERVAL_NS;
-		}
+		nd_router_solicit(nif);
+		nif->rs_ns = --nif->rs_left ? now + RS_INTERVAL_NS : TIMER_NEVER;
 	}
 	if_schedule(nif);
 }

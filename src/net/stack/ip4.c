@@ -12,7 +12,7 @@ static bool for_us(struct ip_meta *m)
 		return own->state == ADDR_OK;
 	m->group = addr_is_mcast(dst) || if_is_bcast4(nif, dst);
 	if (addr_is_mcast(dst))
-		return if_in_group(nif, dst);
+		return group_has(m->nif, dst);
 	bool on_link = !m->v4 && addr_is_linklocal(dst), loop = addr_is_loopback(dst);
 	if (m->group || (nif->cfg.flags & NET_IF_ANY_ADDR && !on_link && (m->v4 || !loop)))
 		return true;

@@ -110,10 +110,10 @@ static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 	pkt_free(p);
 }
 
-/* Fill in what the transport left open. */
-static int resolve(struct net_stack *st, struct ip_tx *tx)
+int ip_resolve(struct net_stack *st, struct ip_tx *tx)
 {
-	if (!tx->routed && !route_lookup(st, &tx->dst, tx->hop.nif, &tx->hop))
+	tx->routed = tx->routed || route_lookup(st, &tx->dst, tx->hop.nif, &tx->hop);
+	if (!tx->routed)
 		return -NET_ENETUNREACH;
 	if (!tx->hop.nif->up)
 		return -NET_ENETDOWN;
@@ -125,7 +125,7 @@ static int resolve(struct net_stack *st, struct ip_tx *tx)
 
 int ip_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 {
-	int err = resolve(st, tx);
+	int err = ip_resolve(st, tx);
 	if (!err && st->ops->filter) {
 		struct ip_meta m = {p, tx->src, tx->dst, tx->hop.nif, .proto = tx->proto};
 		err = ip_filter(&m, NET_DIR_OUT) ? 0 : -NET_EACCES;

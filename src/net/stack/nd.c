@@ -28,6 +28,7 @@ static void nd_send(struct net_if *nif, unsigned type, unsigned flags,
                     const struct net_addr *dst)
 {
 	struct pkt *p = pkt_alloc(nif->st, PKT_ROOM);
+	struct ip_tx tx = ip6_on_link(nif, src, dst, PROTO_ICMP6, HOPS);
 	if (!p)
 		return;
 	if (lla) {
@@ -42,7 +43,7 @@ static void nd_send(struct net_if *nif, unsigned type, unsigned flags,
 	mem_set(h, 0, 8);
 	h[0] = (uint8_t)type;
 	h[4] = (uint8_t)flags;
-	icmp6_send(nif, p, src, dst, HOPS);
+	(void)icmp_send(nif->st, p, &tx);
 }
 
 void nd_solicit(struct net_if *nif, const struct net_addr *target, const uint8_t *unicast_to,
@@ -82,7 +83,7 @@ static struct net_addr make_addr(struct net_if *nif, const struct net_addr *pref
 	struct net_addr a = *prefix;
 	mem_copy(in.prefix, prefix->b, 8);
 	mem_copy(in.mac, nif->cfg.mac, 6);
-	uint64_t iid = hash_sip(&nif->st->key_iid, &in, sizeof(in));
+	uint64_t iid = hash_sip(&nif->st->key[KEY_IID], &in, sizeof(in));
 	if (random)
 		iid = (uint64_t)stack_random(nif->st) << 32 | stack_random(nif->st);
 	mem_copy(a.b + 8, &iid, 8);
@@ -278,7 +279,7 @@ static void ra_input(const struct ip_meta *m)
 	if (nif->cfg.flags & NET_IF_ROUTER || !addr_is_linklocal(&m->src) ||
 	    !read_message(m, h, sizeof(h), OPT_SLLA, &l))
 		return;
-	nif->rs_left = 0;
+	nif->rs_ns = TIMER_NEVER;
 	if (h[4])
 		nif->hop_limit = h[4];
 	if (get_be32(h + 8) && get_be32(h + 8) <= 3600000)

@@ -10,7 +10,7 @@
 
 static struct neigh **bucket_of(struct net_stack *st, const struct net_addr *a)
 {
-	uint64_t x = (a->q[0] ^ a->q[1] ^ st->key_table.k[0]) * 0x9e3779b97f4a7c15ull;
+	uint64_t x = (a->q[0] ^ a->q[1] ^ st->key[KEY_TABLE].k[0]) * 0x9e3779b97f4a7c15ull;
 	return &st->neigh[x >> 58];
 }
 
@@ -84,7 +84,7 @@ static void neigh_timer(struct timer *t)
 		n->probes = 0;
 	}
 	if (n->probes >= PROBES_MAX) {
-		route_unredirect(nif, &n->addr);
+		route_unredirect(nif, &n->addr, NULL); /* it does not answer */
 		neigh_free(n, true);
 		return;
 	}
@@ -117,6 +117,7 @@ static struct neigh *neigh_new(struct net_if *nif, const struct net_addr *a)
 	*at = n;
 	n->nif = nif;
 	n->addr = *a;
+	n->state = NEIGH_INCOMPLETE;
 	n->timer.fire = neigh_timer;
 	n->used_ns = st->now;
 	st->neigh_count++;
@@ -153,20 +154,17 @@ void neigh_output(struct net_if *nif, const struct net_addr *next_hop, struct pk
 {
 	struct net_stack *st = nif->st;
 	struct neigh *n = neigh_find(st, nif, next_hop);
-	if (!n) {
+	if (!n)
 		n = neigh_new(nif, next_hop);
-		if (!n) {
-			pkt_free(p);
-			return;
-		}
-		n->state = NEIGH_INCOMPLETE;
-		enqueue(n, p);
-		neigh_timer(&n->timer);
+	if (!n) {
+		pkt_free(p);
 		return;
 	}
 	n->used_ns = st->now;
 	if (n->state == NEIGH_INCOMPLETE) {
 		enqueue(n, p);
+		if (!n->timer.armed)
+			neigh_timer(&n->timer);
 		return;
 	}
 	if (n->state == NEIGH_STALE) {
@@ -180,40 +178,26 @@ void neigh_learn(struct net_if *nif, const struct net_addr *a, const uint8_t *ma
                  bool override, bool create)
 {
 	struct neigh *n = neigh_find(nif->st, nif, a);
-	if (!n) {
-		if (!create)
-			return;
+	if (!n && create)
 		n = neigh_new(nif, a);
-		if (!n)
-			return;
-		mem_copy(n->mac, mac, 6);
-		n->state = NEIGH_STALE;
+	if (!n)
 		return;
-	}
-	bool changed = mem_cmp(n->mac, mac, 6) != 0;
-	if (n->state == NEIGH_INCOMPLETE) {
-		mem_copy(n->mac, mac, 6);
-		timer_disarm(&nif->st->timers, &n->timer);
-		n->state = NEIGH_STALE;
-		if (solicited)
-			reachable(n);
-		while (n->queue)
-			send(n, dequeue(n));
-		return;
-	}
-	if (changed && !override) { /* RFC 4861, 7.2.5 */
+	bool fresh = n->state == NEIGH_INCOMPLETE;
+	bool changed = fresh || mem_cmp(n->mac, mac, 6) != 0;
+	if (changed && !fresh && !override) { /* RFC 4861, 7.2.5 */
 		if (n->state == NEIGH_REACHABLE)
 			n->state = NEIGH_STALE;
 		return;
 	}
-	if (changed)
-		mem_copy(n->mac, mac, 6);
-	if (solicited)
+	mem_copy(n->mac, mac, 6);
+	if (solicited) {
 		reachable(n);
-	else if (changed) {
+	} else if (changed) {
 		n->state = NEIGH_STALE;
 		timer_disarm(&nif->st->timers, &n->timer);
 	}
+	while (n->queue)
+		send(n, dequeue(n));
 }
 
 void neigh_confirm(const struct hop *hop)

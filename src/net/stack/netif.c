@@ -37,9 +37,11 @@ static void forget_traffic(struct net_stack *st, const struct net_if *nif)
 {
 	neigh_flush(st, nif);
 	frag_flush(st, nif);
-	struct pkt *p;
-	while (nif->cfg.link == NET_LINK_LOOP && (p = stack_take_loop(st)))
+	while (nif->cfg.link == NET_LINK_LOOP && st->loop_head) {
+		struct pkt *p = st->loop_head;
+		queue_pop(st->loop_head, st->loop_tail, next);
 		pkt_free(p);
+	}
 }
 
 void net_if_remove(struct net_if *nif)
@@ -147,19 +149,6 @@ bool if_is_bcast4(const struct net_if *nif, const struct net_addr *a)
 		    ((v & host) == host || (v & host) == 0))
 			return true;
 	}
-	return false;
-}
-
-bool if_in_group(const struct net_if *nif, const struct net_addr *a)
-{
-	static const struct net_addr all_nodes = {.b = {0xff, 2, [15] = 1}};
-	static const struct net_addr all_nodes_if = {.b = {0xff, 1, [15] = 1}};
-	if (addr_is_v4(a) ? addr_to_v4(a) == 0xe0000001u
-	                  : addr_eq(a, &all_nodes) || addr_eq(a, &all_nodes_if))
-		return true;
-	for (unsigned i = 0; i < IF_GROUP_MAX; i++)
-		if (nif->group[i].refs && addr_eq(&nif->group[i].addr, a))
-			return true;
 	return false;
 }
 

@@ -85,7 +85,8 @@ struct pkt *pkt_from(struct net_stack *st, const void *data, uint32_t len)
 		pkt_free(p);
 		return NULL;
 	}
-	mem_copy(b->data, data, len);
+	if (data)
+		mem_copy(b->data, data, len);
 	(void)pkt_add(p, b, 0, len);
 	net_buf_unref(st, b);
 	return p;

@@ -114,6 +114,8 @@ struct mem_cell {
 	struct mem_cell *next;
 };
 
+enum key { KEY_ISN, KEY_PORT, KEY_TABLE, KEY_COOKIE, KEY_IID, KEY_COUNT };
+
 struct reass;
 struct dns;
 struct tcp_table;
@@ -126,7 +128,7 @@ struct net_stack {
 	struct net_cfg cfg;
 	uint64_t now;   /* ns */
 	bool now_fresh; /* NOW was read for the burst that goes on */
-	struct hash_key key_isn, key_port, key_table, key_cookie, key_iid;
+	struct hash_key key[KEY_COUNT];
 	struct timer_heap timers;
 	uint64_t woken_for;
 	struct net_if *ifs, *lo;
@@ -142,7 +144,7 @@ struct net_stack {
 	struct pkt *loop_head, *loop_tail;
 	struct bucket icmp_bucket, challenge_bucket;
 	uint64_t rng_state[4];
-	struct net_sock *socks;
+	struct net_sock *socks, *socks_last;
 	struct net_sock *events, *events_last; /* sockets with events to tell of */
 	struct udp *udp[UDP_BUCKETS];
 	struct udp *udp_any; /* transparent, any port */
@@ -182,8 +184,7 @@ struct ip_tx {
 void *stack_alloc(struct net_stack *st, size_t size);
 void *stack_zalloc(struct net_stack *st, size_t size);
 void stack_free(struct net_stack *st, void *p, size_t size);
-/* The next packet that loops back, or NULL. */
-struct pkt *stack_take_loop(struct net_stack *st);
+
 uint32_t stack_random(struct net_stack *st);
 /* Reads the clock, once for each burst of packets and each net_poll. */
 void stack_now(struct net_stack *st);
@@ -206,7 +207,6 @@ static inline struct net_if *if_back(struct net_if *nif, const struct net_addr *
 {
 	return nif && (addr_is_linklocal(src) || nif->cfg.flags & NET_IF_ANY_ADDR) ? nif : NULL;
 }
-bool if_in_group(const struct net_if *nif, const struct net_addr *a);
 struct if_addr *if_new_addr(struct net_if *nif, const struct net_addr *a, unsigned plen);
 void if_drop_addr(struct net_if *nif, struct if_addr *a);
 void if_schedule(struct net_if *nif);
@@ -262,8 +262,8 @@ uint64_t route_expire(struct net_if *nif, uint64_t now);
 /* FROM says that TO is the better first hop for DST. */
 void route_redirect(struct net_if *nif, const struct net_addr *from, const struct net_addr *dst,
                     const struct net_addr *to);
-/* The neighbour A does not answer: forget what was redirected to it. */
-void route_unredirect(struct net_if *nif, const struct net_addr *a);
+/* Forget what was redirected by NIF to GW, where one is given, and of DST, where one is. */
+void route_unredirect(struct net_if *nif, const struct net_addr *gw, const struct net_addr *dst);
 uint32_t pmtu_get(struct net_stack *st, const struct net_addr *dst, uint32_t if_mtu);
 bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu);
 void pmtu_clear(struct net_stack *st);
@@ -274,8 +274,22 @@ void ip6_input(struct ip_meta *m);
 /* May the packet come in? Counts why not. */
 bool ip_accept(struct ip_meta *m);
 void ip_deliver(struct ip_meta *m);
-/* Takes P over; fills in what TX leaves open. */
+/* Fill in what TX leaves open of the way and the source. */
+int ip_resolve(struct net_stack *st, struct ip_tx *tx);
+/* Takes P over; resolves TX. */
 int ip_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx);
+/* To a neighbour or a group by NIF, from SRC whether it is ours or not. */
+static inline struct ip_tx ip6_on_link(struct net_if *nif, const struct net_addr *src,
+                                       const struct net_addr *dst, uint8_t proto, uint8_t hops)
+{
+	return (struct ip_tx){.src = *src,
+	                      .dst = *dst,
+	                      .hop = {nif, *dst},
+	                      .routed = true,
+	                      .forge = true,
+	                      .proto = proto,
+	                      .ttl = hops};
+}
 /* Is the checksum of what IP carries right, or known to be? */
 bool ip_csum_ok(const struct ip_meta *m);
 bool ip_filter(const struct ip_meta *m, enum net_dir dir);
@@ -308,8 +322,8 @@ enum icmp_why {
 };
 /* An error about M's packet. */
 void icmp_error(const struct ip_meta *m, enum icmp_why why, uint32_t arg);
-void icmp6_send(struct net_if *nif, struct pkt *p, const struct net_addr *src,
-                const struct net_addr *dst, unsigned hops);
+/* P begins with the ICMP header, but for the checksum. */
+int icmp_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx);
 /* TX lacks the protocol. */
 int icmp_echo(struct net_stack *st, struct pkt *p, struct ip_tx *tx, bool reply, uint16_t id,
               uint16_t seq);
@@ -328,6 +342,8 @@ struct icmp_err {
 /* group.c: IGMPv3 and MLDv2 */
 int group_join(struct net_if *nif, const struct net_addr *a);
 void group_leave(struct net_if *nif, const struct net_addr *a);
+/* Is A one of the groups that NIF hears? */
+bool group_has(struct net_if *nif, const struct net_addr *a);
 void igmp_input(const struct ip_meta *m);
 void mld_query(const struct ip_meta *m);
 void group_timer(struct timer *t);

@@ -163,9 +163,7 @@ bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_i
 
 /* ---- redirects ---- */
 
-/* Drop the redirects of NIF to GW where one is given, and those of DST where one is. */
-static void drop_redirects(struct net_if *nif, const struct net_addr *gw,
-                           const struct net_addr *dst)
+void route_unredirect(struct net_if *nif, const struct net_addr *gw, const struct net_addr *dst)
 {
 	for (struct route **at = &nif->st->routes; *at;) {
 		const struct route *r = *at;
@@ -175,11 +173,6 @@ static void drop_redirects(struct net_if *nif, const struct net_addr *gw,
 		else
 			at = &(*at)->next;
 	}
-}
-
-void route_unredirect(struct net_if *nif, const struct net_addr *a)
-{
-	drop_redirects(nif, a, NULL);
 }
 
 void route_redirect(struct net_if *nif, const struct net_addr *from, const struct net_addr *dst,
@@ -198,7 +191,7 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
 	if (v4 && (!route_lookup(st, to, nif, &there) || !addr_eq(&there.next_hop, to) ||
 	           there.nif != nif))
 		return;
-	drop_redirects(nif, NULL, dst);
+	route_unredirect(nif, NULL, dst);
 	const struct net_addr *gw = addr_eq(to, dst) ? NULL : to;
 	int err = route_set(st, dst, 128, gw, nif, 0, st->now + REDIRECT_NS);
 	struct route *made = *find_exact(st, dst, 128, gw, nif);

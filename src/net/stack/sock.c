@@ -1,40 +1,25 @@
 /* Sockets: the calls of stack.h, handed on to the kind of the socket. */
 #include "net/stack/sock.h"
 
-void sock_init(struct net_sock *s, struct net_stack *st, enum net_sock_type type)
+struct net_sock *sock_new(struct net_stack *st, enum net_sock_type type, size_t size)
 {
+	struct net_sock *s = stack_zalloc(st, size);
+	if (!s)
+		return NULL;
 	s->st = st;
 	s->type = (uint8_t)type;
-	s->next = st->socks;
-	if (s->next)
-		s->next->prev = s;
-	s->prev = NULL;
-	st->socks = s;
+	s->prev = st->socks_last;
+	queue_add(st->socks, st->socks_last, s, next);
+	return s;
 }
 
-void sock_exit(struct net_sock *s)
+void sock_free(struct net_sock *s, size_t size)
 {
 	struct net_stack *st = s->st;
-	if (s->prev)
-		s->prev->next = s->next;
-	else
-		st->socks = s->next;
-	if (s->next)
-		s->next->prev = s->prev;
-	if (s->ev_queued) {
-		list_remove(st->events, s, ev_next);
-		st->events_last = st->events;
-		while (st->events_last && st->events_last->ev_next)
-			st->events_last = st->events_last->ev_next;
-	}
-}
-
-void sock_destroy(struct net_sock *s)
-{
-	if (s->type == NET_STREAM)
-		tcp_destroy(s);
-	else
-		udp_destroy(s);
+	queue_remove(st->socks, st->socks_last, s);
+	if (s->ev_queued)
+		queue_cut(st->events, st->events_last, s, ev_next);
+	stack_free(st, s, size);
 }
 
 void sock_notify(struct net_sock *s)
@@ -43,13 +28,6 @@ void sock_notify(struct net_sock *s)
 		return;
 	s->ev_queued = true;
 	queue_add(s->st->events, s->st->events_last, s, ev_next);
-}
-
-void sock_tell(struct net_sock *s)
-{
-	s->ev_queued = false;
-	if (s->fn)
-		s->fn(s->fn_ctx, s, net_ready(s));
 }
 
 /* "::" takes both families, unless told otherwise; 0.0.0.0 takes IPv4. */
@@ -301,7 +279,7 @@ bool net_label_at(struct net_stack *st, enum net_sock_type type, const struct ne
 	const struct net_sock *found = NULL;
 	for (const struct net_sock *s = st->socks; s; s = s->next)
 		if (s->type == type && s->bound && s->local.port == to->port &&
-		    sock_takes(s, &to->addr, nif) && (!found || found->connected))
+		    sock_takes(s, &to->addr, nif) && (!found || found->connected || !s->connected))
 			found = s;
 	if (found)
 		*label = found->label;

@@ -37,11 +37,10 @@ struct net_sock {
 };
 
 /* sock.c */
-void sock_init(struct net_sock *s, struct net_stack *st, enum net_sock_type type);
-void sock_exit(struct net_sock *s);
-void sock_destroy(struct net_sock *s);
+/* SIZE: of the kind, which begins with the socket. NULL: no memory. */
+struct net_sock *sock_new(struct net_stack *st, enum net_sock_type type, size_t size);
+void sock_free(struct net_sock *s, size_t size);
 void sock_notify(struct net_sock *s);
-void sock_tell(struct net_sock *s);
 bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const struct net_if *nif);
 /* How well the socket fits what goes to DST and PORT; 0: not at all. */
 unsigned sock_score(const struct net_sock *s, const struct net_addr *dst, uint16_t port,
@@ -102,6 +101,5 @@ unsigned tcp_ready(const struct net_sock *s);
 bool tcp_listens(const struct net_sock *s);
 void tcp_describe(const struct net_sock *s, struct net_conn *c);
 void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_conn *), void *ctx);
-bool tcp_has_work(const struct net_stack *st);
 
 #endif

@@ -1,30 +1,26 @@
 /* An instance: creation, the owner's callbacks, net_poll. See stack.h. */
-#include "net/stack/sock.h"
+#include "net/stack/tcp.h"
 
-/* Small blocks are of a few sizes, and kept when they are freed. The size's class, or MEM_CLASSES:
- * it is not small. */
-static size_t class_of(const struct net_stack *st, size_t size)
+/* Small blocks are of a few sizes, to which SIZE is rounded up, and kept when they are freed:
+ * where. NULL: it is not small. */
+static struct mem_cell **cells_of(struct net_stack *st, size_t *size)
 {
-	if (st->cfg.no_cache || size == 0 || size > MEM_CLASSES * MEM_GRAIN)
-		return MEM_CLASSES;
-	return (size - 1) / MEM_GRAIN;
-}
-
-static size_t whole_of(size_t class, size_t size)
-{
-	return class < MEM_CLASSES ? (class + 1) * MEM_GRAIN : size;
+	if (st->cfg.no_cache || *size == 0 || *size > MEM_CLASSES * MEM_GRAIN)
+		return NULL;
+	size_t class = (*size - 1) / MEM_GRAIN;
+	*size = (class + 1) * MEM_GRAIN;
+	return &st->mem[class];
 }
 
 void *stack_alloc(struct net_stack *st, size_t size)
 {
-	size_t class = class_of(st, size), whole = whole_of(class, size);
-	if (class < MEM_CLASSES && st->mem[class]) {
-		struct mem_cell *c = st->mem[class];
-		st->mem[class] = c->next;
-		st->mem_kept -= (uint32_t)whole;
+	struct mem_cell **cells = cells_of(st, &size), *c = cells ? *cells : NULL;
+	if (c) {
+		*cells = c->next;
+		st->mem_kept -= (uint32_t)size;
 		return c;
 	}
-	void *p = st->ops->alloc(st->ctx, whole);
+	void *p = st->ops->alloc(st->ctx, size);
 	if (!p)
 		st->stats.nomem++;
 	return p;
@@ -40,15 +36,14 @@ void *stack_zalloc(struct net_stack *st, size_t size)
 
 void stack_free(struct net_stack *st, void *p, size_t size)
 {
-	size_t class = class_of(st, size), whole = whole_of(class, size);
-	if (class < MEM_CLASSES && st->mem_kept + whole <= MEM_KEEP_MAX) {
-		struct mem_cell *c = p;
-		c->next = st->mem[class];
-		st->mem[class] = c;
-		st->mem_kept += (uint32_t)whole;
+	struct mem_cell **cells = cells_of(st, &size), *c = p;
+	if (cells && st->mem_kept + size <= MEM_KEEP_MAX) {
+		c->next = *cells;
+		*cells = c;
+		st->mem_kept += (uint32_t)size;
 		return;
 	}
-	st->ops->free(st->ctx, p, whole);
+	st->ops->free(st->ctx, p, size);
 }
 
 /* xoshiro128-like mixing would do for jitter; what must not be guessed comes from here as well, so
@@ -142,10 +137,7 @@ struct net_stack *net_stack_create(const struct net_cfg *cfg)
 	st->cfg = *cfg;
 	set_defaults(&st->cfg);
 	stack_now(st);
-	struct hash_key *keys[] = {&st->key_isn, &st->key_port, &st->key_table, &st->key_cookie,
-	                           &st->key_iid};
-	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		st->ops->entropy(st->ctx, keys[i], sizeof(*keys[i]));
+	st->ops->entropy(st->ctx, st->key, sizeof(st->key));
 	st->ops->entropy(st->ctx, st->rng_state, sizeof(st->rng_state));
 	st->woken_for = TIMER_NEVER;
 	if (tcp_init(st) < 0 || add_loopback(st) < 0) {
@@ -161,8 +153,11 @@ void net_stack_destroy(struct net_stack *st)
 	dns_free(st);
 	for (struct net_if *nif = st->ifs; nif; nif = nif->next)
 		dhcp_free(nif);
-	while (st->socks)
-		sock_destroy(st->socks);
+	while (st->socks) /* the oldest first: a listener before what it has to accept */
+		if (st->socks->type == NET_STREAM)
+			tcp_destroy(st->socks);
+		else
+			udp_destroy(st->socks);
 	tcp_exit(st);
 	while (st->ifs)
 		net_if_remove(st->ifs);
@@ -177,20 +172,11 @@ void net_stack_destroy(struct net_stack *st)
 	st->ops->free(st->ctx, st, sizeof(*st));
 }
 
-struct pkt *stack_take_loop(struct net_stack *st)
-{
-	struct pkt *p = st->loop_head;
-	if (p)
-		st->loop_head = p->next;
-	if (!st->loop_head)
-		st->loop_tail = NULL;
-	return p;
-}
-
 static void run_loopback(struct net_stack *st)
 {
 	for (unsigned n = 0; st->loop_head && n < LOOP_BUDGET; n++) {
-		struct pkt *p = stack_take_loop(st);
+		struct pkt *p = st->loop_head;
+		queue_pop(st->loop_head, st->loop_tail, next);
 		p->next = NULL;
 		net_input(p->nif, p);
 	}
@@ -200,10 +186,10 @@ static void run_events(struct net_stack *st)
 {
 	while (st->events) { /* a callback may close others, and notify */
 		struct net_sock *s = st->events;
-		st->events = s->ev_next;
-		if (!st->events)
-			st->events_last = NULL;
-		sock_tell(s);
+		queue_pop(st->events, st->events_last, ev_next);
+		s->ev_queued = false;
+		if (s->fn)
+			s->fn(s->fn_ctx, s, net_ready(s));
 	}
 }
 
@@ -220,7 +206,7 @@ void net_poll(struct net_stack *st)
 		run_loopback(st);
 		if (st->events)
 			run_events(st);
-		else if (!st->loop_head && !tcp_has_work(st))
+		else if (!st->loop_head && !st->tcp->out_head)
 			break;
 	}
 	st->woken_for = timer_next(&st->timers);
@@ -229,7 +215,7 @@ void net_poll(struct net_stack *st)
 
 uint64_t net_next_deadline(const struct net_stack *st)
 {
-	if (st->loop_head || st->events || tcp_has_work(st))
+	if (st->loop_head || st->events || st->tcp->out_head)
 		return st->now;
 	return timer_next(&st->timers);
 }

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 enum net_errno {
-	NET_EPERM = 1,
+
 	NET_ENOENT = 2,
 	NET_EAGAIN = 11,
 	NET_ENOMEM = 12,
@@ -92,10 +92,10 @@ struct net_frag {
 #define PKT_FRAGS 18u
 
 /* Offload flags of a packet; the meaning of struct virtio_net_hdr (virtio 1.2, 5.1.6). */
-#define PKT_CSUM_PARTIAL \
-	1u                /* the checksum at csum_start + csum_off covers the pseudo header only */
-#define PKT_CSUM_VALID 2u /* received: somebody has verified the transport checksum */
-#define PKT_BCAST      4u /* received: the link-layer destination was a group */
+/* The checksum at csum_start + csum_off covers the pseudo header only. */
+#define PKT_CSUM_PARTIAL 1u
+#define PKT_CSUM_VALID   2u /* received: somebody has verified the transport checksum */
+#define PKT_BCAST        4u /* received: the link-layer destination was a group */
 
 enum pkt_gso { PKT_GSO_NONE, PKT_GSO_TCP4, PKT_GSO_TCP6, PKT_GSO_UDP };
 /* Which of the segments that a packet becomes keep CWR. No device is known to keep it in all: such
@@ -135,7 +135,7 @@ struct pkt *pkt_alloc(struct net_stack *st, unsigned headroom);
 void pkt_free(struct pkt *p);
 /* Append a slice; takes a reference of its own. False: no room for one more slice. */
 bool pkt_add(struct pkt *p, struct net_buf *buf, uint32_t off, uint32_t len);
-/* A packet with a copy of LEN bytes, or NULL. */
+/* A packet with a copy of LEN bytes, or NULL. DATA may be NULL: frag[0] is to be filled in. */
 struct pkt *pkt_from(struct net_stack *st, const void *data, uint32_t len);
 /* Copy LEN bytes at OFF to DST; false if the packet has not that many. */
 bool pkt_read(const struct pkt *p, uint32_t off, void *dst, uint32_t len);

@@ -9,7 +9,6 @@ int tcp_init(struct net_stack *st)
 	if (!tt)
 		return -NET_ENOMEM;
 	st->tcp = tt;
-	tt->out_tail = &tt->out_head;
 	tt->port_next = (uint16_t)stack_random(st);
 	while (tt->wscale < TCP_WSCALE_MAX && st->cfg.tcp_rcvbuf_max >> tt->wscale > 0xffff)
 		tt->wscale++;
@@ -25,14 +24,8 @@ void tcp_exit(struct net_stack *st)
 	struct tcp_table *tt = st->tcp;
 	if (!tt)
 		return;
-	for (uint32_t i = 0; tt->bucket && i <= tt->mask; i++)
-		while (tt->bucket[i]) {
-			struct tnode *n = tt->bucket[i];
-			if (n->kind == TNODE_REQ)
-				tcp_req_free(container_of(n, struct tcp_req, n));
-			else
-				tcp_tw_free(container_of(n, struct tcp_tw, n));
-		}
+	while (tt->tw_old)
+		tcp_tw_free(tt->tw_old);
 	if (tt->bucket)
 		stack_free(st, tt->bucket, (tt->mask + 1) * sizeof(struct tnode *));
 	stack_free(st, tt, sizeof(*tt));
@@ -52,16 +45,18 @@ static inline size_t put_pair(uint8_t *out, const struct tcp_pair *p)
 	return 4 + 2 * n;
 }
 
-static uint64_t keyed_hash(const struct hash_key *key, const struct tcp_pair *pair)
+uint64_t tcp_pair_hash(const struct hash_key *key, const struct tcp_pair *pair, uint64_t more)
 {
-	uint8_t in[36];
-	return hash_sip(key, in, put_pair(in, pair));
+	uint8_t in[44];
+	size_t n = put_pair(in, pair);
+	mem_copy(in + n, &more, sizeof(more));
+	return hash_sip(key, in, more ? n + sizeof(more) : n);
 }
 
 static uint32_t table_hash(struct net_stack *st, const struct tcp_pair *pair)
 {
 	uint8_t in[36];
-	return (uint32_t)hash_table(&st->key_table, in, put_pair(in, pair));
+	return (uint32_t)hash_table(&st->key[KEY_TABLE], in, put_pair(in, pair));
 }
 
 /* Twice as many buckets; without memory for it, chains get longer. */
@@ -136,7 +131,7 @@ struct tnode *tcp_hash_find(struct net_stack *st, const struct tcp_pair *pair)
 /* RFC 6528: M + F(localip, localport, remoteip, remoteport, secret), M ticks every 4 µs. */
 uint32_t tcp_isn(struct net_stack *st, const struct tcp_pair *pair)
 {
-	return (uint32_t)(keyed_hash(&st->key_isn, pair) + st->now / 4000);
+	return (uint32_t)(tcp_pair_hash(&st->key[KEY_ISN], pair, 0) + st->now / 4000);
 }
 
 /* RFC 7323, 5.4 and 7.1: an offset of its own for each pair of hosts, so that a peer learns
@@ -144,7 +139,7 @@ uint32_t tcp_isn(struct net_stack *st, const struct tcp_pair *pair)
 uint32_t tcp_ts_offset(struct net_stack *st, const struct tcp_pair *pair)
 {
 	struct tcp_pair hosts = {.laddr = pair->laddr, .raddr = pair->raddr};
-	return (uint32_t)(keyed_hash(&st->key_isn, &hosts) >> 32);
+	return (uint32_t)(tcp_pair_hash(&st->key[KEY_ISN], &hosts, 0) >> 32);
 }
 
 uint32_t tcp_clock_ms(const struct net_stack *st)
@@ -314,22 +309,14 @@ void tcp_want_output(struct tcp *t)
 	if (t->out_queued)
 		return;
 	t->out_queued = true;
-	t->out_next = NULL;
-	*tt->out_tail = t;
-	tt->out_tail = &t->out_next;
-}
-
-bool tcp_has_work(const struct net_stack *st)
-{
-	return st->tcp->out_head != NULL;
+	queue_add(tt->out_head, tt->out_tail, t, out_next);
 }
 
 void tcp_poll(struct net_stack *st)
 {
 	struct tcp_table *tt = st->tcp;
 	struct tcp *t = tt->out_head;
-	tt->out_head = NULL;
-	tt->out_tail = &tt->out_head;
+	tt->out_head = tt->out_tail = NULL;
 	while (t) {
 		struct tcp *next = t->out_next;
 		t->out_queued = false;
@@ -369,14 +356,9 @@ void tcp_finish(struct tcp *t, int err)
 void tcp_free(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
-	struct tcp_table *tt = st->tcp;
-	if (t->out_queued) {
-		list_remove(tt->out_head, t, out_next);
-		for (tt->out_tail = &tt->out_head; *tt->out_tail;)
-			tt->out_tail = &(*tt->out_tail)->out_next;
-	}
+	if (t->out_queued)
+		queue_cut(st->tcp->out_head, st->tcp->out_tail, t, out_next);
 	let_go(t);
 	bytq_clear(st, &t->rcvq);
-	sock_exit(&t->s);
-	stack_free(st, t, sizeof(*t));
+	sock_free(&t->s, sizeof(*t));
 }

@@ -253,6 +253,7 @@ struct tcp_req {
 	struct net_stack *st;
 	struct timer timer;
 	uint64_t id; /* of a deferred one */
+	struct tcp_req *next, *prev;
 	struct tcp_syn syn;
 	struct tcp_ts ts;
 	uint32_t wnd, uto_s;
@@ -279,8 +280,9 @@ struct tcp_table {
 	struct tnode **bucket, *last; /* the one found last */
 	uint32_t mask, count;
 	struct tcp *listeners; /* chained by acc_next */
-	struct tcp *out_head, **out_tail;
+	struct tcp *out_head, *out_tail;
 	struct tcp_tw *tw_old, *tw_new;
+	struct tcp_req *req_old, *req_new;
 	uint32_t tws, reqs;
 	uint64_t next_req_id;
 	uint16_t port_next;
@@ -347,6 +349,8 @@ void tcp_free(struct tcp *t);
 void tcp_want_output(struct tcp *t);
 bool tcp_route(struct tcp *t);
 void tcp_sync_mss(struct tcp *t);
+/* MORE: what else goes into it, where anything. */
+uint64_t tcp_pair_hash(const struct hash_key *key, const struct tcp_pair *pair, uint64_t more);
 uint32_t tcp_isn(struct net_stack *st, const struct tcp_pair *pair);
 uint32_t tcp_ts_offset(struct net_stack *st, const struct tcp_pair *pair);
 uint32_t tcp_clock_ms(const struct net_stack *st);
@@ -388,6 +392,8 @@ struct ack_news {
 /* False: the segment is to be dropped. */
 bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g);
 void tcp_rtt_sample(struct tcp *t, int64_t rtt_us);
+/* The round trip that the echo in G tells of; 0: it tells of none. */
+uint32_t tcp_echo_us(const struct tcp *t, const struct tcp_seg *g);
 
 /* tcp_ecn.c: congestion marks */
 void ecn_begin(struct tcp_ecn *e, enum ecn_mode mode);
@@ -403,7 +409,7 @@ void ecn_received(struct tcp *t, const struct tcp_seg *g, uint32_t bytes);
 void ecn_ack_missed(struct tcp *t);
 void ecn_ack_sent(struct tcp *t);
 uint16_t ecn_flags(const struct tcp *t);
-bool ecn_capable(const struct tcp *t);
+
 void ecn_take_feedback(struct tcp *t, const struct tcp_seg *g, struct ack_news *news);
 /* Both return the length with padding; the option of FIELDS counters takes at most 12 bytes. */
 uint32_t ecn_write_option(uint8_t *o, unsigned order, unsigned fields, const uint32_t bytes[3]);
@@ -443,7 +449,8 @@ bool plp_only_loss(struct tcp *t);
 void tcp_output(struct tcp *t);
 void tcp_send_ack(struct tcp *t);
 void tcp_send_syn(struct tcp *t);
-void tcp_send_rst(struct tcp *t);
+/* Reset the connection, where there is one; then as tcp_finish. */
+void tcp_abort(struct tcp *t, int err);
 void tcp_send_probe(struct tcp *t, bool keepalive);
 bool tcp_retransmit(struct tcp *t, struct txseg *x, uint32_t max);
 struct tcp_reply {
@@ -479,6 +486,5 @@ uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss);
 void tcp_time_wait(struct tcp *t);
 void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g);
 void tcp_tw_free(struct tcp_tw *w);
-bool tcp_tw_reusable(const struct tcp_tw *w);
 
 #endif

@@ -28,17 +28,21 @@ void tcp_rtt_sample(struct tcp *t, int64_t rtt)
 	t->rto_us = (uint32_t)min_u64(rto, TCP_RTO_MAX_US);
 }
 
+uint32_t tcp_echo_us(const struct tcp *t, const struct tcp_seg *g)
+{
+	uint32_t ms = tcp_clock_ms(t->s.st) + t->ts.off - g->o.ts_ecr;
+	bool sane = t->ts.ok && g->o.has_ts && g->o.ts_ecr && ms < 600000;
+	return sane ? max_u32(ms, 1) * 1000 : 0;
+}
+
 /* Karn: never from what was retransmitted, unless the echo says which one it was. */
 static void sample_rtt(struct tcp *t, const struct tcp_seg *g, struct ack_news *news)
 {
 	int64_t rtt = news->rtt_us;
 	if (rtt < 0)
 		rtt = news->sack_rtt_us;
-	if (rtt < 0 && news->acked && t->ts.ok && g->o.has_ts && g->o.ts_ecr) {
-		uint32_t ms = tcp_clock_ms(t->s.st) + t->ts.off - g->o.ts_ecr;
-		if (ms < 600000)
-			rtt = ms ? ms * 1000 : 1000;
-	}
+	if (rtt < 0 && news->acked && tcp_echo_us(t, g))
+		rtt = tcp_echo_us(t, g);
 	news->rtt_us = rtt;
 	tcp_rtt_sample(t, rtt);
 }

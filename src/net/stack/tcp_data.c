@@ -118,22 +118,22 @@ static void note_block(struct tcp *t, uint32_t seq)
 
 /* ---- the reassembly queue ---- */
 
-/* A slice for the gap that begins at *AT. Small slices of large buffers are copied. */
-static bool put_slice(struct tcp *t, struct seg **at, struct net_buf *buf, uint32_t off,
+/* A slice of BUF for the gap that begins at *AT. Small slices of large buffers are copied, and what
+ * is in none. */
+static bool put_slice(struct tcp *t, struct seg **at, struct net_buf *buf, const uint8_t *data,
                       uint32_t len, uint32_t seq)
 {
 	struct net_stack *st = t->s.st;
-	struct seg *s;
-	if (buf->size > 4 * len + 1024) {
-		struct net_buf *copy = net_buf_alloc(st, len);
+	struct net_buf *copy = NULL;
+	if (!buf || buf->size > 4 * len + 1024) {
+		buf = copy = net_buf_alloc(st, len);
 		if (!copy)
 			return false;
-		mem_copy(copy->data, buf->data + off, len);
-		s = seg_new(st, copy, 0, len);
-		net_buf_unref(st, copy);
-	} else {
-		s = seg_new(st, buf, off, len);
+		data = mem_copy(copy->data, data, len);
 	}
+	struct seg *s = seg_new(st, buf, (uint32_t)(data - buf->data), len);
+	if (copy)
+		net_buf_unref(st, copy);
 	if (!s)
 		return false;
 	s->seq = seq;
@@ -144,8 +144,9 @@ static bool put_slice(struct tcp *t, struct seg **at, struct net_buf *buf, uint3
 	return true;
 }
 
-/* [seq, seq + len) of BUF at OFF: only what is not there yet. Returns how many bytes were new. */
-static uint32_t fill_gaps(struct tcp *t, struct net_buf *buf, uint32_t off, uint32_t len,
+/* [seq, seq + len) is at DATA, in BUF if it is in any: only what is not there yet. Returns how many
+ * bytes were new. */
+static uint32_t fill_gaps(struct tcp *t, struct net_buf *buf, const uint8_t *data, uint32_t len,
                           uint32_t seq)
 {
 	struct seg **at = &t->ooo;
@@ -155,18 +156,18 @@ static uint32_t fill_gaps(struct tcp *t, struct net_buf *buf, uint32_t off, uint
 			at = &(*at)->next;
 		if (*at && seq_le((*at)->seq, seq)) {
 			uint32_t skip = min_u32(len, (*at)->seq + (*at)->f.len - seq);
-			off += skip;
+			data += skip;
 			seq += skip;
 			len -= skip;
 			continue;
 		}
 		uint32_t n = *at ? min_u32(len, (*at)->seq - seq) : len;
-		if (t->ooo_count >= TCP_OOO_MAX || !put_slice(t, at, buf, off, n, seq)) {
+		if (t->ooo_count >= TCP_OOO_MAX || !put_slice(t, at, buf, data, n, seq)) {
 			t->s.st->stats.tcp_pruned++;
 			break;
 		}
 		fresh += n;
-		off += n;
+		data += n;
 		seq += n;
 		len -= n;
 	}
@@ -175,28 +176,17 @@ static uint32_t fill_gaps(struct tcp *t, struct net_buf *buf, uint32_t off, uint
 
 static void queue_ooo(struct tcp *t, struct tcp_seg *g)
 {
-	struct pkt *p = g->p;
+	const struct pkt *p = g->p;
 	uint32_t seq = g->seq, fresh = 0;
-	struct net_stack *st = t->s.st;
-	st->stats.tcp_ooo++;
+	t->s.st->stats.tcp_ooo++;
 	t->ooo_in++;
 	t->ack_now = true;
 	if (g->len == 0)
 		return;
-	/* Headers and data in one small piece: rare, and copied. */
-	if (p->head_end > p->head) {
-		uint32_t n = (uint32_t)(p->head_end - p->head);
-		struct net_buf *b = net_buf_alloc(st, n);
-		if (!b)
-			return;
-		mem_copy(b->data, p->room + p->head, n);
-		fresh += fill_gaps(t, b, 0, n, seq);
-		net_buf_unref(st, b);
-		seq += n;
-	}
-	for (unsigned i = 0; i < p->nfrags; i++) {
-		fresh += fill_gaps(t, p->frag[i].buf, p->frag[i].off, p->frag[i].len, seq);
-		seq += p->frag[i].len;
+	for (unsigned i = 0; i <= p->nfrags; i++) {
+		struct net_piece x = pkt_piece(p, i);
+		fresh += fill_gaps(t, i ? p->frag[i - 1].buf : NULL, x.data, x.len, seq);
+		seq += x.len;
 	}
 	if (fresh == 0)
 		tcp_dsack(t, g->seq, g->seq + g->len);
@@ -235,12 +225,9 @@ static uint32_t append(struct tcp *t, struct pkt *p)
 	uint32_t own = (uint32_t)(p->head_end - p->head), done = 0;
 	if (t->rd_shut)
 		return p->len;
-	if (own) {
+	if (own)
 		done = bytq_copy_in(st, &t->rcvq, p->room + p->head, own);
-		if (done < own)
-			return done;
-	}
-	for (unsigned i = 0; i < p->nfrags; i++) {
+	for (unsigned i = 0; done >= own && i < p->nfrags; i++) {
 		const struct net_frag *f = &p->frag[i];
 		uint32_t n = bytq_add_rx(st, &t->rcvq, f->buf, f->off, f->len);
 		done += n;
@@ -273,9 +260,8 @@ static void measure_rtt(struct tcp *t, const struct tcp_seg *g)
 {
 	struct net_stack *st = t->s.st;
 	if (t->ts.ok && g->o.ts_ecr && g->len >= t->rcv_mss) {
-		uint32_t ms = tcp_clock_ms(st) + t->ts.off - g->o.ts_ecr;
-		if (ms < 60000)
-			t->rcv_rtt_us = ms ? ms * 1000 : 1000;
+		uint32_t us = tcp_echo_us(t, g);
+		t->rcv_rtt_us = us ? us : t->rcv_rtt_us;
 		return;
 	}
 	if (seq_lt(t->rcv_nxt, t->rcv_rtt_seq))

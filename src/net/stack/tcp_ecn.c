@@ -264,11 +264,6 @@ uint32_t ecn_put_option(const struct tcp *t, uint8_t *o, uint32_t room)
 
 /* ---- as the sender of data ---- */
 
-bool ecn_capable(const struct tcp *t)
-{
-	return t->ecn.mode != ECN_OFF && !t->ecn.no_ect;
-}
-
 /* 3.2.2.3: a path that marks everything says nothing by it. */
 static void watch_for_noise(struct tcp *t, uint32_t marks, uint32_t pkts)
 {

@@ -50,19 +50,15 @@ static void established(struct tcp *t)
 	if (!t->retransmits)
 		tcp_rtt_sample(t, news.rtt_us);
 	tcp_disarm(t, TT_RTX);
-	t->cwnd = TCP_IW_SEGS * t->mss;
-	if (t->retransmits) /* RFC 5681, 3.1: a lost SYN means one segment */
-		t->cwnd = t->mss;
+	/* RFC 5681, 3.1: a lost SYN means one segment. */
+	t->cwnd = t->retransmits ? t->mss : TCP_IW_SEGS * t->mss;
 	t->retransmits = t->backoff = 0;
-	t->undo_marker = 0;
-	t->ca_state = CA_OPEN;
 	t->quick = 16;
 	t->uto_send = t->opt.uto_s != 0;
 	t->rcv_space_ns = t->rcv_rtt_ns = st->now;
 	t->rcv_rtt_seq = t->rcv_nxt;
 	t->rcv_space = t->s.opt.rcvbuf / 4;
-	t->snd_up = t->snd_una;
-	t->snd_sml = t->snd_una;
+	t->snd_up = t->snd_sml = t->snd_una;
 	t->last_rcv_ns = t->progress_ns = st->now;
 	t->opt.cc->init(t);
 	tcp_set_state(t, t->fin_wanted ? NET_TCP_FIN_WAIT1 : NET_TCP_ESTABLISHED);
@@ -304,8 +300,7 @@ static bool unread(struct tcp *t, const struct tcp_seg *g)
 	if (t->s.open || !g->len || t->parent ||
 	    (t->state != NET_TCP_FIN_WAIT1 && t->state != NET_TCP_FIN_WAIT2))
 		return false;
-	tcp_send_rst(t);
-	tcp_finish(t, 0);
+	tcp_abort(t, 0);
 	return true;
 }
 

@@ -132,6 +132,7 @@ static void undo(struct tcp *t)
 	t->ssthresh = max_u32(t->ssthresh, t->prior_ssthresh);
 	t->undo_marker = 0;
 	t->frto = false;
+	t->ca_state = CA_OPEN;
 	tx_set_all(t, TX_LOST, TX_FLYING);
 }
 
@@ -198,12 +199,9 @@ static void judge_timeout(struct tcp *t, const struct ack_news *news)
 {
 	if (was_spurious(t, news) || (t->frto && news->orig_acked)) {
 		undo(t);
-		t->ca_state = CA_OPEN;
+	} else if (!t->frto) {
 		return;
-	}
-	if (!t->frto)
-		return;
-	if (seq_lt(t->high_seq, t->snd_nxt)) {
+	} else if (seq_lt(t->high_seq, t->snd_nxt)) {
 		if (news->sacked_new || news->dup)
 			t->frto = false;
 	} else if (news->advanced && has_new_data(t)) {
@@ -243,12 +241,10 @@ static void react(struct tcp *t, struct ack_news *news)
 	if (t->ca_state == CA_LOSS) {
 		judge_timeout(t, news);
 	} else if (t->ca_state == CA_RECOVERY) {
-		if (news->advanced && was_spurious(t, news)) {
+		if (news->advanced && was_spurious(t, news))
 			undo(t);
-			t->ca_state = CA_OPEN;
-		} else if (news->advanced && !t->syn.sack_ok) {
+		else if (news->advanced && !t->syn.sack_ok)
 			lose_head(t); /* RFC 6582, 3.2 (3): a partial acknowledgment */
-		}
 	} else if (t->syn.sack_ok && t->lost) {
 		enter_recovery(t);
 	} else if (!t->syn.sack_ok && t->dupacks >= TCP_DUPTHRESH &&

@@ -140,7 +140,8 @@ static long xmit(struct tcp *t, uint32_t seq, uint32_t len, uint16_t flags, bool
 		t->data_out++;
 		t->bytes_out += got;
 	}
-	if (finish(t, p, seq, flags, !fresh, ecn_capable(t) && fresh && got) == -NET_EMSGSIZE) {
+	bool ect = t->ecn.mode != ECN_OFF && !t->ecn.no_ect && fresh && got;
+	if (finish(t, p, seq, flags, !fresh, ect) == -NET_EMSGSIZE) {
 		(void)tcp_route(t);
 		tcp_sync_mss(t);
 	}
@@ -177,14 +178,15 @@ void tcp_send_syn(struct tcp *t)
 	tcp_arm_backed_off(t, RTX_RTO);
 }
 
-void tcp_send_rst(struct tcp *t)
+void tcp_abort(struct tcp *t, int err)
 {
 	bool may = t->state > NET_TCP_SYN_SENT;
 	struct pkt *p = may ? pkt_alloc(t->s.st, PKT_ROOM) : NULL;
-	if (!p)
-		return;
-	t->s.st->stats.tcp_rst_out++;
-	(void)finish(t, p, t->snd_nxt, TCP_RST | TCP_ACK, false, false);
+	if (p) {
+		t->s.st->stats.tcp_rst_out++;
+		(void)finish(t, p, t->snd_nxt, TCP_RST | TCP_ACK, false, false);
+	}
+	tcp_finish(t, err);
 }
 
 /* RFC 9293, 3.8.6.1: an octet beyond the window (or the FIN), so that the peer says its window.

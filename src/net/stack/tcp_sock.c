@@ -4,12 +4,12 @@
 #define SNDBUF_DEFAULT (128u * 1024)
 #define BACKLOG_MAX    4096u
 
-static struct tcp *new_tcp(struct net_stack *st)
+struct net_sock *tcp_create(struct net_stack *st)
 {
-	struct tcp *t = stack_zalloc(st, sizeof(*t));
-	if (!t)
+	struct net_sock *s = sock_new(st, NET_STREAM, sizeof(struct tcp));
+	if (!s)
 		return NULL;
-	sock_init(&t->s, st, NET_STREAM);
+	struct tcp *t = to_tcp(s);
 	for (unsigned i = 0; i < TT_COUNT; i++)
 		t->at[i] = TIMER_NEVER;
 	t->timer.fire = tcp_timer_fire;
@@ -33,13 +33,7 @@ static struct tcp *new_tcp(struct net_stack *st)
 	t->ecn.mode = st->cfg.ecn == NET_ECN_ASK            ? ECN_CLASSIC
 	              : st->cfg.ecn == NET_ECN_ASK_ACCURATE ? ECN_ACCURATE
 	                                                    : ECN_OFF;
-	return t;
-}
-
-struct net_sock *tcp_create(struct net_stack *st)
-{
-	struct tcp *t = new_tcp(st);
-	return t ? &t->s : NULL;
+	return s;
 }
 
 void tcp_destroy(struct net_sock *s)
@@ -65,11 +59,13 @@ bool tcp_listens(const struct net_sock *s)
 static bool pair_free(struct tcp *t)
 {
 	struct tnode *n = tcp_hash_find(t->s.st, &t->n.pair);
-	if (n && n->kind == TNODE_TW && tcp_tw_reusable(container_of(n, struct tcp_tw, n))) {
-		tcp_tw_free(container_of(n, struct tcp_tw, n));
-		n = NULL;
-	}
-	return !n;
+	struct tcp_tw *w = n && n->kind == TNODE_TW ? container_of(n, struct tcp_tw, n) : NULL;
+	/* As Linux's tcp_tw_reuse: our own clock has moved on, so the peer can tell old from new.
+	 */
+	if (!w || !w->ts.ok || t->s.st->now - w->ts.recent_ns <= NS_PER_SEC)
+		return !n;
+	tcp_tw_free(w);
+	return true;
 }
 
 /* RFC 6056, 3.3.3: a keyed hash of the destination, and a counter. */
@@ -77,7 +73,7 @@ static bool pick_pair(struct tcp *t)
 {
 	struct net_stack *st = t->s.st;
 	uint32_t range = PORT_EPHEMERAL_MAX - PORT_EPHEMERAL_MIN + 1;
-	uint32_t offset = (uint32_t)hash_sip(&st->key_port, &t->n.pair.raddr, 16);
+	uint32_t offset = (uint32_t)hash_sip(&st->key[KEY_PORT], &t->n.pair.raddr, 16);
 	for (uint32_t i = 0; i < range; i++) {
 		uint32_t k = (offset + ++st->tcp->port_next) % range;
 		t->n.pair.lport = (uint16_t)(PORT_EPHEMERAL_MIN + k);
@@ -192,18 +188,19 @@ struct tcp *tcp_from_req(const struct tcp_req *r)
 {
 	struct net_stack *st = r->st;
 	const struct tcp *lsn = r->lsn;
-	struct tcp *t = new_tcp(st);
-	if (!t)
+	struct net_sock *s = tcp_create(st);
+	if (!s)
 		return NULL;
+	struct tcp *t = to_tcp(s);
 	const struct tcp_pair *pair = &r->n.pair;
 	t->n.pair = *pair;
-	t->s.local = (struct net_endpoint){pair->laddr, pair->lport, lsn->s.local.ifindex};
-	t->s.remote = (struct net_endpoint){pair->raddr, pair->rport, 0};
+	s->local = (struct net_endpoint){pair->laddr, pair->lport, lsn->s.local.ifindex};
+	s->remote = (struct net_endpoint){pair->raddr, pair->rport, 0};
 	if (if_back(net_if_by_index(st, r->ifindex), &pair->raddr))
-		t->s.remote.ifindex = r->ifindex;
-	t->s.connected = t->s.bound = t->s.reuse = true;
-	t->s.opt = lsn->s.opt;
-	t->s.label = lsn->s.label;
+		s->remote.ifindex = r->ifindex;
+	s->connected = s->bound = s->reuse = true;
+	s->opt = lsn->s.opt;
+	s->label = lsn->s.label;
 	if (!tcp_route(t)) {
 		tcp_free(t);
 		return NULL;
@@ -239,9 +236,7 @@ int net_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *p
 	struct tcp_lsn *l = t->lsn;
 	while (l->head) {
 		struct tcp *c = l->head;
-		l->head = c->acc_next;
-		if (!l->head)
-			l->tail = NULL;
+		queue_pop(l->head, l->tail, acc_next);
 		l->count--;
 		c->parent = c->acc_next = NULL;
 		if (c->state == NET_TCP_CLOSED && !c->rcvq.len) { /* it came and went */
@@ -266,10 +261,9 @@ static void close_listener(struct tcp *t)
 		struct tcp *c = t->lsn->head;
 		t->lsn->head = c->acc_next;
 		c->parent = c->acc_next = NULL;
-		tcp_send_rst(c);
 		if (c->state == NET_TCP_CLOSED)
 			tcp_want_output(c);
-		tcp_finish(c, 0);
+		tcp_abort(c, 0);
 	}
 	stack_free(st, t->lsn, sizeof(*t->lsn));
 	t->lsn = NULL;
@@ -299,12 +293,9 @@ void tcp_close(struct net_sock *s, bool abort)
 	if (t->state == NET_TCP_CLOSED) {
 		s->bound = false;
 		tcp_want_output(t);
-	} else if (t->state == NET_TCP_SYN_SENT) {
-		tcp_finish(t, 0);
-	} else if (abort || s->opt.reset_on_close || unread) {
+	} else if (abort || s->opt.reset_on_close || unread || t->state == NET_TCP_SYN_SENT) {
 		/* RFC 2525, 2.17: data that nobody has read is lost, and the peer must know. */
-		tcp_send_rst(t);
-		tcp_finish(t, 0);
+		tcp_abort(t, 0);
 	} else if (!t->fin_wanted) {
 		start_close(t);
 	} else if (t->state == NET_TCP_FIN_WAIT2) {

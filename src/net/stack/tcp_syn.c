@@ -61,6 +61,7 @@ void tcp_req_free(struct tcp_req *r)
 	struct net_stack *st = r->st;
 	tcp_hash_del(st, &r->n);
 	timer_disarm(&st->timers, &r->timer);
+	queue_remove(st->tcp->req_old, st->tcp->req_new, r);
 	r->lsn->lsn->reqs--;
 	st->tcp->reqs--;
 	stack_free(st, r, sizeof(*r));
@@ -68,14 +69,11 @@ void tcp_req_free(struct tcp_req *r)
 
 void tcp_reqs_drop(struct tcp *lsn)
 {
-	struct tcp_table *tt = lsn->s.st->tcp;
-	for (uint32_t i = 0; lsn->lsn->reqs && i <= tt->mask; i++)
-		for (struct tnode *n = tt->bucket[i], *next; n; n = next) {
-			next = n->next;
-			struct tcp_req *r = container_of(n, struct tcp_req, n);
-			if (n->kind == TNODE_REQ && r->lsn == lsn)
-				tcp_req_free(r);
-		}
+	for (struct tcp_req *r = lsn->s.st->tcp->req_old, *next; r; r = next) {
+		next = r->next;
+		if (r->lsn == lsn)
+			tcp_req_free(r);
+	}
 }
 
 /* ---- a SYN ---- */
@@ -105,17 +103,11 @@ static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 
 /* ---- cookies ---- */
 
+/* 24 bits that only we can know. */
 static uint32_t cookie_hash(struct net_stack *st, const struct tcp_pair *pair, uint32_t irs,
                             uint32_t period)
 {
-	uint8_t in[44];
-	mem_copy(in, pair->laddr.b, 16);
-	mem_copy(in + 16, pair->raddr.b, 16);
-	put_be16(in + 32, pair->lport);
-	put_be16(in + 34, pair->rport);
-	put_be32(in + 36, irs);
-	put_be32(in + 40, period);
-	return (uint32_t)hash_sip(&st->key_cookie, in, sizeof(in));
+	return tcp_pair_hash(&st->key[KEY_COOKIE], pair, (uint64_t)irs << 32 | period) & 0xffffffu;
 }
 
 /* The rest of the options travels in the low bits of our timestamp. */
@@ -139,9 +131,9 @@ static void cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 		r.syn.wscale_ok = r.syn.sack_ok = false;
 		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
 	}
-	/* The number: 3 bits of MSS, 5 bits of the period, 24 bits that only we can know. */
+	/* The number: 5 bits of the period, 3 bits of MSS, and the hash. */
 	uint32_t period = (uint32_t)(st->now / COOKIE_PERIOD_NS);
-	r.syn.iss = (cookie_hash(st, &r.n.pair, r.syn.irs, period << 3 | i) & 0xffffffu) | i << 24 |
+	r.syn.iss = cookie_hash(st, &r.n.pair, r.syn.irs, period << 3 | i) | i << 24 |
 	            (period & 31) << 27;
 	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
 	st->stats.tcp_cookie_sent++;
@@ -155,8 +147,8 @@ static bool cookie_valid(struct net_stack *st, const struct tcp_seg *g)
 	uint32_t age = (now - (cookie >> 27)) & 31, mss = cookie >> 24 & 7;
 	if (age >= COOKIE_LIFE)
 		return false;
-	uint32_t hash = cookie_hash(st, &g->pair, g->seq - 1, (now - age) << 3 | mss);
-	return (hash & 0xffffffu) == (cookie & 0xffffffu);
+	return cookie_hash(st, &g->pair, g->seq - 1, (now - age) << 3 | mss) ==
+	       (cookie & 0xffffffu);
 }
 
 static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
@@ -189,15 +181,14 @@ static void take_request(struct tcp *lsn, const struct tcp_seg *g, enum net_syn 
 		stack_free(st, r, sizeof(*r));
 		return;
 	}
+	r->prev = st->tcp->req_new;
+	queue_add(st->tcp->req_old, st->tcp->req_new, r, next);
 	lsn->lsn->reqs++;
 	st->tcp->reqs++;
-	if (verdict == NET_SYN_DEFER) {
-		r->deferred = true;
-		timer_arm(st, &r->timer, st->now + 127 * NS_PER_SEC);
-		return;
-	}
-	answer(r);
-	timer_arm(st, &r->timer, st->now + NS_PER_SEC);
+	r->deferred = verdict == NET_SYN_DEFER;
+	timer_arm(st, &r->timer, st->now + (r->deferred ? 127 : 1) * NS_PER_SEC);
+	if (!r->deferred)
+		answer(r);
 }
 
 static void syn_input(struct tcp *lsn, const struct tcp_seg *g)
@@ -287,30 +278,27 @@ void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g)
 
 bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision)
 {
-	struct tcp_table *tt = st->tcp;
+	struct tcp_req *r = st->tcp->req_old;
 	stack_now(st);
-	for (uint32_t i = 0; tt->reqs && i <= tt->mask; i++)
-		for (struct tnode *n = tt->bucket[i]; n; n = n->next) {
-			struct tcp_req *r = container_of(n, struct tcp_req, n);
-			if (n->kind != TNODE_REQ || r->id != id || !r->deferred)
-				continue;
-			if (decision == NET_SYN_ACCEPT) {
-				r->deferred = false;
-				timer_arm(st, &r->timer, st->now + NS_PER_SEC);
-				answer(r);
-				return true;
-			}
-			if (decision == NET_SYN_RESET) {
-				struct tcp_reply rst = {.pair = &n->pair,
-				                        .ack = r->syn.irs + 1,
-				                        .flags = TCP_RST | TCP_ACK,
-				                        .nif = net_if_by_index(st, r->ifindex)};
-				tcp_send_reply(st, &rst);
-			}
-			tcp_req_free(r);
-			return true;
-		}
-	return false;
+	while (r && (r->id != id || !r->deferred))
+		r = r->next;
+	if (!r)
+		return false;
+	if (decision == NET_SYN_ACCEPT) {
+		r->deferred = false;
+		timer_arm(st, &r->timer, st->now + NS_PER_SEC);
+		answer(r);
+		return true;
+	}
+	if (decision == NET_SYN_RESET) {
+		struct tcp_reply rst = {.pair = &r->n.pair,
+		                        .ack = r->syn.irs + 1,
+		                        .flags = TCP_RST | TCP_ACK,
+		                        .nif = net_if_by_index(st, r->ifindex)};
+		tcp_send_reply(st, &rst);
+	}
+	tcp_req_free(r);
+	return true;
 }
 
 /* ---- the third segment ---- */

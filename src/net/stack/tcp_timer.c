@@ -65,8 +65,9 @@ static bool gave_up(struct tcp *t, uint32_t tries)
 	if (!over)
 		return false;
 	if (tcp_synchronized(t))
-		tcp_send_rst(t);
-	tcp_finish(t, NET_ETIMEDOUT);
+		tcp_abort(t, NET_ETIMEDOUT);
+	else
+		tcp_finish(t, NET_ETIMEDOUT);
 	return true;
 }
 
@@ -154,8 +155,7 @@ static void keep_expired(struct tcp *t)
 	                    ? idle >= t->opt.user_timeout_ms * NS_PER_MS && t->keep_probes
 	                    : t->keep_probes >= t->opt.keep_cnt;
 	if (over) {
-		tcp_send_rst(t);
-		tcp_finish(t, NET_ETIMEDOUT);
+		tcp_abort(t, NET_ETIMEDOUT);
 		return;
 	}
 	t->keep_probes++;

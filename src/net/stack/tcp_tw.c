@@ -81,9 +81,3 @@ void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g)
 	    bucket_take(&w->rate, st->now, 2, 4))
 		tw_ack(w, g->m->nif);
 }
-
-/* As Linux's tcp_tw_reuse: our own clock has moved on, so the peer can tell old from new. */
-bool tcp_tw_reusable(const struct tcp_tw *w)
-{
-	return w->ts.ok && w->st->now - w->ts.recent_ns > NS_PER_SEC;
-}

@@ -38,20 +38,16 @@ static struct udp **chain_of(struct net_stack *st, const struct net_sock *s)
 
 struct net_sock *udp_create(struct net_stack *st, enum net_sock_type type)
 {
-	struct udp *u = stack_zalloc(st, sizeof(*u));
-	if (!u)
-		return NULL;
-	sock_init(&u->s, st, type);
-	u->s.opt.rcvbuf = RCVBUF_DEFAULT;
-	return &u->s;
+	struct net_sock *s = sock_new(st, type, sizeof(struct udp));
+	if (s)
+		s->opt.rcvbuf = RCVBUF_DEFAULT;
+	return s;
 }
 
 static void drop_first(struct udp *u)
 {
 	struct dgram *d = u->head;
-	u->head = d->next;
-	if (!u->head)
-		u->tail = NULL;
+	queue_pop(u->head, u->tail, next);
 	u->bytes -= d->p->len;
 	u->mem -= d->p->len + (uint32_t)(sizeof(struct pkt) + sizeof(*d));
 	pkt_free(d->p);
@@ -71,8 +67,7 @@ void udp_destroy(struct net_sock *s)
 	}
 	while (u->head)
 		drop_first(u);
-	sock_exit(s);
-	stack_free(st, u, sizeof(*u));
+	sock_free(s, sizeof(*u));
 }
 
 int udp_bind(struct net_sock *s, const struct net_endpoint *local)
@@ -100,16 +95,15 @@ int udp_connect(struct net_sock *s, const struct net_endpoint *remote)
 	if (!sock_allowed(s, NET_OP_CONNECT, &s->local, remote))
 		return -NET_EACCES;
 	int err = bind_any(s);
-	struct hop hop;
-	struct net_if *bound =
-	        net_if_by_index(s->st, s->local.ifindex ? s->local.ifindex : remote->ifindex);
-	if (!err && !route_lookup(s->st, &remote->addr, bound, &hop))
-		err = -NET_ENETUNREACH;
-	if (!err && addr_is_any(&s->local.addr) &&
-	    !route_source(s->st, hop.nif, &remote->addr, &s->local.addr))
-		err = -NET_EADDRNOTAVAIL;
+	unsigned index = s->local.ifindex ? s->local.ifindex : remote->ifindex;
+	struct ip_tx tx = {.src = s->local.addr,
+	                   .dst = remote->addr,
+	                   .hop = {.nif = net_if_by_index(s->st, index)}};
+	if (!err)
+		err = ip_resolve(s->st, &tx);
 	if (err)
 		return err;
+	s->local.addr = tx.src;
 	s->remote = *remote;
 	s->connected = true;
 	return 0;
@@ -138,23 +132,19 @@ static int find_way(const struct net_sock *s, struct ip_tx *tx, const struct net
 	                 : s->local.ifindex    ? s->local.ifindex
 	                                       : to->ifindex;
 	tx->dst = to->addr;
-	tx->routed = route_lookup(s->st, &tx->dst, net_if_by_index(s->st, index), &tx->hop);
-	if (!tx->routed)
-		return -NET_ENETUNREACH;
-	tx->src = from ? from->addr : s->local.addr;
+	tx->hop.nif = net_if_by_index(s->st, index);
 	tx->tos = s->opt.tos;
 	tx->ttl = s->opt.ttl ? s->opt.ttl : addr_is_mcast(&tx->dst) ? 1 : 0;
-	bool v4 = addr_is_v4(&tx->dst);
-	if (from || (s->bound && !addr_is_any(&s->local.addr) && !addr_is_mcast(&s->local.addr))) {
-		tx->forge = true;
-		return addr_is_v4(&tx->src) == v4 ? 0 : -NET_EAFNOSUPPORT;
-	}
-	if (route_source(s->st, tx->hop.nif, &tx->dst, &tx->src))
-		return 0;
-	/* Before there is an address, only a broadcast may ask for one. */
-	if (!s->bcast || !addr_is_bcast4(&tx->dst))
-		return -NET_EADDRNOTAVAIL;
-	tx->src = addr_v4(0);
+	tx->forge = from ||
+	            (s->bound && !addr_is_any(&s->local.addr) && !addr_is_mcast(&s->local.addr));
+	if (tx->forge)
+		tx->src = from ? from->addr : s->local.addr;
+	int err = ip_resolve(s->st, tx);
+	if (!err && addr_is_v4(&tx->src) != addr_is_v4(&tx->dst))
+		return -NET_EAFNOSUPPORT;
+	if (err != -NET_EADDRNOTAVAIL || !s->bcast || !addr_is_bcast4(&tx->dst))
+		return err;
+	tx->src = addr_v4(0); /* before there is an address, only a broadcast may ask for one */
 	tx->forge = true;
 	return 0;
 }

@@ -41,6 +41,23 @@
 		(tail) = (elem);               \
 	} while (0)
 
+/* Take the first out of the queue from HEAD to TAIL, which is not empty. */
+#define queue_pop(head, tail, link)    \
+	do {                           \
+		(head) = (head)->link; \
+		if (!(head))           \
+			(tail) = NULL; \
+	} while (0)
+
+/* Take ELEM out of the queue from HEAD to TAIL, wherever it is. */
+#define queue_cut(head, tail, elem, link)      \
+	do {                                   \
+		list_remove(head, elem, link); \
+		(tail) = (head);               \
+		while ((tail) && (tail)->link) \
+			(tail) = (tail)->link; \
+	} while (0)
+
 /* Take ELEM out of the queue from HEAD to TAIL that is linked by `next` and `prev`. */
 #define queue_remove(head, tail, elem)                     \
 	do {                                               \
