@@ -4,11 +4,6 @@
 
 #include "net/stack/priv.h"
 
-static uint16_t swap16(uint16_t v)
-{
-	return (uint16_t)(v << 8 | v >> 8);
-}
-
 uint16_t csum_fold(uint64_t sum)
 {
 	sum = (sum & 0xffffffffu) + (sum >> 32);
@@ -53,7 +48,7 @@ static uint16_t sum_be(const void *data, size_t len)
 {
 	uint16_t native = sum_native(data, len);
 	const uint16_t probe = 1;
-	return *(const uint8_t *)&probe ? swap16(native) : native;
+	return *(const uint8_t *)&probe ? __builtin_bswap16(native) : native;
 }
 
 uint16_t csum_bytes(const void *data, size_t len)
@@ -81,7 +76,7 @@ uint16_t pkt_sum(const struct pkt *p, uint32_t off)
 			continue;
 		}
 		uint16_t s = sum_be(x.data + off, x.len - off);
-		sum += odd ? swap16(s) : s;
+		sum += odd ? __builtin_bswap16(s) : s;
 		odd ^= (x.len - off) & 1;
 		off = 0;
 	}
@@ -116,16 +111,14 @@ bool ip_csum_ok(const struct ip_meta *m)
 	return csum_fold(sum) == 0xffff;
 }
 
-bool pkt_finish_csum(struct pkt *p)
+void pkt_finish_csum(struct pkt *p)
 {
 	if (!(p->flags & PKT_CSUM_PARTIAL))
-		return true;
+		return;
 	uint32_t at = (uint32_t)p->csum_start + p->csum_off;
-	if (!pkt_pull(p, at + 2))
-		return false;
+	BUG_ON(at + 2 > (uint32_t)(p->head_end - p->head));
 	uint16_t sum = (uint16_t)~pkt_sum(p, p->csum_start);
 	/* Only UDP gives zero a meaning, and ones' complement has two zeros. */
 	put_be16(p->room + p->head + at, sum ? sum : 0xffff);
 	p->flags &= (uint8_t)~PKT_CSUM_PARTIAL;
-	return true;
 }

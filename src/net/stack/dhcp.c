@@ -125,8 +125,8 @@ static void configure(struct dhcp *d)
 	d->router = l->router;
 	if (!addr_is_any(&l->router))
 		(void)route_set(nif->st, &any4, 96, &l->router, nif, 100, TIMER_NEVER);
-	if (l->mtu && l->mtu <= nif->mtu)
-		nif->mtu = l->mtu;
+	if (l->mtu)
+		nif->mtu[true] = min_u32(nif->mtu[true], l->mtu);
 	route_changed(nif->st);
 }
 

@@ -18,11 +18,10 @@ struct piece {
 struct reass {
 	struct reass *next;
 	struct ip_meta m;       /* of the fragment that came first, without the packet */
-	struct frag_info first; /* of the one at offset 0, once it is there */
+	struct frag_info first; /* of the one at offset 0, once it is there: it has a header */
 	uint32_t id;
 	bool poisoned; /* an overlap was seen: swallow the rest */
-	bool have_first;
-	uint32_t end; /* known once the last fragment is there; 0 before */
+	uint32_t end;  /* known once the last fragment is there; 0 before */
 	uint32_t count, bytes, mem;
 	uint8_t ecn_seen;
 	uint8_t hdr[PKT_ROOM];
@@ -58,8 +57,8 @@ static void reass_timer(struct timer *t)
 {
 	struct reass *r = container_of(t, struct reass, timer);
 	/* RFC 792 and 4443: say so only if the first fragment is there. */
-	if (r->have_first && !r->poisoned && r->pieces) {
-		struct pkt *p = pkt_clone(r->pieces->p, PKT_ROOM);
+	if (r->first.hdr_len && !r->poisoned && r->pieces) {
+		struct pkt *p = pkt_slice(r->pieces->p, 0, r->pieces->p->len);
 		r->m.p = p;
 		if (p && r->first.hdr_len <= p->head) {
 			mem_copy(pkt_push(p, r->first.hdr_len), r->hdr, r->first.hdr_len);
@@ -86,8 +85,7 @@ static bool make_room(struct net_stack *st, uint32_t bytes, const struct reass *
 	while (st->frag_mem + bytes > st->cfg.frag_mem_max) {
 		struct reass *oldest = NULL;
 		for (struct reass *r = st->reass; r; r = r->next)
-			if (r != keep)
-				oldest = r;
+			oldest = r != keep ? r : oldest;
 		if (!oldest)
 			return false;
 		reass_free(oldest);
@@ -191,10 +189,9 @@ bool frag_input(struct ip_meta *m, const struct frag_info *f)
 		r = create(m, f);
 	if (!r || r->poisoned || f->hdr_len > sizeof(r->hdr))
 		return false;
-	if (f->off == 0 && !r->have_first) {
+	if (f->off == 0 && !r->first.hdr_len) {
 		(void)pkt_read(p, 0, r->hdr, f->hdr_len);
 		r->first = *f;
-		r->have_first = true;
 	}
 	pkt_trim_front(p, f->data_off);
 	uint32_t mem = p->len + (uint32_t)(sizeof(struct pkt) + sizeof(struct piece));
@@ -213,7 +210,7 @@ bool frag_input(struct ip_meta *m, const struct frag_info *f)
 	r->mem += mem;
 	r->ecn_seen |= (uint8_t)(1 << (m->tos & ECN_MASK));
 	st->frag_mem += mem;
-	if (!r->end || r->bytes != r->end || !r->have_first)
+	if (!r->end || r->bytes != r->end || !r->first.hdr_len)
 		return false;
 	/* RFC 3168, 5.3: one mark marks the whole; marked and not-capable do not go together. */
 	if (!(r->ecn_seen & 1 << ECN_CE) || !(r->ecn_seen & 1))

@@ -27,7 +27,7 @@ static void report6(struct net_if *nif, struct pkt *p)
 	const struct net_addr src = if_linklocal6(nif), dst = {.b = {0xff, 2, [15] = 0x16}};
 	struct ip_tx tx = ip6_on_link(nif, &src, &dst, PROTO_HOPOPTS, 1);
 	pkt_csum_later(p, 2, &src, &dst, PROTO_ICMP6);
-	(void)pkt_finish_csum(p);
+	pkt_finish_csum(p);
 	mem_copy(pkt_push(p, 8), alert, 8);
 	(void)ip_send(nif->st, p, &tx);
 }

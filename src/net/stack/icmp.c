@@ -214,7 +214,7 @@ static void echo_input(const struct ip_meta *m, const uint8_t *h)
 	uint16_t id = get_be16(h + 4), seq = get_be16(h + 6);
 	if (m->v4 && (m->group || addr_is_any(&m->src)))
 		return;
-	struct pkt *r = pkt_slice(m->p, m->l4_off + ICMP_HLEN, m->l4_len - ICMP_HLEN, PKT_ROOM);
+	struct pkt *r = pkt_slice(m->p, m->l4_off + ICMP_HLEN, m->l4_len - ICMP_HLEN);
 	if (!r)
 		return;
 	if (nif->echo && !m->group && !if_of_addr(st, &m->dst)) {

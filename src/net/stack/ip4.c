@@ -139,13 +139,13 @@ bool ip_filter(const struct ip_meta *m, enum net_dir dir)
 	if (!st->ops->filter)
 		return true;
 	struct net_flow f = {.dir = dir, .src = m->src, .dst = m->dst, .proto = m->proto};
-	uint8_t h[14];
-	if ((m->proto == PROTO_TCP || m->proto == PROTO_UDP) && pkt_read(m->p, m->l4_off, h, 4)) {
+	uint8_t h[TCP_FLAGS + 1] = {0};
+	uint32_t n = m->proto == PROTO_TCP ? sizeof(h) : m->proto == PROTO_UDP ? 4 : 0;
+	if (n && pkt_read(m->p, m->l4_off, h, n)) {
 		f.sport = get_be16(h);
 		f.dport = get_be16(h + 2);
-	}
-	if (m->proto == PROTO_TCP && pkt_read(m->p, m->l4_off, h, 14))
 		f.tcp_flags = h[TCP_FLAGS];
+	}
 	bool pass = st->ops->filter(st->ctx, m->nif, &f);
 	st->stats.ip_filtered += !pass;
 	return pass;

@@ -20,12 +20,8 @@ static void send_one(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 {
 	struct net_if *nif = tx->hop.nif;
 	/* Filled in by the device's own checksumming, or here. */
-	if ((p->flags & PKT_CSUM_PARTIAL) && !p->gso_type &&
-	    !(nif->cfg.offloads & NET_IF_CSUM_TX) && !pkt_finish_csum(p)) {
-		st->stats.tx_drop++;
-		pkt_free(p);
-		return;
-	}
+	if (!p->gso_type && !(nif->cfg.offloads & NET_IF_CSUM_TX))
+		pkt_finish_csum(p);
 	if (addr_is_v4(&tx->dst))
 		/* RFC 6864: only what may be fragmented needs an identification, and that one must
 		 * not tell how much else is sent. Atomic datagrams carry zero, as Linux's do. */
@@ -47,7 +43,7 @@ static struct pkt *one_segment(const struct pkt *p, const struct ip_tx *tx, cons
                                uint32_t hlen, uint32_t off, uint32_t len)
 {
 	bool last = hlen + off + len == p->len;
-	struct pkt *s = pkt_slice(p, hlen + off, len, PKT_ROOM);
+	struct pkt *s = pkt_slice(p, hlen + off, len);
 	if (!s)
 		return NULL;
 	uint8_t *h = pkt_push(s, hlen);
@@ -87,11 +83,11 @@ static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 	bool v4 = addr_is_v4(&tx->dst);
 	uint32_t room = (mtu - (v4 ? IP4_HLEN : IP6_HLEN + 8)) & ~7u;
 	uint32_t id = stack_random(st);
-	bool ok = pkt_finish_csum(p);
-	for (uint32_t off = 0; ok && off < p->len; off += room) {
+	pkt_finish_csum(p);
+	for (uint32_t off = 0; off < p->len; off += room) {
 		uint32_t n = min_u32(room, p->len - off);
 		bool more = off + n < p->len;
-		struct pkt *f = pkt_slice(p, off, n, PKT_ROOM);
+		struct pkt *f = pkt_slice(p, off, n);
 		if (!f) {
 			st->stats.tx_drop++;
 			break;
@@ -143,7 +139,7 @@ int ip_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 			segment(st, p, tx);
 		return 0;
 	}
-	uint32_t mtu = pmtu_get(st, &tx->dst, if_mtu(tx->hop.nif, v4));
+	uint32_t mtu = pmtu_get(tx->hop.nif, &tx->dst);
 	if (p->len + hlen <= mtu)
 		send_one(st, p, tx);
 	else if (tx->df && v4) {

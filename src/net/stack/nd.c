@@ -265,9 +265,9 @@ static void na_input(const struct ip_meta *m)
 
 static void take_mtu(struct net_if *nif, uint32_t mtu)
 {
-	if (mtu < IP6_MIN_MTU || mtu > nif->mtu || mtu == nif->mtu6)
+	if (mtu < IP6_MIN_MTU || mtu > nif->mtu[true] || mtu == nif->mtu[false])
 		return;
-	nif->mtu6 = mtu;
+	nif->mtu[false] = mtu;
 	route_changed(nif->st);
 }
 

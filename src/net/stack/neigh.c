@@ -26,7 +26,7 @@ struct neigh *neigh_find(struct net_stack *st, struct net_if *nif, const struct 
 static struct pkt *dequeue(struct neigh *n)
 {
 	struct pkt *p = n->queue;
-	n->queue = p->next;
+	queue_pop(n->queue, n->queue_last, next);
 	n->queued--;
 	p->next = NULL;
 	return p;
@@ -138,15 +138,11 @@ static void send(struct neigh *n, struct pkt *p)
 
 static void enqueue(struct neigh *n, struct pkt *p)
 {
-	struct pkt **at = &n->queue;
 	if (n->queued == NEIGH_QUEUE) { /* RFC 1122, 2.3.2.2: the latest are kept */
 		n->nif->st->stats.neigh_drop++;
 		pkt_free(dequeue(n));
 	}
-	while (*at)
-		at = &(*at)->next;
-	p->next = NULL;
-	*at = p;
+	queue_add(n->queue, n->queue_last, p, next);
 	n->queued++;
 }
 

@@ -11,8 +11,8 @@ struct net_if *net_if_add(struct net_stack *st, const struct net_if_cfg *cfg)
 	stack_now(st);
 	nif->st = st;
 	nif->cfg = *cfg;
-	nif->mtu = nif->mtu6 = cfg->mtu ? cfg->mtu : 1500;
-	if (nif->mtu < IP6_MIN_MTU || st->cfg.no_ipv6)
+	nif->mtu[false] = nif->mtu[true] = cfg->mtu ? cfg->mtu : 1500;
+	if (nif->mtu[false] < IP6_MIN_MTU || st->cfg.no_ipv6)
 		nif->cfg.flags |= NET_IF_NO_V6;
 	if (!nif->cfg.gso_max || nif->cfg.gso_max > 65536 - 128)
 		nif->cfg.gso_max = 65536 - 128;
@@ -88,11 +88,6 @@ void net_if_on_echo(struct net_if *nif, net_echo_fn fn, void *ctx)
 {
 	nif->echo = fn;
 	nif->echo_ctx = ctx;
-}
-
-uint32_t if_mtu(const struct net_if *nif, bool v4)
-{
-	return v4 ? nif->mtu : nif->mtu6;
 }
 
 /* ---- addresses ---- */

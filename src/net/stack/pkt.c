@@ -192,79 +192,39 @@ void pkt_trim_to(struct pkt *p, uint32_t len)
 	p->head_end = (uint16_t)(p->head_end - cut);
 }
 
-bool pkt_pull(struct pkt *p, uint32_t len)
-{
-	uint32_t own = (uint32_t)(p->head_end - p->head);
-	if (own >= len)
-		return true;
-	uint8_t tmp[PKT_ROOM];
-	if (len > PKT_ROOM || !pkt_read(p, 0, tmp, len))
-		return false;
-	uint16_t start = p->csum_start;
-	pkt_trim_front(p, len);
-	p->csum_start = start;
-	/* At the end of the room, so that headers can still be pushed. */
-	p->head_end = PKT_ROOM;
-	p->head = (uint16_t)(PKT_ROOM - len);
-	mem_copy(p->room + p->head, tmp, len);
-	p->len += len;
-	return true;
-}
-
-/* Adds [off, off + len) of SRC to P; bytes of SRC's room are copied. */
+/* Adds [off, off + len) of SRC to P, which has room for the bytes of SRC's room. */
 static bool add_slice(struct pkt *p, const struct pkt *src, uint32_t off, uint32_t len)
 {
-	uint32_t own = (uint32_t)(src->head_end - src->head);
-	if (off < own) {
-		uint32_t n = min_u32(len, own - off);
-		if (n > (uint32_t)(PKT_ROOM - p->head_end))
-			return false;
-		mem_copy(p->room + p->head_end, src->room + src->head + off, n);
-		p->head_end = (uint16_t)(p->head_end + n);
-		p->len += n;
-		len -= n;
-		off += n;
-	}
-	off -= own;
-	for (unsigned i = 0; len && i < src->nfrags; i++) {
-		const struct net_frag *f = &src->frag[i];
-		if (off >= f->len) {
-			off -= f->len;
+	for (unsigned i = 0; len && i <= src->nfrags; i++) {
+		struct net_piece x = pkt_piece(src, i);
+		if (off >= x.len) {
+			off -= x.len;
 			continue;
 		}
-		uint32_t n = min_u32(len, f->len - off);
-		if (!pkt_add(p, f->buf, f->off + off, n))
+		uint32_t n = min_u32(len, x.len - off);
+		if (i == 0) {
+			mem_copy(p->room + p->head_end, x.data + off, n);
+			p->head_end = (uint16_t)(p->head_end + n);
+			p->len += n;
+		} else if (!pkt_add(p, src->frag[i - 1].buf, src->frag[i - 1].off + off, n)) {
 			return false;
+		}
 		len -= n;
 		off = 0;
 	}
 	return len == 0;
 }
 
-struct pkt *pkt_slice(const struct pkt *p, uint32_t off, uint32_t len, unsigned headroom)
+struct pkt *pkt_slice(const struct pkt *p, uint32_t off, uint32_t len)
 {
 	uint32_t own = (uint32_t)(p->head_end - p->head);
 	uint32_t copied = off < own ? min_u32(len, own - off) : 0;
-	struct pkt *c = pkt_alloc(p->st, min_u32(headroom, PKT_ROOM - copied));
+	struct pkt *c = pkt_alloc(p->st, PKT_ROOM - copied);
 	if (c && !add_slice(c, p, off, len)) {
 		pkt_free(c);
 		return NULL;
 	}
 	if (c)
 		c->nif = p->nif;
-	return c;
-}
-
-struct pkt *pkt_clone(const struct pkt *p, unsigned headroom)
-{
-	struct pkt *c = pkt_slice(p, 0, p->len, headroom);
-	if (!c)
-		return NULL;
-	c->csum_start = p->csum_start;
-	c->csum_off = p->csum_off;
-	c->gso_size = p->gso_size;
-	c->gso_type = p->gso_type;
-	c->gso_ecn = p->gso_ecn;
-	c->flags = p->flags;
 	return c;
 }

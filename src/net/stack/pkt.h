@@ -10,12 +10,8 @@ uint8_t *pkt_push(struct pkt *p, unsigned n);
 void pkt_trim_front(struct pkt *p, uint32_t n);
 /* Keep the first LEN bytes. */
 void pkt_trim_to(struct pkt *p, uint32_t len);
-/* Make the first LEN bytes lie in the room. False: too short, or no room. */
-bool pkt_pull(struct pkt *p, uint32_t len);
-/* A packet of the same bytes that shares the buffers. NULL: no memory. */
-struct pkt *pkt_clone(const struct pkt *p, unsigned headroom);
-/* A packet of [off, off + len) of P. */
-struct pkt *pkt_slice(const struct pkt *p, uint32_t off, uint32_t len, unsigned headroom);
+/* A packet of [off, off + len) of P, which shares the buffers. NULL: no memory. */
+struct pkt *pkt_slice(const struct pkt *p, uint32_t off, uint32_t len);
 
 /* The I-th piece, of nfrags + 1: the bytes in the packet itself, perhaps none, are the first. */
 static inline struct net_piece pkt_piece(const struct pkt *p, unsigned i)
@@ -38,8 +34,8 @@ uint32_t csum_pseudo(const struct net_addr *src, const struct net_addr *dst, uns
 /* The transport's header, in front now, has its checksum at OFF: of the pseudo header so far. */
 void pkt_csum_later(struct pkt *p, unsigned off, const struct net_addr *src,
                     const struct net_addr *dst, unsigned proto);
-/* Turn PKT_CSUM_PARTIAL into a whole checksum. False: no memory. */
-bool pkt_finish_csum(struct pkt *p);
+/* Turn PKT_CSUM_PARTIAL, if it is set, into a whole checksum; its field is in the packet itself. */
+void pkt_finish_csum(struct pkt *p);
 
 /* A slice in a queue. */
 struct seg {

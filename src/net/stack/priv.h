@@ -59,7 +59,7 @@ struct net_if {
 	struct net_stack *st;
 	struct net_if *next;
 	struct net_if_cfg cfg;
-	uint32_t mtu, mtu6;
+	uint32_t mtu[2]; /* by: is it IPv4? */
 	uint16_t index;
 	bool up;
 	struct if_addr addr[IF_ADDR_MAX];
@@ -93,7 +93,7 @@ struct neigh {
 	struct net_addr addr;
 	uint8_t mac[6];
 	uint8_t state, probes, queued;
-	struct pkt *queue;
+	struct pkt *queue, *queue_last;
 	uint64_t used_ns;
 	struct timer timer;
 };
@@ -212,7 +212,6 @@ void if_drop_addr(struct net_if *nif, struct if_addr *a);
 void if_schedule(struct net_if *nif);
 void if_output(struct net_if *nif, struct pkt *p, const struct net_addr *next_hop);
 void if_send_eth(struct net_if *nif, struct pkt *p, const uint8_t *mac, unsigned type);
-uint32_t if_mtu(const struct net_if *nif, bool v4);
 
 /* if_addr.c: duplicate detection of both families, and the life of addresses */
 void if_addr_timer(struct timer *t);
@@ -264,7 +263,8 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
                     const struct net_addr *to);
 /* Forget what was redirected by NIF to GW, where one is given, and of DST, where one is. */
 void route_unredirect(struct net_if *nif, const struct net_addr *gw, const struct net_addr *dst);
-uint32_t pmtu_get(struct net_stack *st, const struct net_addr *dst, uint32_t if_mtu);
+/* The MTU of the path to DST by NIF. */
+uint32_t pmtu_get(const struct net_if *nif, const struct net_addr *dst);
 bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu);
 void pmtu_clear(struct net_stack *st);
 

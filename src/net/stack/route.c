@@ -205,9 +205,9 @@ void route_redirect(struct net_if *nif, const struct net_addr *from, const struc
 static unsigned common_bits(const struct net_addr *a, const struct net_addr *b)
 {
 	unsigned n = 0;
-	while (n < 128 && addr_prefix_eq(a, b, n + 1))
+	while (n < 16 && a->b[n] == b->b[n])
 		n++;
-	return n;
+	return n < 16 ? 8 * n + (unsigned)__builtin_clz(a->b[n] ^ b->b[n]) - 24 : 128;
 }
 
 /* Scope as in RFC 6724, 3.1: link-local 2, global 14; loopback counts as link-local. */
@@ -260,23 +260,20 @@ static uint32_t source_rank(const struct if_addr *a, const struct net_addr *dst,
 bool route_source(struct net_stack *st, struct net_if *nif, const struct net_addr *dst,
                   struct net_addr *src)
 {
-	uint32_t best = 0;
-	bool v4 = addr_is_v4(dst), found = false;
+	const struct if_addr *best = NULL;
+	bool v4 = addr_is_v4(dst);
 	if (nif->cfg.link == NET_LINK_LOOP && if_of_addr(st, dst)) {
 		*src = *dst; /* to ourselves: from the same address */
 		return true;
 	}
-	for (const struct if_addr *a = NULL; (a = if_next_addr(nif, a));) {
-		if (a->state != ADDR_OK || addr_is_v4(&a->addr) != v4)
-			continue;
-		uint32_t r = source_rank(a, dst, st->now);
-		if (!found || r > best) {
-			best = r;
-			*src = a->addr;
-		}
-		found = true;
-	}
-	return found;
+	for (const struct if_addr *a = NULL; (a = if_next_addr(nif, a));)
+		if (a->state == ADDR_OK && addr_is_v4(&a->addr) == v4 &&
+		    (!best || source_rank(a, dst, st->now) > source_rank(best, dst, st->now)))
+			best = a;
+	if (!best)
+		return false;
+	*src = best->addr;
+	return true;
 }
 
 /* RFC 6724, 6: how good DST is. Rules 1, 2, 3, 5, 6, 8, 9 (4 and 7 need what we have not); the last
@@ -331,8 +328,10 @@ static struct pmtu **pmtu_find(struct net_stack *st, const struct net_addr *dst,
 	return at;
 }
 
-uint32_t pmtu_get(struct net_stack *st, const struct net_addr *dst, uint32_t mtu)
+uint32_t pmtu_get(const struct net_if *nif, const struct net_addr *dst)
 {
+	struct net_stack *st = nif->st;
+	uint32_t mtu = nif->mtu[addr_is_v4(dst)];
 	if (!st->pmtus)
 		return mtu;
 	const struct pmtu *e = *pmtu_find(st, dst, st->now);

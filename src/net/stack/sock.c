@@ -285,16 +285,3 @@ bool net_label_at(struct net_stack *st, enum net_sock_type type, const struct ne
 		*label = found->label;
 	return found != NULL;
 }
-
-void net_conns(struct net_stack *st, void (*fn)(void *ctx, const struct net_conn *c), void *ctx)
-{
-	for (const struct net_sock *s = st->socks; s; s = s->next) {
-		struct net_conn c = {.type = s->type, .local = s->local, .remote = s->remote};
-		if (s->type == NET_STREAM)
-			tcp_describe(s, &c);
-		else
-			c.rcvq = udp_queued(s);
-		fn(ctx, &c);
-	}
-	tcp_each_mini(st, fn, ctx);
-}

@@ -99,7 +99,5 @@ long tcp_recv(struct net_sock *s, void *data, size_t len, unsigned flags);
 int tcp_shutdown(struct net_sock *s, enum net_how how);
 unsigned tcp_ready(const struct net_sock *s);
 bool tcp_listens(const struct net_sock *s);
-void tcp_describe(const struct net_sock *s, struct net_conn *c);
-void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_conn *), void *ctx);
 
 #endif

@@ -24,8 +24,8 @@ void tcp_exit(struct net_stack *st)
 	struct tcp_table *tt = st->tcp;
 	if (!tt)
 		return;
-	while (tt->tw_old)
-		tcp_tw_free(tt->tw_old);
+	while (tt->minis[TNODE_TW].old)
+		tcp_mini_free(tt->minis[TNODE_TW].old);
 	if (tt->bucket)
 		stack_free(st, tt->bucket, (tt->mask + 1) * sizeof(struct tnode *));
 	stack_free(st, tt, sizeof(*tt));
@@ -142,11 +142,6 @@ uint32_t tcp_ts_offset(struct net_stack *st, const struct tcp_pair *pair)
 	return (uint32_t)(tcp_pair_hash(&st->key[KEY_ISN], &hosts, 0) >> 32);
 }
 
-uint32_t tcp_clock_ms(const struct net_stack *st)
-{
-	return (uint32_t)(st->now / NS_PER_MS);
-}
-
 /* ---- in ---- */
 
 static bool parse(struct tcp_seg *g)
@@ -192,9 +187,9 @@ static void demux(struct net_stack *st, struct tcp_seg *g)
 	if (!n) {
 		to_listener(st, g);
 	} else if (n->kind == TNODE_REQ) {
-		tcp_req_input(container_of(n, struct tcp_req, n), g);
+		tcp_req_input(container_of(n, struct tcp_req, m.n), g);
 	} else if (n->kind == TNODE_TW) {
-		tcp_tw_input(container_of(n, struct tcp_tw, n), g);
+		tcp_tw_input(to_tw(n), g);
 		/* A new SYN may have ended the old connection (RFC 6191). */
 		if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
 		    !tcp_hash_find(st, &g->pair))
@@ -279,8 +274,7 @@ bool tcp_route(struct tcp *t)
 	if (!route_lookup(st, &t->s.remote.addr, bound, &t->hop))
 		return false;
 	t->route_gen = st->route_gen;
-	uint32_t mtu = if_mtu(t->hop.nif, addr_is_v4(&t->s.remote.addr));
-	t->pmtu = pmtu_get(st, &t->s.remote.addr, mtu);
+	t->pmtu = pmtu_get(t->hop.nif, &t->s.remote.addr);
 	if (t->plp.cap)
 		t->pmtu = min_u32(t->pmtu, t->plp.cap);
 	return true;

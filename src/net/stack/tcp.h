@@ -36,7 +36,7 @@
 #define TCP_OOO_MAX        4096u /* slices in the reassembly queue */
 #define TCP_DUPTHRESH      3u
 
-enum tnode_kind { TNODE_CONN, TNODE_REQ, TNODE_TW };
+enum tnode_kind { TNODE_CONN, TNODE_REQ, TNODE_TW, TNODE_KINDS };
 
 /* The two ends of a connection, ours first. */
 struct tcp_pair {
@@ -211,7 +211,7 @@ struct tcp {
 	uint32_t rcv_nxt, rcv_adv, rcv_acked, rcv_up;
 	struct bytq rcvq;
 	struct seg *ooo;
-	uint32_t ooo_bytes, ooo_count, rcv_mss, fin_seq;
+	uint32_t ooo_count, rcv_mss, fin_seq;
 	struct tcp_range rsack[TCP_SACKS]; /* the most recent first */
 	struct tcp_range dup;              /* to tell of, if DSACK */
 	uint8_t nrsacks, quick;
@@ -246,34 +246,34 @@ struct tcp {
 	uint64_t last_ack_ns;
 };
 
-/* A request: a SYN that was answered, or waits for the listener's word. */
-struct tcp_req {
+/* What the small forms have in common. */
+struct tcp_mini {
 	struct tnode n;
-	struct tcp *lsn;
 	struct net_stack *st;
 	struct timer timer;
-	uint64_t id; /* of a deferred one */
-	struct tcp_req *next, *prev;
-	struct tcp_syn syn;
+	struct tcp_mini *next, *prev; /* of the kind, by age */
 	struct tcp_ts ts;
+	struct bucket rate; /* of answers */
+};
+
+/* A request: a SYN that was answered, or waits for the listener's word. */
+struct tcp_req {
+	struct tcp_mini m;
+	struct tcp *lsn;
+	uint64_t id; /* of a deferred one */
+	struct tcp_syn syn;
 	uint32_t wnd, uto_s;
 	uint16_t ifindex; /* where it came from */
 	uint8_t sent, ecn, syn_ect;
 	bool no_ect, deferred;
-	struct bucket rate;
 	uint64_t sent_ns;
 };
 
 /* A remnant in TIME-WAIT. */
 struct tcp_tw {
-	struct tnode n;
-	struct net_stack *st;
-	struct timer timer;
-	struct tcp_tw *next, *prev; /* by age */
-	struct tcp_ts ts;
+	struct tcp_mini m;
 	uint32_t snd_nxt, rcv_nxt, wnd; /* wnd as on the wire */
 	uint8_t tos;
-	struct bucket rate;
 };
 
 struct tcp_table {
@@ -281,14 +281,25 @@ struct tcp_table {
 	uint32_t mask, count;
 	struct tcp *listeners; /* chained by acc_next */
 	struct tcp *out_head, *out_tail;
-	struct tcp_tw *tw_old, *tw_new;
-	struct tcp_req *req_old, *req_new;
-	uint32_t tws, reqs;
+	struct tcp_minis {
+		struct tcp_mini *old, *young;
+		uint32_t count;
+	} minis[TNODE_KINDS];
 	uint64_t next_req_id;
 	uint16_t port_next;
 	uint8_t wscale;          /* large enough for the largest window there may ever be */
 	uint64_t cookie_seen_ns; /* when a cookie was last sent */
 };
+
+static inline struct tcp_req *to_req(struct tcp_mini *m)
+{
+	return container_of(m, struct tcp_req, m);
+}
+
+static inline struct tcp_tw *to_tw(struct tnode *n)
+{
+	return container_of(n, struct tcp_tw, m.n);
+}
 
 static inline struct tcp *to_tcp(const struct net_sock *s)
 {
@@ -338,6 +349,11 @@ static inline bool tcp_synchronized(const struct tcp *t)
 	return t->state >= NET_TCP_ESTABLISHED;
 }
 
+static inline uint32_t tcp_clock_ms(const struct net_stack *st)
+{
+	return (uint32_t)(st->now / NS_PER_MS);
+}
+
 /* tcp.c */
 bool tcp_hash_add(struct net_stack *st, struct tnode *n);
 void tcp_hash_del(struct net_stack *st, struct tnode *n);
@@ -353,7 +369,6 @@ void tcp_sync_mss(struct tcp *t);
 uint64_t tcp_pair_hash(const struct hash_key *key, const struct tcp_pair *pair, uint64_t more);
 uint32_t tcp_isn(struct net_stack *st, const struct tcp_pair *pair);
 uint32_t tcp_ts_offset(struct net_stack *st, const struct tcp_pair *pair);
-uint32_t tcp_clock_ms(const struct net_stack *st);
 
 /* tcp_opt.c */
 void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out);
@@ -475,16 +490,15 @@ void tcp_rearm_rto(struct tcp *t);
 void tcp_keep_restart(struct tcp *t);
 
 /* tcp_syn.c, tcp_tw.c */
+/* M, which is filled in, joins its kind for LIFE_NS. False: the pair is taken. */
+bool tcp_mini_add(struct tcp_mini *m, uint64_t life_ns);
+void tcp_mini_free(struct tcp_mini *m);
 void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g);
 void tcp_req_input(struct tcp_req *r, struct tcp_seg *g);
-void tcp_req_free(struct tcp_req *r);
 void tcp_reqs_drop(struct tcp *lsn);
-struct tcp *tcp_from_req(const struct tcp_req *r);
 /* The MSS to announce to PEER: of what we can take (MUST-67). */
 uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer);
-uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss);
 void tcp_time_wait(struct tcp *t);
 void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g);
-void tcp_tw_free(struct tcp_tw *w);
 
 #endif

@@ -84,6 +84,8 @@ static void advance(struct tcp *t, const struct tcp_seg *g, struct ack_news *new
 {
 	news->advanced = true;
 	tx_cleaned(t, g->ack, news);
+	if (!t->tx_head)
+		t->rack_fack = 0;
 	plp_acked(t);
 	t->retransmits = t->probes = 0;
 	t->progress_ns = t->s.st->now;
@@ -94,20 +96,6 @@ static void advance(struct tcp *t, const struct tcp_seg *g, struct ack_news *new
 	if (tcp_hop_ok(t))
 		neigh_confirm(&t->hop);
 	sock_notify(&t->s);
-}
-
-/* Pieces that SACK says have arrived but the ACK has now passed cannot be; nor may the list be
- * shorter than the numbers. */
-static void after_advance(struct tcp *t)
-{
-	if (!t->tx_head) {
-		t->lost = 0;
-		if (t->syn.sack_ok)
-			t->sacked = 0;
-		t->rack_fack = 0;
-	}
-	if (t->rtx_kind != RTX_PERSIST)
-		tcp_rearm_rto(t);
 }
 
 bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
@@ -144,8 +132,8 @@ bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
 	tlp_ack(t, &news, g);
 	if (news.prior_flight)
 		tcp_recovery(t, &news);
-	if (news.advanced)
-		after_advance(t);
+	if (news.advanced && t->rtx_kind != RTX_PERSIST)
+		tcp_rearm_rto(t);
 	tcp_want_output(t);
 	return true;
 }

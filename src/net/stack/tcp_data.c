@@ -11,7 +11,7 @@ void tcp_clear_rx(struct tcp *t)
 		t->ooo = s->next;
 		seg_free(t->s.st, s);
 	}
-	t->ooo_bytes = t->ooo_count = 0;
+	t->ooo_count = 0;
 	t->nrsacks = 0;
 }
 
@@ -139,7 +139,6 @@ static bool put_slice(struct tcp *t, struct seg **at, struct net_buf *buf, const
 	s->seq = seq;
 	s->next = *at;
 	*at = s;
-	t->ooo_bytes += len;
 	t->ooo_count++;
 	return true;
 }
@@ -210,7 +209,6 @@ static void pull_ooo(struct tcp *t)
 				return;
 		}
 		t->ooo = s->next;
-		t->ooo_bytes -= s->f.len;
 		t->ooo_count--;
 		seg_free(st, s);
 	}

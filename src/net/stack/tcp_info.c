@@ -1,7 +1,7 @@
-/* What a connection tells of itself. */
+/* What sockets tell of themselves: a line of netstat, and struct net_tcp_info. */
 #include "net/stack/tcp.h"
 
-void tcp_describe(const struct net_sock *s, struct net_conn *c)
+static void describe(const struct net_sock *s, struct net_conn *c)
 {
 	const struct tcp *t = to_tcp(s);
 	c->state = t->state;
@@ -9,7 +9,7 @@ void tcp_describe(const struct net_sock *s, struct net_conn *c)
 	c->sndq = t->lsn ? t->lsn->backlog : t->sndq.len;
 }
 
-void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_conn *), void *ctx)
+static void each_mini(struct net_stack *st, void (*fn)(void *, const struct net_conn *), void *ctx)
 {
 	for (uint32_t i = 0; i <= st->tcp->mask; i++)
 		for (const struct tnode *n = st->tcp->bucket[i]; n; n = n->next) {
@@ -22,6 +22,19 @@ void tcp_each_mini(struct net_stack *st, void (*fn)(void *, const struct net_con
 			                     .remote = {n->pair.raddr, n->pair.rport, 0}};
 			fn(ctx, &c);
 		}
+}
+
+void net_conns(struct net_stack *st, void (*fn)(void *ctx, const struct net_conn *c), void *ctx)
+{
+	for (const struct net_sock *s = st->socks; s; s = s->next) {
+		struct net_conn c = {.type = s->type, .local = s->local, .remote = s->remote};
+		if (s->type == NET_STREAM)
+			describe(s, &c);
+		else
+			c.rcvq = udp_queued(s);
+		fn(ctx, &c);
+	}
+	each_mini(st, fn, ctx);
 }
 
 static uint32_t ms_since(const struct tcp *t, uint64_t then_ns)

@@ -92,6 +92,16 @@ static uint32_t reduced(struct tcp *t, bool marked)
 	return max_u32(t->opt.cc->ssthresh(t, marked), 2u * t->mss);
 }
 
+/* All is lost, and the window with it. FRTO: which is to be proved. */
+static void begin_again(struct tcp *t, bool frto)
+{
+	tx_set_all(t, TX_FLYING, TX_LOST);
+	t->cwnd = t->mss;
+	t->ca_state = CA_LOSS;
+	t->high_seq = t->snd_nxt;
+	t->frto = frto;
+}
+
 static void enter_recovery(struct tcp *t)
 {
 	if (plp_only_loss(t))
@@ -102,11 +112,7 @@ static void enter_recovery(struct tcp *t)
 		t->ssthresh = reduced(t, false);
 	}
 	if (t->opt.cc->no_recovery) {
-		tx_set_all(t, TX_FLYING, TX_LOST);
-		t->cwnd = t->mss;
-		t->ca_state = CA_LOSS;
-		t->high_seq = t->snd_nxt;
-		t->frto = false;
+		begin_again(t, false);
 		return;
 	}
 	begin_prr(t);
@@ -325,14 +331,10 @@ void tcp_enter_loss(struct tcp *t)
 	t->dupacks = 0;
 	if (!t->syn.sack_ok)
 		t->sacked = 0;
-	tx_set_all(t, TX_FLYING, TX_LOST);
 	if (reneged)
 		tx_set_all(t, TX_SACKED, TX_LOST);
-	t->cwnd = t->mss;
-	t->ca_state = CA_LOSS;
-	t->frto = fresh && !reneged && t->snd_nxt != t->snd_una;
+	begin_again(t, fresh && !reneged && t->snd_nxt != t->snd_una);
 	t->frto_new = 0;
-	t->high_seq = t->snd_nxt;
 	if (t->opt.cc->restart)
 		t->opt.cc->restart(t);
 }

@@ -41,7 +41,7 @@ static uint32_t next_size(struct tcp *t)
 {
 	struct plp *p = &t->plp;
 	const struct net_addr *peer = &t->s.remote.addr;
-	uint32_t mtu = pmtu_get(t->s.st, peer, if_mtu(t->hop.nif, addr_is_v4(peer)));
+	uint32_t mtu = pmtu_get(t->hop.nif, peer);
 	uint32_t max = min_u32(mtu, tcp_mss_limit(t) + tcp_headers(peer));
 	if (!p->high || p->high > max)
 		p->high = max;

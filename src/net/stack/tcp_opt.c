@@ -85,7 +85,7 @@ uint8_t *tcp_put_ts(uint8_t *p, const struct net_stack *st, const struct tcp_ts 
 
 uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer)
 {
-	return (uint16_t)(min_u32(if_mtu(nif, addr_is_v4(peer)), 65535) - tcp_headers(peer));
+	return (uint16_t)(min_u32(nif->mtu[addr_is_v4(peer)], 65535) - tcp_headers(peer));
 }
 
 /* In minutes where seconds do not fit (RFC 5482, 3). */

@@ -14,7 +14,8 @@ static uint32_t current_mss(const struct tcp *t)
 	return t->mss > room + TCP_MSS_FLOOR / 2 ? t->mss - room : max_u32(t->mss, 1);
 }
 
-static uint8_t *push_header(struct pkt *p, const struct tcp_reply *r)
+/* Gives P its header. Returns what IP is told, where the connection knows no more. */
+static struct ip_tx push_header(struct pkt *p, const struct tcp_reply *r)
 {
 	uint32_t hlen = TCP_HLEN + r->optlen;
 	uint8_t *h = pkt_push(p, hlen);
@@ -28,7 +29,12 @@ static uint8_t *push_header(struct pkt *p, const struct tcp_reply *r)
 	if (r->optlen)
 		mem_copy(h + TCP_HLEN, r->opts, r->optlen);
 	pkt_csum_later(p, TCP_CSUM, &r->pair->laddr, &r->pair->raddr, PROTO_TCP);
-	return h;
+	return (struct ip_tx){.src = r->pair->laddr,
+	                      .dst = r->pair->raddr,
+	                      .df = true,
+	                      .forge = true,
+	                      .proto = PROTO_TCP,
+	                      .tos = r->tos};
 }
 
 /* The window field; what is announced is remembered. ALIGN up, so that the edge never recedes. */
@@ -76,7 +82,9 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, bo
 		flags |= ecn_flags(t);
 	if (t->ecn.mode == ECN_ACCURATE && (flags & TCP_CWR))
 		p->gso_ecn = PKT_CWR_ALL;
-	struct tcp_reply hdr = {&t->n.pair, seq, 0, wnd, 0, flags, .opts = opts};
+	struct tcp_reply hdr = {&t->n.pair, seq, 0, wnd, 0, flags, t->s.opt.tos, NULL, opts};
+	if (ect)
+		hdr.tos |= ECN_ECT0;
 	if (flags & TCP_SYN)
 		hdr.optlen = tcp_put_syn_options(opts, st, &t->syn, &t->ts, t->opt.uto_s, false);
 	else if (!(flags & TCP_RST))
@@ -84,20 +92,15 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, bo
 	if (flags & TCP_ACK)
 		hdr.ack = t->rcv_nxt;
 	bool data = p->len > 0;
-	uint8_t *h = push_header(p, &hdr);
+	struct ip_tx tx = push_header(p, &hdr);
+	tx.hop = t->hop;
+	tx.routed = true;
+	tx.ttl = t->s.opt.ttl;
 	if (t->urg_out && data && seq_lt(seq, t->snd_up)) {
+		uint8_t *h = p->room + p->head;
 		h[TCP_FLAGS] |= TCP_URG;
 		put_be16(h + TCP_UP, min_u32(t->snd_up - seq, 0xffff));
 	}
-	struct ip_tx tx = {.src = t->s.local.addr,
-	                   .dst = t->s.remote.addr,
-	                   .hop = t->hop,
-	                   .routed = true,
-	                   .df = true,
-	                   .forge = true,
-	                   .proto = PROTO_TCP,
-	                   .ttl = t->s.opt.ttl,
-	                   .tos = (uint8_t)(t->s.opt.tos | (ect ? ECN_ECT0 : 0))};
 	if (flags & TCP_ACK)
 		ack_sent(t);
 	st->stats.tcp_out++;
@@ -448,13 +451,7 @@ void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r)
 	struct pkt *p = pkt_alloc(st, PKT_ROOM);
 	if (!p)
 		return;
-	(void)push_header(p, r);
-	struct ip_tx tx = {.src = r->pair->laddr,
-	                   .dst = r->pair->raddr,
-	                   .df = true,
-	                   .forge = true,
-	                   .proto = PROTO_TCP,
-	                   .tos = r->tos};
+	struct ip_tx tx = push_header(p, r);
 	tx.hop.nif = if_back(r->nif, &tx.dst);
 	st->stats.tcp_rst_out += r->flags & TCP_RST ? 1 : 0;
 	st->stats.tcp_out++;

@@ -59,12 +59,12 @@ bool tcp_listens(const struct net_sock *s)
 static bool pair_free(struct tcp *t)
 {
 	struct tnode *n = tcp_hash_find(t->s.st, &t->n.pair);
-	struct tcp_tw *w = n && n->kind == TNODE_TW ? container_of(n, struct tcp_tw, n) : NULL;
+	struct tcp_tw *w = n && n->kind == TNODE_TW ? to_tw(n) : NULL;
 	/* As Linux's tcp_tw_reuse: our own clock has moved on, so the peer can tell old from new.
 	 */
-	if (!w || !w->ts.ok || t->s.st->now - w->ts.recent_ns <= NS_PER_SEC)
+	if (!w || !w->m.ts.ok || t->s.st->now - w->m.ts.recent_ns <= NS_PER_SEC)
 		return !n;
-	tcp_tw_free(w);
+	tcp_mini_free(&w->m);
 	return true;
 }
 
@@ -158,15 +158,11 @@ int net_listen(struct net_sock *s, unsigned backlog)
 	if (err)
 		return err;
 	/* Two with SO_REUSEADDR may be bound, but only one listens. */
-	bool reuse = s->reuse;
-	s->reuse = false;
-	for (struct tcp *o = st->tcp->listeners; o; o = o->acc_next)
-		if (o->s.local.port == s->local.port && sock_port_taken(s, &s->local))
-			err = -NET_EADDRINUSE;
-	s->reuse = reuse;
-	t->lsn = err ? NULL : stack_zalloc(st, sizeof(*t->lsn));
+	if (sock_port_taken(s, &s->local))
+		return -NET_EADDRINUSE;
+	t->lsn = stack_zalloc(st, sizeof(*t->lsn));
 	if (!t->lsn)
-		return err ? err : -NET_ENOMEM;
+		return -NET_ENOMEM;
 	t->lsn->backlog = min_u32(backlog, BACKLOG_MAX);
 	t->acc_next = st->tcp->listeners;
 	st->tcp->listeners = t;
@@ -182,50 +178,6 @@ int net_on_syn(struct net_sock *listener, net_syn_fn fn, void *ctx)
 	t->lsn->on_syn = fn;
 	t->lsn->on_syn_ctx = ctx;
 	return 0;
-}
-
-struct tcp *tcp_from_req(const struct tcp_req *r)
-{
-	struct net_stack *st = r->st;
-	const struct tcp *lsn = r->lsn;
-	struct net_sock *s = tcp_create(st);
-	if (!s)
-		return NULL;
-	struct tcp *t = to_tcp(s);
-	const struct tcp_pair *pair = &r->n.pair;
-	t->n.pair = *pair;
-	s->local = (struct net_endpoint){pair->laddr, pair->lport, lsn->s.local.ifindex};
-	s->remote = (struct net_endpoint){pair->raddr, pair->rport, 0};
-	if (if_back(net_if_by_index(st, r->ifindex), &pair->raddr))
-		s->remote.ifindex = r->ifindex;
-	s->connected = s->bound = s->reuse = true;
-	s->opt = lsn->s.opt;
-	s->label = lsn->s.label;
-	if (!tcp_route(t)) {
-		tcp_free(t);
-		return NULL;
-	}
-	t->state = NET_TCP_SYN_RCVD;
-	t->opt = lsn->opt;
-	t->syn = r->syn;
-	t->ts = r->ts;
-	t->ts.recent_ns = st->now;
-	ecn_begin(&t->ecn, r->ecn);
-	t->ecn.no_ect = r->no_ect;
-	t->ecn.opt_off = r->sent > 1; /* the SYN-ACK with the option was not answered */
-	t->snd_una = t->high_seq = t->syn.iss;
-	t->snd_nxt = t->snd_up = t->syn.iss + 1;
-	t->progress_ns = st->now;
-	tcp_begin(t, r->wnd, tcp_first_window(st, t->syn.mss_adv), r->uto_s);
-	/* The SYN-ACK was the request's; its time is the first round trip. */
-	struct txseg *x = tx_add(t, t->syn.iss, t->syn.iss + 1, TCP_SYN);
-	if (!x) {
-		tcp_free(t);
-		return NULL;
-	}
-	x->sent_ns = r->sent_ns ? r->sent_ns : st->now;
-	x->retx = r->sent != 1;
-	return t;
 }
 
 int net_accept(struct net_sock *s, struct net_sock **out, struct net_endpoint *peer)

@@ -13,7 +13,7 @@ static const uint16_t cookie_mss[8] = {216, 536, 1220, 1300, 1400, 1440, 1460, 8
 
 /* ---- answers ---- */
 
-uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss)
+static uint32_t first_window(const struct net_stack *st, uint16_t mss)
 {
 	uint32_t wnd = min_u32(st->cfg.tcp_rcvbuf, 0xffff);
 	return wnd > mss ? wnd - wnd % mss : wnd;
@@ -22,16 +22,16 @@ uint32_t tcp_first_window(const struct net_stack *st, uint16_t mss)
 static void send_syn_ack(const struct tcp_req *r, uint16_t ecn, uint32_t uto_s, bool accecn)
 {
 	uint8_t opts[40];
-	struct tcp_reply a = {.pair = &r->n.pair,
+	struct tcp_reply a = {.pair = &r->m.n.pair,
 	                      .seq = r->syn.iss,
 	                      .ack = r->syn.irs + 1,
-	                      .wnd = tcp_first_window(r->st, r->syn.mss_adv),
+	                      .wnd = first_window(r->m.st, r->syn.mss_adv),
 	                      .flags = (uint16_t)(TCP_SYN | TCP_ACK | ecn),
 	                      .tos = r->lsn->s.opt.tos,
-	                      .nif = net_if_by_index(r->st, r->ifindex),
+	                      .nif = net_if_by_index(r->m.st, r->ifindex),
 	                      .opts = opts};
-	a.optlen = tcp_put_syn_options(opts, r->st, &r->syn, &r->ts, uto_s, accecn);
-	tcp_send_reply(r->st, &a);
+	a.optlen = tcp_put_syn_options(opts, r->m.st, &r->syn, &r->m.ts, uto_s, accecn);
+	tcp_send_reply(r->m.st, &a);
 }
 
 static void answer(struct tcp_req *r)
@@ -40,39 +40,28 @@ static void answer(struct tcp_req *r)
 	bool silent = r->ecn == ECN_ACCURATE && r->sent > 1, first = !r->sent++;
 	r->no_ect |= silent;
 	if (first)
-		r->sent_ns = r->st->now;
+		r->sent_ns = r->m.st->now;
 	send_syn_ack(r, silent ? 0 : ecn_answer_flags(r->ecn, r->syn_ect), r->lsn->opt.uto_s,
 	             first && r->ecn == ECN_ACCURATE);
 }
 
 static void req_timer(struct timer *tm)
 {
-	struct tcp_req *r = container_of(tm, struct tcp_req, timer);
+	struct tcp_req *r = container_of(tm, struct tcp_req, m.timer);
 	if (r->deferred || r->sent > TCP_SYNACK_RETRIES) {
-		tcp_req_free(r);
+		tcp_mini_free(&r->m);
 		return;
 	}
-	timer_arm(r->st, tm, r->st->now + (NS_PER_SEC << r->sent));
+	timer_arm(r->m.st, tm, r->m.st->now + (NS_PER_SEC << r->sent));
 	answer(r);
-}
-
-void tcp_req_free(struct tcp_req *r)
-{
-	struct net_stack *st = r->st;
-	tcp_hash_del(st, &r->n);
-	timer_disarm(&st->timers, &r->timer);
-	queue_remove(st->tcp->req_old, st->tcp->req_new, r);
-	r->lsn->lsn->reqs--;
-	st->tcp->reqs--;
-	stack_free(st, r, sizeof(*r));
 }
 
 void tcp_reqs_drop(struct tcp *lsn)
 {
-	for (struct tcp_req *r = lsn->s.st->tcp->req_old, *next; r; r = next) {
-		next = r->next;
-		if (r->lsn == lsn)
-			tcp_req_free(r);
+	for (struct tcp_mini *m = lsn->s.st->tcp->minis[TNODE_REQ].old, *next; m; m = next) {
+		next = m->next;
+		if (to_req(m)->lsn == lsn)
+			tcp_mini_free(m);
 	}
 }
 
@@ -84,18 +73,18 @@ static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 	struct net_stack *st = lsn->s.st;
 	struct hop hop = {.nif = g->m->nif};
 	(void)route_lookup(st, &g->m->src, g->m->nif, &hop);
-	struct tcp_req r = {.n = {.pair = g->pair, .kind = TNODE_REQ},
+	struct tcp_req r = {.m = {.n = {.pair = g->pair, .kind = TNODE_REQ},
+	                          .st = st,
+	                          .timer = {.fire = req_timer},
+	                          .ts = {.ok = true, .off = tcp_ts_offset(st, &g->pair)}},
 	                    .lsn = lsn,
-	                    .st = st,
-	                    .timer = {.fire = req_timer},
 	                    .syn = tcp_offer(st),
-	                    .ts = {.ok = true, .off = tcp_ts_offset(st, &g->pair)},
 	                    .wnd = g->wnd,
 	                    .uto_s = g->o.uto_s,
 	                    .ifindex = g->m->nif->index,
 	                    .ecn = (uint8_t)ecn_of_syn(st, g),
 	                    .syn_ect = g->m->tos & ECN_MASK};
-	tcp_meet(st, &r.syn, &r.ts, g);
+	tcp_meet(st, &r.syn, &r.m.ts, g);
 	r.syn.iss = tcp_isn(st, &g->pair);
 	r.syn.mss_adv = tcp_mss_adv(hop.nif, &g->m->src);
 	return r;
@@ -113,11 +102,11 @@ static uint32_t cookie_hash(struct net_stack *st, const struct tcp_pair *pair, u
 /* The rest of the options travels in the low bits of our timestamp. */
 static void options_to_ts(struct tcp_req *r)
 {
-	uint32_t now = tcp_clock_ms(r->st) + r->ts.off;
+	uint32_t now = tcp_clock_ms(r->m.st) + r->m.ts.off;
 	uint32_t bits = (r->syn.wscale_ok ? r->syn.snd_wscale : 15u) | (r->syn.sack_ok ? 16u : 0) |
 	                (r->ecn == ECN_CLASSIC ? 32u : 0);
 	uint32_t ts = (now & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
-	r->ts.off += (seq_lt(now, ts) ? ts - (1u << COOKIE_TS_BITS) : ts) - now;
+	r->m.ts.off += (seq_lt(now, ts) ? ts - (1u << COOKIE_TS_BITS) : ts) - now;
 }
 
 static void cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
@@ -127,13 +116,13 @@ static void cookie_reply(struct tcp *lsn, const struct tcp_seg *g)
 	unsigned i = 7;
 	while (i && cookie_mss[i] > r.syn.mss_peer)
 		i--;
-	if (!r.ts.ok) { /* nowhere to keep them */
+	if (!r.m.ts.ok) { /* nowhere to keep them */
 		r.syn.wscale_ok = r.syn.sack_ok = false;
 		r.ecn = r.ecn == ECN_ACCURATE ? ECN_ACCURATE : ECN_OFF;
 	}
 	/* The number: 5 bits of the period, 3 bits of MSS, and the hash. */
 	uint32_t period = (uint32_t)(st->now / COOKIE_PERIOD_NS);
-	r.syn.iss = cookie_hash(st, &r.n.pair, r.syn.irs, period << 3 | i) | i << 24 |
+	r.syn.iss = cookie_hash(st, &r.m.n.pair, r.syn.irs, period << 3 | i) | i << 24 |
 	            (period & 31) << 27;
 	st->tcp->cookie_seen_ns = st->now ? st->now : 1;
 	st->stats.tcp_cookie_sent++;
@@ -153,12 +142,12 @@ static bool cookie_valid(struct net_stack *st, const struct tcp_seg *g)
 
 static void options_from_ts(struct tcp_req *r, const struct tcp_seg *g)
 {
-	uint32_t bits = r->ts.ok ? g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1) : 15;
+	uint32_t bits = r->m.ts.ok ? g->o.ts_ecr & ((1u << COOKIE_TS_BITS) - 1) : 15;
 	r->syn.wscale_ok = (bits & 15) <= TCP_WSCALE_MAX;
 	r->syn.snd_wscale = r->syn.wscale_ok ? bits & 15 : 0;
-	r->syn.rcv_wscale = r->syn.wscale_ok ? r->st->tcp->wscale : 0;
+	r->syn.rcv_wscale = r->syn.wscale_ok ? r->m.st->tcp->wscale : 0;
 	r->syn.sack_ok = bits & 16;
-	r->ecn = (uint8_t)(bits & 32 ? ECN_CLASSIC : ecn_of_cookie(r->st, g));
+	r->ecn = (uint8_t)(bits & 32 ? ECN_CLASSIC : ecn_of_cookie(r->m.st, g));
 }
 
 /* ---- requests ---- */
@@ -177,17 +166,10 @@ static void take_request(struct tcp *lsn, const struct tcp_seg *g, enum net_syn 
 		return;
 	*r = request(lsn, g);
 	r->id = id;
-	if (!tcp_hash_add(st, &r->n)) {
-		stack_free(st, r, sizeof(*r));
-		return;
-	}
-	r->prev = st->tcp->req_new;
-	queue_add(st->tcp->req_old, st->tcp->req_new, r, next);
-	lsn->lsn->reqs++;
-	st->tcp->reqs++;
 	r->deferred = verdict == NET_SYN_DEFER;
-	timer_arm(st, &r->timer, st->now + (r->deferred ? 127 : 1) * NS_PER_SEC);
-	if (!r->deferred)
+	if (!tcp_mini_add(&r->m, (r->deferred ? 127 : 1) * NS_PER_SEC))
+		stack_free(st, r, sizeof(*r));
+	else if (!r->deferred)
 		answer(r);
 }
 
@@ -200,8 +182,8 @@ static void syn_input(struct tcp *lsn, const struct tcp_seg *g)
 		tcp_reset_for(st, g);
 		return;
 	}
-	bool flood = st->tcp->reqs >= st->cfg.syn_backlog || st->cfg.syn_cookies == 2 ||
-	             lsn->lsn->reqs > lsn->lsn->backlog;
+	bool flood = st->tcp->minis[TNODE_REQ].count >= st->cfg.syn_backlog ||
+	             st->cfg.syn_cookies == 2 || lsn->lsn->reqs > lsn->lsn->backlog;
 	if (queue_full(lsn) || (flood && (st->cfg.syn_cookies == 1 || lsn->lsn->on_syn))) {
 		st->stats.tcp_listen_drop++;
 		return;
@@ -218,6 +200,50 @@ static void syn_input(struct tcp *lsn, const struct tcp_seg *g)
 		tcp_reset_for(st, g);
 	else if (verdict != NET_SYN_DROP)
 		take_request(lsn, g, verdict, id);
+}
+
+static struct tcp *from_request(const struct tcp_req *r)
+{
+	struct net_stack *st = r->m.st;
+	const struct tcp *lsn = r->lsn;
+	struct net_sock *s = tcp_create(st);
+	if (!s)
+		return NULL;
+	struct tcp *t = to_tcp(s);
+	const struct tcp_pair *pair = &r->m.n.pair;
+	t->n.pair = *pair;
+	s->local = (struct net_endpoint){pair->laddr, pair->lport, lsn->s.local.ifindex};
+	s->remote = (struct net_endpoint){pair->raddr, pair->rport, 0};
+	if (if_back(net_if_by_index(st, r->ifindex), &pair->raddr))
+		s->remote.ifindex = r->ifindex;
+	s->connected = s->bound = s->reuse = true;
+	s->opt = lsn->s.opt;
+	s->label = lsn->s.label;
+	if (!tcp_route(t)) {
+		tcp_free(t);
+		return NULL;
+	}
+	t->state = NET_TCP_SYN_RCVD;
+	t->opt = lsn->opt;
+	t->syn = r->syn;
+	t->ts = r->m.ts;
+	t->ts.recent_ns = st->now;
+	ecn_begin(&t->ecn, r->ecn);
+	t->ecn.no_ect = r->no_ect;
+	t->ecn.opt_off = r->sent > 1; /* the SYN-ACK with the option was not answered */
+	t->snd_una = t->high_seq = t->syn.iss;
+	t->snd_nxt = t->snd_up = t->syn.iss + 1;
+	t->progress_ns = st->now;
+	tcp_begin(t, r->wnd, first_window(st, t->syn.mss_adv), r->uto_s);
+	/* The SYN-ACK was the request's; its time is the first round trip. */
+	struct txseg *x = tx_add(t, t->syn.iss, t->syn.iss + 1, TCP_SYN);
+	if (!x) {
+		tcp_free(t);
+		return NULL;
+	}
+	x->sent_ns = r->sent_ns ? r->sent_ns : st->now;
+	x->retx = r->sent != 1;
+	return t;
 }
 
 static void complete(struct tcp *lsn, struct tcp *t, struct tcp_seg *g)
@@ -254,7 +280,7 @@ static bool cookie_check(struct tcp *lsn, struct tcp_seg *g)
 	r.syn.iss = g->ack - 1;
 	r.syn.mss_peer = cookie_mss[r.syn.iss >> 24 & 7];
 	options_from_ts(&r, g);
-	struct tcp *t = tcp_from_req(&r);
+	struct tcp *t = from_request(&r);
 	if (t)
 		complete(lsn, t, g);
 	return true;
@@ -278,26 +304,27 @@ void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g)
 
 bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision)
 {
-	struct tcp_req *r = st->tcp->req_old;
+	struct tcp_mini *m = st->tcp->minis[TNODE_REQ].old;
 	stack_now(st);
-	while (r && (r->id != id || !r->deferred))
-		r = r->next;
-	if (!r)
+	while (m && (to_req(m)->id != id || !to_req(m)->deferred))
+		m = m->next;
+	if (!m)
 		return false;
+	struct tcp_req *r = to_req(m);
 	if (decision == NET_SYN_ACCEPT) {
 		r->deferred = false;
-		timer_arm(st, &r->timer, st->now + NS_PER_SEC);
+		timer_arm(st, &r->m.timer, st->now + NS_PER_SEC);
 		answer(r);
 		return true;
 	}
 	if (decision == NET_SYN_RESET) {
-		struct tcp_reply rst = {.pair = &r->n.pair,
+		struct tcp_reply rst = {.pair = &r->m.n.pair,
 		                        .ack = r->syn.irs + 1,
 		                        .flags = TCP_RST | TCP_ACK,
 		                        .nif = net_if_by_index(st, r->ifindex)};
 		tcp_send_reply(st, &rst);
 	}
-	tcp_req_free(r);
+	tcp_mini_free(&r->m);
 	return true;
 }
 
@@ -307,9 +334,9 @@ bool net_syn_decide(struct net_stack *st, uint64_t id, enum net_syn decision)
  * so nobody can know which the two will use; it has been reset. */
 static bool syn_again(struct tcp_req *r, const struct tcp_seg *g)
 {
-	enum ecn_mode asked = ecn_of_syn(r->st, g);
+	enum ecn_mode asked = ecn_of_syn(r->m.st, g);
 	if (r->ecn != ECN_OFF && asked != ECN_OFF && asked != r->ecn) {
-		tcp_reset_for(r->st, g);
+		tcp_reset_for(r->m.st, g);
 		return false;
 	}
 	r->syn_ect = g->m->tos & ECN_MASK;
@@ -320,25 +347,25 @@ static bool syn_again(struct tcp_req *r, const struct tcp_seg *g)
 /* True: the segment is no good for the request, and has been answered if it had to be. */
 static bool req_refuses(struct tcp_req *r, const struct tcp_seg *g)
 {
-	struct net_stack *st = r->st;
-	uint32_t wnd = tcp_first_window(st, r->syn.mss_adv);
+	struct net_stack *st = r->m.st;
+	uint32_t wnd = first_window(st, r->syn.mss_adv);
 	uint32_t first = g->seq - (r->syn.irs + 1), last = first + (seg_end(g) - g->seq) - 1;
 	bool in_window = first < wnd || (seg_end(g) != g->seq && last < wnd);
 	if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && g->seq == r->syn.irs) {
 		if (!syn_again(r, g))
-			tcp_req_free(r);
-		else if (!r->deferred && bucket_take(&r->rate, st->now, 2, 2))
+			tcp_mini_free(&r->m);
+		else if (!r->deferred && bucket_take(&r->m.rate, st->now, 2, 2))
 			answer(r); /* it was lost, or is slow */
 		return true;
 	}
-	if (!in_window || ts_step(&r->ts, g) < 0) {
-		if (!(g->flags & TCP_RST) && !r->deferred && bucket_take(&r->rate, st->now, 2, 2))
+	if (!in_window || ts_step(&r->m.ts, g) < 0) {
+		if (!(g->flags & TCP_RST) && !r->deferred && bucket_take(&r->m.rate, st->now, 2, 2))
 			answer(r);
 		return true;
 	}
 	if (g->flags & TCP_RST) {
 		if (g->seq == r->syn.irs + 1)
-			tcp_req_free(r); /* RFC 9293, 3.10.7.4: back to LISTEN */
+			tcp_mini_free(&r->m); /* RFC 9293, 3.10.7.4: back to LISTEN */
 		return true;
 	}
 	if (r->deferred || !(g->flags & TCP_ACK) || (g->flags & TCP_SYN))
@@ -356,12 +383,12 @@ void tcp_req_input(struct tcp_req *r, struct tcp_seg *g)
 	if (req_refuses(r, g))
 		return;
 	if (queue_full(lsn)) {
-		r->st->stats.tcp_listen_drop++;
+		r->m.st->stats.tcp_listen_drop++;
 		return;
 	}
-	struct tcp *t = tcp_from_req(r);
+	struct tcp *t = from_request(r);
 	if (!t)
 		return;
-	tcp_req_free(r);
+	tcp_mini_free(&r->m);
 	complete(lsn, t, g);
 }

@@ -311,7 +311,7 @@ static bool to_group(const struct ip_meta *m, const struct ends *e)
 		bool joined = find_group(u, &m->dst, m->nif->index) < u->ngroups;
 		if (!score(u, m, e) || (addr_is_mcast(&m->dst) && !joined))
 			continue;
-		struct pkt *c = pkt_clone(m->p, PKT_ROOM);
+		struct pkt *c = pkt_slice(m->p, 0, m->p->len);
 		if (c)
 			deliver(u, c, e);
 		any = true;
@@ -395,7 +395,7 @@ void ping_reply(const struct ip_meta *m, uint16_t id)
 			continue;
 		if (s->connected && !addr_eq(&s->remote.addr, &m->src))
 			continue;
-		struct pkt *c = pkt_slice(m->p, m->l4_off, m->l4_len, PKT_ROOM);
+		struct pkt *c = pkt_slice(m->p, m->l4_off, m->l4_len);
 		struct ends e = {{m->src, 0, m->nif->index}, {m->dst, id, m->nif->index}};
 		if (c)
 			deliver(u, c, &e);
