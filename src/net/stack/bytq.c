@@ -121,9 +121,6 @@ void bytq_drop(struct net_stack *st, struct bytq *q, uint32_t len)
 		q->hint_off -= total;
 	else
 		q->hint = NULL;
-	/* An empty tail would otherwise stay for ever. */
-	if (q->len == 0)
-		bytq_clear(st, q);
 }
 
 /* The slice that holds byte OFF, and the offset of the slice's first byte. */

@@ -223,7 +223,7 @@ void frag_flush(struct net_stack *st, const struct net_if *nif)
 {
 	for (struct reass *r = st->reass, *next; r; r = next) {
 		next = r->next;
-		if (!nif || r->m.nif == nif)
+		if (r->m.nif == nif)
 			reass_free(r);
 	}
 }

@@ -37,9 +37,7 @@ static inline void sip_word(struct sip *s, uint64_t m, unsigned rounds)
 
 static inline uint64_t get_le64(const uint8_t *p)
 {
-	return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
-	       (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
-	       (uint64_t)p[7] << 56;
+	return __builtin_bswap64((uint64_t)get_be32(p) << 32 | get_be32(p + 4));
 }
 
 static inline uint64_t sip(const struct hash_key *key, const void *data, size_t len, unsigned c,

@@ -47,23 +47,14 @@ bool ip_accept(struct ip_meta *m)
 
 /* Lengths and kinds of the options; what they ask for is not done. Source routes are refused
  * (RFC 7126 and every host's default). */
-static bool options_ok(const uint8_t *o, unsigned len)
+static bool options_ok(const uint8_t *o, uint32_t len)
 {
-	unsigned i = 0;
-	while (i < len) {
-		if (o[i] == 0)
-			return true;
-		if (o[i] == 1) {
-			i++;
-			continue;
-		}
-		if (len - i < 2 || o[i + 1] < 2 || o[i + 1] > len - i)
+	const uint8_t *x;
+	uint32_t at = 0;
+	while ((x = opt_next(o, len, &at)))
+		if (x[0] == 131 || x[0] == 137)
 			return false;
-		if (o[i] == 131 || o[i] == 137)
-			return false;
-		i += o[i + 1];
-	}
-	return true;
+	return at == len;
 }
 
 void ip4_input(struct ip_meta *m)
@@ -136,7 +127,7 @@ void ip_deliver(struct ip_meta *m)
 bool ip_filter(const struct ip_meta *m, enum net_dir dir)
 {
 	struct net_stack *st = m->nif->st;
-	if (!st->ops->filter)
+	if (!st->cfg.ops->filter)
 		return true;
 	struct net_flow f = {.dir = dir, .src = m->src, .dst = m->dst, .proto = m->proto};
 	uint8_t h[TCP_FLAGS + 1] = {0};
@@ -146,7 +137,7 @@ bool ip_filter(const struct ip_meta *m, enum net_dir dir)
 		f.dport = get_be16(h + 2);
 		f.tcp_flags = h[TCP_FLAGS];
 	}
-	bool pass = st->ops->filter(st->ctx, m->nif, &f);
+	bool pass = st->cfg.ops->filter(st->cfg.ctx, m->nif, &f);
 	st->stats.ip_filtered += !pass;
 	return pass;
 }

@@ -122,7 +122,7 @@ int ip_resolve(struct net_stack *st, struct ip_tx *tx)
 int ip_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 {
 	int err = ip_resolve(st, tx);
-	if (!err && st->ops->filter) {
+	if (!err && st->cfg.ops->filter) {
 		struct ip_meta m = {p, tx->src, tx->dst, tx->hop.nif, .proto = tx->proto};
 		err = ip_filter(&m, NET_DIR_OUT) ? 0 : -NET_EACCES;
 	}

@@ -192,61 +192,48 @@ static uint32_t read_option(const struct pkt *p, uint32_t at, uint8_t *o)
 	return o[1] * 8u;
 }
 
-struct lla {
-	bool found;
-	uint8_t mac[6];
-};
-
-/* The fixed part of a message, of LEN bytes, and the link-layer address in the options of TYPE.
- * All options must be well-formed, or the message is void (RFC 4861, 6.1 and 7.1). */
+/* The fixed part of a message, of LEN bytes, and in LLA the option of TYPE, which is a link-layer
+ * address; 0, where there is none. All options must be well-formed, or the message is void (RFC
+ * 4861, 6.1 and 7.1). */
 static bool read_message(const struct ip_meta *m, uint8_t *h, uint32_t len, uint8_t type,
-                         struct lla *l)
+                         uint8_t *lla)
 {
 	uint32_t at = m->l4_off + len;
 	uint8_t o[32];
-	l->found = false;
+	lla[0] = 0;
 	if (!pkt_read(m->p, m->l4_off, h, len))
 		return false;
 	for (unsigned n = 0; at < m->p->len && n < OPTS_MAX; n++, at += len) {
 		len = read_option(m->p, at, o);
 		if (!len)
 			return false;
-		if (o[0] == type && len == 8 && !(o[2] & 1)) {
-			l->found = true;
-			mem_copy(l->mac, o + 2, 6);
-		}
+		if (o[0] == type && len == 8 && !(o[2] & 1))
+			mem_copy(lla, o, 8);
 	}
 	return true;
 }
 
-static void ns_input(const struct ip_meta *m)
+/* H is the message, MAC what its option says, or NULL. */
+static void ns_input(const struct ip_meta *m, const uint8_t *h, const uint8_t *mac)
 {
 	struct net_if *nif = m->nif;
-	uint8_t h[24];
-	struct lla l;
-	if (!read_message(m, h, sizeof(h), OPT_SLLA, &l))
-		return;
 	struct net_addr target = addr_v6_wire(h + 8);
 	bool dad = addr_is_any(&m->src);
 	struct if_addr *a = if_find_addr(nif, &target);
-	if (!a || addr_is_mcast(&target) || (dad && (l.found || !m->group)))
+	if (!a || addr_is_mcast(&target) || (dad && (mac || !m->group)))
 		return;
 	if (a->state == ADDR_TENTATIVE && dad) /* somebody else wants it as well */
 		if_addr_conflict(nif, a, false);
 	if (a->state != ADDR_OK)
 		return;
-	if (l.found)
-		neigh_learn(nif, &m->src, l.mac, false, true, true);
+	if (mac)
+		neigh_learn(nif, &m->src, mac, false, true, true);
 	nd_advertise(nif, &target, dad ? NULL : &m->src, !dad);
 }
 
-static void na_input(const struct ip_meta *m)
+static void na_input(const struct ip_meta *m, const uint8_t *h, const uint8_t *mac)
 {
 	struct net_if *nif = m->nif;
-	uint8_t h[24];
-	struct lla l;
-	if (!read_message(m, h, sizeof(h), OPT_TLLA, &l))
-		return;
 	struct net_addr target = addr_v6_wire(h + 8);
 	if (addr_is_mcast(&target) || (m->group && (h[4] & NA_SOLICIT)))
 		return;
@@ -255,8 +242,8 @@ static void na_input(const struct ip_meta *m)
 	if (mine) {
 		if_addr_conflict(nif, mine, true);
 	} else if (n) {
-		if (l.found)
-			neigh_learn(nif, &target, l.mac, h[4] & NA_SOLICIT, h[4] & NA_OVERRIDE,
+		if (mac)
+			neigh_learn(nif, &target, mac, h[4] & NA_SOLICIT, h[4] & NA_OVERRIDE,
 			            false);
 		else if (n->state != NEIGH_INCOMPLETE)
 			neigh_learn(nif, &target, n->mac, h[4] & NA_SOLICIT, true, false);
@@ -271,13 +258,11 @@ static void take_mtu(struct net_if *nif, uint32_t mtu)
 	route_changed(nif->st);
 }
 
-static void ra_input(const struct ip_meta *m)
+static void ra_input(const struct ip_meta *m, const uint8_t *h, const uint8_t *mac)
 {
 	struct net_if *nif = m->nif;
-	uint8_t h[16], o[32];
-	struct lla l;
-	if (nif->cfg.flags & NET_IF_ROUTER || !addr_is_linklocal(&m->src) ||
-	    !read_message(m, h, sizeof(h), OPT_SLLA, &l))
+	uint8_t o[32];
+	if (nif->cfg.flags & NET_IF_ROUTER || !addr_is_linklocal(&m->src))
 		return;
 	nif->rs_ns = TIMER_NEVER;
 	if (h[4])
@@ -286,8 +271,8 @@ static void ra_input(const struct ip_meta *m)
 		nif->reachable_ms = get_be32(h + 8);
 	if (get_be32(h + 12) >= 100 && get_be32(h + 12) <= 60000)
 		nif->retrans_ms = get_be32(h + 12);
-	if (l.found)
-		neigh_learn(nif, &m->src, l.mac, false, true, true);
+	if (mac)
+		neigh_learn(nif, &m->src, mac, false, true, true);
 	route_learn(nif, &unspecified, 0, &m->src, get_be16(h + 6));
 	uint32_t at = m->l4_off + 16, len;
 	for (unsigned n = 0; at < m->p->len && n < OPTS_MAX; n++, at += len) {
@@ -300,35 +285,31 @@ static void ra_input(const struct ip_meta *m)
 }
 
 /* RFC 4861, 8.1 and 8.3. */
-static void redirect_input(const struct ip_meta *m)
+static void redirect_input(const struct ip_meta *m, const uint8_t *h, const uint8_t *mac)
 {
 	struct net_if *nif = m->nif;
-	uint8_t h[40];
-	struct lla l;
 	struct hop hop;
-	if (!addr_is_linklocal(&m->src) || !read_message(m, h, sizeof(h), OPT_TLLA, &l))
-		return;
 	struct net_addr to = addr_v6_wire(h + 8), dst = addr_v6_wire(h + 24);
-	if (!addr_is_linklocal(&to) && !addr_eq(&to, &dst))
+	if (!addr_is_linklocal(&m->src) || (!addr_is_linklocal(&to) && !addr_eq(&to, &dst)))
 		return;
 	route_redirect(nif, &m->src, &dst, &to);
-	if (l.found && route_lookup(nif->st, &dst, nif, &hop) && addr_eq(&hop.next_hop, &to))
-		neigh_learn(nif, &to, l.mac, false, true, true);
+	if (mac && route_lookup(nif->st, &dst, nif, &hop) && addr_eq(&hop.next_hop, &to))
+		neigh_learn(nif, &to, mac, false, true, true);
 }
 
 void nd_input(const struct ip_meta *m, unsigned type)
 {
-	uint8_t code;
+	static const struct {
+		uint8_t len, lla; /* of the fixed part; the option */
+		void (*take)(const struct ip_meta *m, const uint8_t *h, const uint8_t *mac);
+	} kinds[] = {[ICMP6_RA - ICMP6_RS] = {16, OPT_SLLA, ra_input},
+	             [ICMP6_NS - ICMP6_RS] = {24, OPT_SLLA, ns_input},
+	             [ICMP6_NA - ICMP6_RS] = {24, OPT_TLLA, na_input},
+	             [ICMP6_REDIRECT - ICMP6_RS] = {40, OPT_TLLA, redirect_input}};
+	uint8_t h[40], lla[8];
+	unsigned kind = type - ICMP6_RS;
 	/* RFC 4861, 6.1 and 7.1: from this link only, code 0. */
-	if (m->ttl != HOPS || m->nif->cfg.link != NET_LINK_ETHER ||
-	    !pkt_read(m->p, m->l4_off + 1, &code, 1) || code != 0)
-		return;
-	if (type == ICMP6_NS)
-		ns_input(m);
-	else if (type == ICMP6_NA)
-		na_input(m);
-	else if (type == ICMP6_RA)
-		ra_input(m);
-	else if (type == ICMP6_REDIRECT)
-		redirect_input(m);
+	if (m->ttl == HOPS && m->nif->cfg.link == NET_LINK_ETHER && kinds[kind].take &&
+	    read_message(m, h, kinds[kind].len, kinds[kind].lla, lla) && h[1] == 0)
+		kinds[kind].take(m, h, lla[0] ? lla + 2 : NULL);
 }

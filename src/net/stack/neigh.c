@@ -207,13 +207,10 @@ void neigh_confirm(const struct hop *hop)
 
 void neigh_flush(struct net_stack *st, const struct net_if *nif)
 {
-	for (unsigned b = 0; b < NEIGH_BUCKETS; b++) {
-		struct neigh *n = st->neigh[b];
-		while (n) {
-			struct neigh *next = n->next;
+	for (unsigned b = 0; b < NEIGH_BUCKETS; b++)
+		for (struct neigh *n = st->neigh[b], *next; n; n = next) {
+			next = n->next;
 			if (n->nif == nif)
 				neigh_free(n, false);
-			n = next;
 		}
-	}
 }

@@ -122,9 +122,7 @@ struct tcp_table;
 struct udp;
 
 struct net_stack {
-	const struct net_ops *ops;
 	const _Atomic(uint32_t) *policy_epoch; /* 0 there: nothing is kept */
-	void *ctx;
 	struct net_cfg cfg;
 	uint64_t now;   /* ns */
 	bool now_fresh; /* NOW was read for the burst that goes on */
@@ -267,6 +265,22 @@ void route_unredirect(struct net_if *nif, const struct net_addr *gw, const struc
 uint32_t pmtu_get(const struct net_if *nif, const struct net_addr *dst);
 bool pmtu_set(struct net_stack *st, const struct net_addr *dst, uint32_t mtu);
 void pmtu_clear(struct net_stack *st);
+
+/* The next of the options O, of TCP or of IPv4 (which has the same numbers), from *AT on, which
+ * moves behind it; NULL: there are no more, and *AT is LEN if all were well-formed. */
+static inline const uint8_t *opt_next(const uint8_t *o, uint32_t len, uint32_t *at)
+{
+	while (*at < len && o[*at] == TCPOPT_NOP)
+		++*at;
+	const uint8_t *x = o + *at;
+	if (*at == len || *x == TCPOPT_EOL) {
+		*at = len;
+	} else if (len - *at >= 2 && x[1] >= 2 && x[1] <= len - *at) {
+		*at += x[1];
+		return x;
+	}
+	return NULL;
+}
 
 /* ip4.c, ip6.c, ip_out.c, frag.c */
 void ip4_input(struct ip_meta *m);

@@ -62,7 +62,8 @@ static enum net_say ask(const struct net_sock *s, enum net_op op, const struct n
                         const struct net_endpoint *remote)
 {
 	const struct net_stack *st = s->st;
-	return st->ops->policy ? st->ops->policy(st->ctx, op, s->label, local, remote) : NET_KEEP;
+	return st->cfg.ops->policy ? st->cfg.ops->policy(st->cfg.ctx, op, s->label, local, remote)
+	                           : NET_KEEP;
 }
 
 bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
@@ -82,7 +83,7 @@ bool sock_ask_to_move(struct net_sock *s, enum net_op op, const struct net_endpo
 	struct sock_kept *k = &s->kept;
 	uint32_t epoch = atomic_load_explicit(st->policy_epoch, memory_order_acquire);
 	enum net_say say = ask(s, op, local, remote);
-	if (say != NET_KEEP || (st->ops->policy && !epoch))
+	if (say != NET_KEEP || (st->cfg.ops->policy && !epoch))
 		return say != NET_NO;
 	if (k->epoch != epoch || !same_end(&k->remote, &remote->addr, remote->port))
 		*k = (struct sock_kept){.remote = *remote, .epoch = epoch};

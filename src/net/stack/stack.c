@@ -20,7 +20,7 @@ void *stack_alloc(struct net_stack *st, size_t size)
 		st->mem_kept -= (uint32_t)size;
 		return c;
 	}
-	void *p = st->ops->alloc(st->ctx, size);
+	void *p = st->cfg.ops->alloc(st->cfg.ctx, size);
 	if (!p)
 		st->stats.nomem++;
 	return p;
@@ -43,7 +43,7 @@ void stack_free(struct net_stack *st, void *p, size_t size)
 		st->mem_kept += (uint32_t)size;
 		return;
 	}
-	st->ops->free(st->ctx, p, size);
+	st->cfg.ops->free(st->cfg.ctx, p, size);
 }
 
 /* xoshiro128-like mixing would do for jitter; what must not be guessed comes from here as well, so
@@ -58,7 +58,7 @@ uint32_t stack_random(struct net_stack *st)
 void stack_now(struct net_stack *st)
 {
 	if (!st->now_fresh)
-		st->now = st->ops->now_ns(st->ctx);
+		st->now = st->cfg.ops->now_ns(st->cfg.ctx);
 }
 
 bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t burst)
@@ -81,9 +81,9 @@ bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t b
 void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns)
 {
 	timer_set(&st->timers, t, when_ns);
-	if (st->ops->wake && when_ns < st->woken_for) {
+	if (st->cfg.ops->wake && when_ns < st->woken_for) {
 		st->woken_for = when_ns;
-		st->ops->wake(st->ctx, when_ns);
+		st->cfg.ops->wake(st->cfg.ctx, when_ns);
 	}
 }
 
@@ -131,14 +131,12 @@ struct net_stack *net_stack_create(const struct net_cfg *cfg)
 	if (!st)
 		return NULL;
 	mem_set(st, 0, sizeof(*st));
-	st->ops = cfg->ops;
 	st->policy_epoch = &no_epoch;
-	st->ctx = cfg->ctx;
 	st->cfg = *cfg;
 	set_defaults(&st->cfg);
 	stack_now(st);
-	st->ops->entropy(st->ctx, st->key, sizeof(st->key));
-	st->ops->entropy(st->ctx, st->rng_state, sizeof(st->rng_state));
+	st->cfg.ops->entropy(st->cfg.ctx, st->key, sizeof(st->key));
+	st->cfg.ops->entropy(st->cfg.ctx, st->rng_state, sizeof(st->rng_state));
 	st->woken_for = TIMER_NEVER;
 	if (tcp_init(st) < 0 || add_loopback(st) < 0) {
 		net_stack_destroy(st);
@@ -161,15 +159,14 @@ void net_stack_destroy(struct net_stack *st)
 	tcp_exit(st);
 	while (st->ifs)
 		net_if_remove(st->ifs);
-	frag_flush(st, NULL);
 	pmtu_clear(st);
 	for (size_t i = 0; i < MEM_CLASSES; i++)
 		while (st->mem[i]) {
 			struct mem_cell *c = st->mem[i];
 			st->mem[i] = c->next;
-			st->ops->free(st->ctx, c, (i + 1) * MEM_GRAIN);
+			st->cfg.ops->free(st->cfg.ctx, c, (i + 1) * MEM_GRAIN);
 		}
-	st->ops->free(st->ctx, st, sizeof(*st));
+	st->cfg.ops->free(st->cfg.ctx, st, sizeof(*st));
 }
 
 static void run_loopback(struct net_stack *st)

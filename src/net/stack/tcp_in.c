@@ -182,12 +182,11 @@ static bool reset_or_syn(struct tcp *t, struct tcp_seg *g)
 			tcp_challenge(t);
 			return true;
 		}
+		bool done = t->state == NET_TCP_CLOSING || t->state == NET_TCP_LAST_ACK;
 		int err = t->state == NET_TCP_SYN_RCVD     ? NET_ECONNREFUSED
 		          : t->state == NET_TCP_CLOSE_WAIT ? NET_EPIPE
 		                                           : NET_ECONNRESET;
-		if (t->state == NET_TCP_CLOSING || t->state == NET_TCP_LAST_ACK)
-			err = 0;
-		tcp_finish(t, err);
+		tcp_finish(t, done ? 0 : err);
 	} else if (g->flags & TCP_SYN) {
 		tcp_challenge(t);
 	}

@@ -42,13 +42,13 @@ static uint32_t reo_wnd(struct tcp *t)
 	return (uint32_t)min_u64(wnd, t->srtt_us);
 }
 
-/* Step 5. Returns how long the youngest suspect has still to wait, in µs; 0: there is none. */
-static uint64_t rack_detect(struct tcp *t)
+/* Step 5; again when the youngest suspect has waited long enough. */
+static void rack_detect(struct tcp *t)
 {
 	uint64_t now = t->s.st->now, wait = 0;
 	uint64_t limit = (uint64_t)t->rack_rtt_us + reo_wnd(t);
 	if (!t->rack_xmit_ns)
-		return 0;
+		return;
 	for (struct txseg *x = t->tx_head; x; x = x->next) {
 		if (x->state != TX_FLYING ||
 		    !sent_after(t->rack_xmit_ns, t->rack_end, x->sent_ns, x->end))
@@ -59,12 +59,6 @@ static uint64_t rack_detect(struct tcp *t)
 		else
 			wait = max_u64(wait, limit - age);
 	}
-	return wait;
-}
-
-static void detect(struct tcp *t)
-{
-	uint64_t wait = rack_detect(t);
 	if (wait)
 		tcp_arm_rtx(t, RTX_REO, wait + 1);
 }
@@ -289,7 +283,7 @@ void tcp_recovery(struct tcp *t, struct ack_news *news)
 	      news->orig_acked))
 		leave(t, news);
 	if (t->syn.sack_ok && (t->sacked || t->ca_state >= CA_RECOVERY))
-		detect(t);
+		rack_detect(t);
 	react(t, news);
 	news->newly_lost = t->lost > news->prior_lost ? t->lost - news->prior_lost : 0;
 	if (news->ece && t->ca_state < CA_CWR && seq_le(t->high_seq, t->snd_una))
@@ -303,7 +297,7 @@ void tcp_recovery(struct tcp *t, struct ack_news *news)
 void rack_timeout(struct tcp *t)
 {
 	struct ack_news news = {.prior_lost = t->lost};
-	detect(t);
+	rack_detect(t);
 	if (t->lost > news.prior_lost && t->ca_state < CA_RECOVERY)
 		enter_recovery(t);
 	news.newly_lost = t->lost - news.prior_lost;
@@ -348,10 +342,8 @@ void tlp_arm(struct tcp *t)
 		return;
 	}
 	uint64_t pto = 2ull * t->srtt_us;
-	if (t->snd_nxt - t->snd_una <= t->mss)
-		pto += TCP_RTO_MIN_US; /* the peer may be delaying its ACK */
-	else
-		pto += 2000;
+	/* The peer may be delaying the ACK of one segment. */
+	pto += t->snd_nxt - t->snd_una <= t->mss ? TCP_RTO_MIN_US : 2000;
 	tcp_arm_rtx(t, RTX_TLP, min_u64(pto, t->rto_us));
 }
 

@@ -38,17 +38,9 @@ void tcp_parse_options(const uint8_t *o, uint32_t len, struct tcp_opts *out)
 		parse_one(o + 2, 10, out);
 		i = 12;
 	}
-	while (i < len && o[i] != TCPOPT_EOL) {
-		if (o[i] == TCPOPT_NOP) {
-			i++;
-			continue;
-		}
-		/* MUST-7: a length that cannot be ends the parsing, not the segment. */
-		if (len - i < 2 || o[i + 1] < 2 || o[i + 1] > len - i)
-			return;
-		parse_one(o + i, o[i + 1], out);
-		i += o[i + 1];
-	}
+	const uint8_t *x; /* MUST-7: a length that cannot be ends the parsing, not the segment */
+	while ((x = opt_next(o, len, &i)))
+		parse_one(x, x[1], out);
 }
 
 struct tcp_syn tcp_offer(const struct net_stack *st)

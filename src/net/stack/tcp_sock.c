@@ -378,8 +378,6 @@ int net_recv_bufs(struct net_sock *s, struct net_frag *out, unsigned max)
 	unsigned count = 0;
 	for (struct seg *q = t->rcvq.head; q && left && count < max; q = q->next) {
 		uint32_t len = min_u32(left, q->f.len);
-		if (!len)
-			continue;
 		net_buf_ref(q->f.buf);
 		out[count++] = (struct net_frag){q->f.buf, q->f.off, len};
 		left -= len;

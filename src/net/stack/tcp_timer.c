@@ -169,8 +169,7 @@ static void expire(struct tcp *t, enum tcp_timer which)
 	if (which == TT_RTX) {
 		enum rtx_kind kind = t->rtx_kind;
 		t->rtx_kind = RTX_NONE;
-		if (kind != RTX_NONE)
-			rtx_expired[kind](t);
+		rtx_expired[kind](t);
 	} else if (which == TT_DELACK) {
 		t->ack_now = true;
 	} else if (which == TT_KEEP) {

@@ -72,15 +72,10 @@ static bool parse6(const char *s, uint8_t *out)
 int net_addr_parse(const char *text, struct net_addr *out)
 {
 	uint8_t four[4];
-	if (parse4(text, four)) {
+	bool v4 = parse4(text, four);
+	if (v4)
 		*out = addr_v4_wire(four);
-		return 0;
-	}
-	struct net_addr a;
-	if (!parse6(text, a.b))
-		return -NET_EINVAL;
-	*out = a;
-	return 0;
+	return v4 || parse6(text, out->b) ? 0 : -NET_EINVAL;
 }
 
 static char *put_number(char *p, uint32_t v, unsigned base)

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+/* One heap of two, whose roots have neither siblings nor parents. */
 static struct timer *meld(struct timer *a, struct timer *b)
 {
 	if (!a)
@@ -20,8 +21,6 @@ static struct timer *meld(struct timer *a, struct timer *b)
 		b->next->prev = b;
 	b->prev = a;
 	a->child = b;
-	a->next = NULL;
-	a->prev = NULL;
 	return a;
 }
 
@@ -76,7 +75,6 @@ void timer_set(struct timer_heap *h, struct timer *t, uint64_t when_ns)
 		detach(h, t);
 	}
 	t->when_ns = when_ns;
-	t->child = t->next = t->prev = NULL;
 	t->armed = true;
 	h->root = meld(h->root, t);
 }
