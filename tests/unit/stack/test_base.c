@@ -161,6 +161,34 @@ START_TEST(byte_queue_is_a_queue)
 }
 END_TEST
 
+/* Memory ends in the middle of a slice that is copied in several chunks: what was taken is there,
+ * and counted. */
+START_TEST(byte_queue_counts_what_it_took)
+{
+	struct rig *r = rig_new(NULL);
+	struct net_stack *st = r->h[0].st;
+	static uint8_t data[400000], out[80000];
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = byte_at(i);
+	struct net_buf *b = net_buf_wrap(st, data, sizeof(data), NULL, NULL);
+	for (unsigned allocations = 1; allocations < 9; allocations++) {
+		struct bytq q = {0};
+		ck_assert_uint_eq(bytq_copy_in(st, &q, data, 100), 100);
+		r->h[0].fail_after = allocations;
+		uint32_t n = bytq_add_rx(st, &q, b, 100, 70000);
+		r->h[0].fail_after = 0;
+		ck_assert_uint_eq(q.len, 100 + n);
+		ck_assert(n == 70000 || allocations < 7);
+		n = q.len;
+		bytq_peek(&q, out, n);
+		ck_assert_uint_eq(wrong_bytes(out, n, 0), 0);
+		bytq_clear(st, &q);
+	}
+	net_buf_unref(st, b);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(addresses_as_text)
 {
 	static const char *const same[] = {"10.0.2.15",
@@ -219,6 +247,7 @@ int main(void)
 	tcase_add_test(tc, checksums_over_pieces);
 	tcase_add_test(tc, packets_are_cut_and_sliced);
 	tcase_add_test(tc, byte_queue_is_a_queue);
+	tcase_add_test(tc, byte_queue_counts_what_it_took);
 	tcase_add_test(tc, addresses_as_text);
 	tcase_add_test(tc, kept_blocks_are_large_enough);
 	return suite_run("stack/base", tc);

@@ -479,11 +479,31 @@ START_TEST(answer_is_kept_for_a_stream)
 }
 END_TEST
 
+START_TEST(a_socket_that_was_transparent_goes_for_good)
+{
+	struct rig *r = rig_new(NULL);
+	struct net_stack *st = r->h[0].st;
+	struct net_endpoint any = {.port = 0}, to = ep("10.0.0.1", 4000);
+	struct net_sock *s;
+	ck_assert_int_eq(net_socket(st, NET_DGRAM, &s), 0);
+	ck_assert_int_eq(net_set(s, NET_SO_TRANSPARENT, 1), 0);
+	ck_assert_int_eq(net_bind(s, &any), 0);
+	ck_assert_int_eq(net_set(s, NET_SO_TRANSPARENT, 0), 0);
+	net_close(s);
+	ck_assert_int_eq(net_socket(r->h[1].st, NET_DGRAM, &s), 0);
+	ck_assert_int_eq(net_send(s, "x", 1, 0, &to), 1);
+	rig_run(r, SEC);
+	ck_assert_uint_eq(net_stack_stats(st)->udp_no_port, 1);
+	rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("ip");
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, fragments_in_any_order);
+	tcase_add_test(tc, a_socket_that_was_transparent_goes_for_good);
 	tcase_add_test(tc, overlapping_fragments_are_never_joined);
 	tcase_add_test(tc, fragment_memory_and_time_are_bounded);
 	tcase_add_test(tc, udp_both_ways_in_fragments);

@@ -35,6 +35,12 @@ static uint8_t state(struct net_sock *s)
 #define L_CLOSE       7
 #define L_CLOSE_WAIT  8
 
+static void swallow(void *ctx, struct pkt *p)
+{
+	(void)ctx;
+	pkt_free(p);
+}
+
 /* The very bytes of Linux: MSS, SACK-permitted, timestamps, NOP, window scale; 64240. */
 START_TEST(syn_looks_like_linux)
 {
@@ -575,6 +581,64 @@ START_TEST(unreachable_port_refuses_but_network_does_not)
 }
 END_TEST
 
+/* What was answered, or is connected, has no pointer to an interface that is gone. */
+START_TEST(an_interface_goes_while_a_request_waits)
+{
+	struct rig *r = start();
+	struct net_if_cfg other = {.name = "other", .link = NET_LINK_IP, .output = swallow};
+	struct net_addr a = ip("10.0.0.1");
+	struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
+	struct tseg g = tseg_of(1111, 80, SYN, 100, 0);
+	craft(r, &g);
+	ck_assert(take(r, &in));
+	net_if_remove(r->h[0].nif);
+	rig_run(r, 2 * SEC); /* it is answered once more, where there is no way */
+	ck_assert(!take(r, &in));
+	r->h[0].nif = net_if_add(r->h[0].st, &other);
+	ck_assert_int_eq(net_if_add_addr(r->h[0].nif, &a, 24), 0);
+	g = tseg_of(1111, 80, ACK, 101, in.seq + 1);
+	craft(r, &g);
+	ck_assert_int_eq(net_accept(l, &s, NULL), 0);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(an_interface_goes_under_a_connection)
+{
+	struct rig *r = start();
+	struct peer p;
+	struct peer_opts po = {.mss = 1460, .ws = -1};
+	struct net_if_cfg other = {.name = "other", .link = NET_LINK_IP, .output = swallow};
+	struct net_addr a = ip("10.0.0.1");
+	peer_connect(&p, r, &po);
+	ck_assert_int_eq(net_send(p.s, "x", 1, 0, NULL), 1);
+	rig_poll(r);
+	net_if_remove(r->h[0].nif);
+	r->h[0].nif = net_if_add(r->h[0].st, &other);
+	ck_assert_int_eq(net_if_add_addr(r->h[0].nif, &a, 24), 0);
+	p.ack++;
+	peer_send(&p, ACK, NULL, 0);
+	struct net_tcp_info i;
+	ck_assert_int_eq(net_tcp_info(p.s, &i), 0);
+	ck_assert_uint_eq(i.tcpi_bytes_acked, 1);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(what_nobody_accepted_goes_with_the_stack)
+{
+	struct rig *r = start();
+	struct net_sock *l = listen_on(&r->h[0], 80, 5);
+	struct tseg g = tseg_of(1111, 80, SYN, 100, 0);
+	craft(r, &g);
+	ck_assert(take(r, &in));
+	g = tseg_of(1111, 80, ACK, 101, in.seq + 1);
+	craft(r, &g);
+	ck_assert(net_ready(l) & NET_EV_IN);
+	rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("tcp_open");
@@ -600,5 +664,8 @@ int main(void)
 	tcase_add_test(tc, transparent_listener_defers);
 	tcase_add_test(tc, bad_checksum_is_silence);
 	tcase_add_test(tc, unreachable_port_refuses_but_network_does_not);
+	tcase_add_test(tc, an_interface_goes_while_a_request_waits);
+	tcase_add_test(tc, an_interface_goes_under_a_connection);
+	tcase_add_test(tc, what_nobody_accepted_goes_with_the_stack);
 	return suite_run("stack/tcp_open", tc);
 }
