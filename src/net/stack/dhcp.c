@@ -141,10 +141,8 @@ static void bound(struct dhcp *d)
 	d->state = BOUND;
 	d->silent = false;
 	configure(d);
-	if (m->lease.lease_s == LEASE_INFINITE)
-		timer_disarm(&d->nif->st->timers, &d->timer);
-	else
-		arm(d, d->began_ns + t1 * NS_PER_SEC);
+	bool endless = m->lease.lease_s == LEASE_INFINITE;
+	arm(d, endless ? TIMER_NEVER : d->began_ns + t1 * NS_PER_SEC);
 	if (d->fn)
 		d->fn(d->ctx, NET_DHCP_BOUND, &m->lease);
 }

@@ -18,10 +18,7 @@ void if_schedule(struct net_if *nif)
 		if (a->temporary && a->preferred_ns > nif->st->now)
 			next = min_u64(next, a->preferred_ns);
 	}
-	if (next == TIMER_NEVER)
-		timer_disarm(&nif->st->timers, &nif->timer);
-	else
-		timer_arm(nif->st, &nif->timer, max_u64(next, nif->st->now));
+	timer_arm(nif->st, &nif->timer, max_u64(next, nif->st->now));
 }
 
 static void probe(struct net_if *nif, struct if_addr *a, uint64_t now)

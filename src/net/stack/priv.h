@@ -187,6 +187,7 @@ uint32_t stack_random(struct net_stack *st);
 /* Reads the clock, once for each burst of packets and each net_poll. */
 void stack_now(struct net_stack *st);
 bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t burst);
+/* At TIMER_NEVER it is disarmed. */
 void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns);
 
 /* netif.c */

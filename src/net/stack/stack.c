@@ -80,7 +80,10 @@ bool bucket_take(struct bucket *b, uint64_t now, uint32_t per_second, uint32_t b
 
 void timer_arm(struct net_stack *st, struct timer *t, uint64_t when_ns)
 {
-	timer_set(&st->timers, t, when_ns);
+	if (when_ns == TIMER_NEVER)
+		timer_disarm(&st->timers, t);
+	else
+		timer_set(&st->timers, t, when_ns);
 	if (st->cfg.ops->wake && when_ns < st->woken_for) {
 		st->woken_for = when_ns;
 		st->cfg.ops->wake(st->cfg.ctx, when_ns);

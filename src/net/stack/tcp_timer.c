@@ -196,9 +196,6 @@ void tcp_timer_fire(struct timer *tm)
 	uint64_t next = TIMER_NEVER;
 	for (unsigned i = 0; i < TT_COUNT; i++)
 		next = min_u64(next, t->at[i]);
-	if (next == TIMER_NEVER)
-		timer_disarm(&t->s.st->timers, &t->timer);
-	else
-		timer_arm(t->s.st, &t->timer, next);
+	timer_arm(t->s.st, &t->timer, next);
 	tcp_want_output(t);
 }
