@@ -29,7 +29,7 @@ static const struct option {
         {NET_SO_SNDBUF, SOCK(opt.sndbuf), 0, BUF_MAX, NULL},
         {NET_SO_RCVBUF, SOCK(opt.rcvbuf), 0, BUF_MAX, NULL},
         {NET_SO_KEEPALIVE, TCP(opt.keepalive), 0, 1, tcp_keep_restart},
-        {NET_TCP_NODELAY, TCP(opt.nodelay), 0, 1, tcp_output},
+        {NET_TCP_NODELAY, TCP(opt.nodelay), 0, 1, tcp_push},
         {NET_TCP_CORK, TCP(cork), 0, 1, tcp_output},
         {NET_TCP_MAXSEG, TCP(opt.mss_user), 0, MSS_MAX, NULL},
         {NET_TCP_KEEPIDLE, TCP(opt.keep_idle_s), 1, 32767, tcp_keep_restart},
@@ -110,7 +110,7 @@ static int get(const struct net_sock *s, enum net_opt name, int64_t *v)
 	const struct tcp *t = to_tcp(s);
 	const struct option *o = find(s, name);
 	if (s->type == NET_STREAM && name == NET_TCP_MAXSEG) {
-		*v = t->mss;
+		*v = t->opt.mss_user && !tcp_synchronized(t) ? t->opt.mss_user : t->mss;
 	} else if (s->type == NET_STREAM && name == NET_TCP_ATMARK) {
 		*v = t->urg_in && tcp_read_seq(t) == t->rcv_up - 1;
 	} else if (s->type == NET_STREAM && name == NET_TCP_URGENT) {

@@ -405,7 +405,7 @@ struct ack_news {
 	uint64_t first_sent_ns;
 };
 /* False: the segment is to be dropped. */
-bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g);
+bool tcp_take_ack(struct tcp *t, struct tcp_seg *g);
 void tcp_rtt_sample(struct tcp *t, int64_t rtt_us);
 /* The round trip that the echo in G tells of; 0: it tells of none. */
 uint32_t tcp_echo_us(const struct tcp *t, const struct tcp_seg *g);
@@ -462,6 +462,8 @@ bool plp_only_loss(struct tcp *t);
 
 /* tcp_out.c */
 void tcp_output(struct tcp *t);
+/* What a cork or NET_MSG_MORE holds back goes out, too; a cork goes on. */
+void tcp_push(struct tcp *t);
 void tcp_send_ack(struct tcp *t);
 void tcp_send_syn(struct tcp *t);
 /* Reset the connection, where there is one; then as tcp_finish. */
@@ -496,8 +498,8 @@ void tcp_mini_free(struct tcp_mini *m);
 void tcp_listen_input(struct tcp *lsn, struct tcp_seg *g);
 void tcp_req_input(struct tcp_req *r, struct tcp_seg *g);
 void tcp_reqs_drop(struct tcp *lsn);
-/* The MSS to announce to PEER: of what we can take (MUST-67). */
-uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer);
+/* The MSS to announce to PEER: of what we can take (MUST-67), or what the USER wants, unless 0. */
+uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer, uint16_t user);
 void tcp_time_wait(struct tcp *t);
 void tcp_tw_input(struct tcp_tw *w, struct tcp_seg *g);
 

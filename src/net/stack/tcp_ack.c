@@ -98,7 +98,17 @@ static void advance(struct tcp *t, const struct tcp_seg *g, struct ack_news *new
 	sock_notify(&t->s);
 }
 
-bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
+/* RFC 7323, 4.3: the timestamp of what lies at the left edge of the window. */
+static void remember_timestamp(struct tcp *t, struct tcp_seg *g)
+{
+	if (t->ts.ok && g->o.has_ts && seq_le(g->seq, t->rcv_acked) && ts_step(&t->ts, g) >= 0) {
+		g->ts_moved = g->o.ts_val != t->ts.recent;
+		t->ts.recent = g->o.ts_val;
+		t->ts.recent_ns = t->s.st->now;
+	}
+}
+
+bool tcp_take_ack(struct tcp *t, struct tcp_seg *g)
 {
 	struct ack_news news = {.prior_flight = t->snd_nxt - t->snd_una,
 	                        .prior_lost = t->lost,
@@ -106,16 +116,18 @@ bool tcp_take_ack(struct tcp *t, const struct tcp_seg *g)
 	                        .sack_rtt_us = -1};
 	if (t->probe_out && g->ack == t->snd_nxt + 1 && t->snd_nxt == t->snd_una)
 		absorb_probe(t);
-	if (seq_lt(t->snd_nxt, g->ack)) { /* of what was never sent */
+	bool old = seq_lt(g->ack, t->snd_una);
+	/* Of what was never sent, or too old. Nothing of such a segment is believed. */
+	if (seq_lt(t->snd_nxt, g->ack) || (old && t->snd_una - g->ack > max_u32(t->max_wnd, 1))) {
 		tcp_challenge(t);
 		return false;
 	}
-	if (seq_lt(g->ack, t->snd_una)) {
-		if (t->snd_una - g->ack > max_u32(t->max_wnd, 1)) {
-			tcp_challenge(t);
-			return false;
-		}
-		return true; /* an old one: the data with it may be new */
+	remember_timestamp(t, g);
+	if (old) { /* overtaken: what it says of later data may still be news, and its own data */
+		tcp_take_sacks(t, g, &news);
+		if (news.sacked_new)
+			tcp_recovery(t, &news);
+		return true;
 	}
 	t->last_ack_ns = t->s.st->now;
 	take_window(t, g, &news);

@@ -200,9 +200,8 @@ static void pull_ooo(struct tcp *t)
 		struct seg *s = t->ooo;
 		uint32_t old = t->rcv_nxt - s->seq;
 		if (old < s->f.len) {
-			uint32_t n = s->f.len - old, got = n;
-			if (!t->rd_shut)
-				got = bytq_add_rx(st, &t->rcvq, s->f.buf, s->f.off + old, n);
+			uint32_t n = s->f.len - old;
+			uint32_t got = bytq_add_rx(st, &t->rcvq, s->f.buf, s->f.off + old, n);
 			t->rcv_nxt += got;
 			t->bytes_in += got;
 			if (got < n)
@@ -221,8 +220,6 @@ static uint32_t append(struct tcp *t, struct pkt *p)
 {
 	struct net_stack *st = t->s.st;
 	uint32_t own = (uint32_t)(p->head_end - p->head), done = 0;
-	if (t->rd_shut)
-		return p->len;
 	if (own)
 		done = bytq_copy_in(st, &t->rcvq, p->room + p->head, own);
 	for (unsigned i = 0; done >= own && i < p->nfrags; i++) {

@@ -239,16 +239,6 @@ static bool check_sequence(struct tcp *t, struct tcp_seg *g)
 	return true;
 }
 
-/* RFC 7323, 4.3: the timestamp of what lies at the left edge of the window. */
-static void remember_timestamp(struct tcp *t, struct tcp_seg *g)
-{
-	if (t->ts.ok && g->o.has_ts && seq_le(g->seq, t->rcv_acked) && ts_step(&t->ts, g) >= 0) {
-		g->ts_moved = g->o.ts_val != t->ts.recent;
-		t->ts.recent = g->o.ts_val;
-		t->ts.recent_ns = t->s.st->now;
-	}
-}
-
 /* ---- what comes after the ACK ---- */
 
 static bool finish_handshake(struct tcp *t, struct tcp_seg *g)
@@ -299,7 +289,8 @@ static bool unread(struct tcp *t, const struct tcp_seg *g)
 	if (t->s.open || !g->len || t->parent ||
 	    (t->state != NET_TCP_FIN_WAIT1 && t->state != NET_TCP_FIN_WAIT2))
 		return false;
-	tcp_abort(t, 0);
+	tcp_reset_for(t->s.st, g);
+	tcp_finish(t, 0);
 	return true;
 }
 
@@ -340,10 +331,9 @@ void tcp_segment(struct tcp *t, struct tcp_seg *g)
 		return;
 	if (t->state == NET_TCP_SYN_RCVD && !finish_handshake(t, g))
 		return;
-	remember_timestamp(t, g);
-	take_uto(t, g->o.uto_s);
 	if (!tcp_take_ack(t, g))
 		return;
+	take_uto(t, g->o.uto_s);
 	if (t->ecn.mode)
 		ecn_received(t, g, bytes);
 	after_ack(t, g);

@@ -76,10 +76,12 @@ static void fill_window(const struct tcp *t, struct net_tcp_info *i)
 {
 	i->tcpi_unacked = segs(t, t->snd_nxt - t->snd_una);
 	i->tcpi_sacked = segs(t, t->sacked);
-	i->tcpi_lost = segs(t, t->lost);
 	for (const struct txseg *x = t->tx_head; x; x = x->next)
 		if (x->retx && x->state == TX_FLYING)
 			i->tcpi_retrans += segs(t, x->end - x->seq);
+	i->tcpi_lost = segs(t, t->lost);
+	if (t->ca_state >= CA_RECOVERY) /* what was sent again counts until it arrives, as Linux */
+		i->tcpi_lost += i->tcpi_retrans;
 	i->tcpi_rtt = t->srtt_us;
 	i->tcpi_rttvar = t->rttvar_us;
 	i->tcpi_min_rtt = t->min_rtt_us;

@@ -177,7 +177,10 @@ static void count_dups(struct tcp *t, struct ack_news *news)
 		t->dupacks++;
 		news->delivered += t->mss;
 	} else if (news->advanced) {
-		uint32_t segs = news->acked / t->mss;
+		uint32_t segs = news->acked / t->mss, told = t->dupacks * t->mss;
+		/* What the duplicates stood for was counted with them (RFC 6937, 4). */
+		news->delivered -=
+		        min_u32(told, news->delivered - min_u32(news->delivered, t->mss));
 		t->dupacks -= min_u32(t->dupacks, segs > 1 ? segs - 1 : 0);
 		if (t->ca_state <= CA_CWR)
 			t->dupacks = 0;
@@ -264,7 +267,9 @@ static void grow(struct tcp *t, const struct ack_news *news)
 	bool slow_start = t->cwnd < t->ssthresh;
 	if (!t->cwnd_limited && !(slow_start && t->cwnd < 2 * t->max_flight))
 		return;
-	t->opt.cc->acked(t, news->acked, news->rtt_us >= 0 ? (uint32_t)news->rtt_us : 0);
+	/* What SACK told of before has had its say, as Linux. */
+	t->opt.cc->acked(t, min_u32(news->acked, news->delivered),
+	                 news->rtt_us >= 0 ? (uint32_t)news->rtt_us : 0);
 	t->cwnd = min_u32(t->cwnd, t->s.st->cfg.tcp_sndbuf_max * 2);
 	if (!t->s.opt.sndbuf_fixed)
 		t->s.opt.sndbuf =

@@ -75,9 +75,10 @@ uint8_t *tcp_put_ts(uint8_t *p, const struct net_stack *st, const struct tcp_ts 
 	return p + 10;
 }
 
-uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer)
+uint16_t tcp_mss_adv(const struct net_if *nif, const struct net_addr *peer, uint16_t user)
 {
-	return (uint16_t)(min_u32(nif->mtu[addr_is_v4(peer)], 65535) - tcp_headers(peer));
+	uint32_t most = min_u32(nif->mtu[addr_is_v4(peer)], 65535) - tcp_headers(peer);
+	return (uint16_t)min_u32(most, user ? user : most);
 }
 
 /* In minutes where seconds do not fit (RFC 5482, 3). */

@@ -87,8 +87,8 @@ static int finish(struct tcp *t, struct pkt *p, uint32_t seq, uint16_t flags, bo
 		hdr.tos |= ECN_ECT0;
 	if (flags & TCP_SYN)
 		hdr.optlen = tcp_put_syn_options(opts, st, &t->syn, &t->ts, t->opt.uto_s, false);
-	else if (!(flags & TCP_RST))
-		hdr.optlen = tcp_put_options(t, opts, again);
+	else
+		hdr.optlen = tcp_put_options(t, opts, again || flags & TCP_RST);
 	if (flags & TCP_ACK)
 		hdr.ack = t->rcv_nxt;
 	bool data = p->len > 0;
@@ -444,6 +444,14 @@ void tcp_output(struct tcp *t)
 		send_all(t);
 	if (t->ack_now)
 		tcp_send_ack(t);
+}
+
+void tcp_push(struct tcp *t)
+{
+	bool corked = t->cork;
+	t->cork = t->more = false;
+	tcp_output(t);
+	t->cork = corked;
 }
 
 void tcp_send_reply(struct net_stack *st, const struct tcp_reply *r)

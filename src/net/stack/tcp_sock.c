@@ -129,9 +129,7 @@ int tcp_connect(struct net_sock *s, const struct net_endpoint *remote)
 	t->ts.off = tcp_ts_offset(s->st, &t->n.pair);
 	t->snd_una = t->snd_nxt = t->snd_up = t->high_seq = t->syn.iss;
 	t->progress_ns = s->st->now;
-	t->syn.mss_adv = tcp_mss_adv(t->hop.nif, &remote->addr);
-	if (t->opt.mss_user)
-		t->syn.mss_adv = (uint16_t)min_u32(t->syn.mss_adv, t->opt.mss_user);
+	t->syn.mss_adv = tcp_mss_adv(t->hop.nif, &remote->addr, t->opt.mss_user);
 	tcp_set_state(t, NET_TCP_SYN_SENT);
 	tcp_send_syn(t);
 	return -NET_EINPROGRESS;

@@ -86,7 +86,7 @@ static struct tcp_req request(struct tcp *lsn, const struct tcp_seg *g)
 	                    .syn_ect = g->m->tos & ECN_MASK};
 	tcp_meet(st, &r.syn, &r.m.ts, g);
 	r.syn.iss = tcp_isn(st, &g->pair);
-	r.syn.mss_adv = tcp_mss_adv(hop.nif, &g->m->src);
+	r.syn.mss_adv = tcp_mss_adv(hop.nif, &g->m->src, lsn->opt.mss_user);
 	return r;
 }
 

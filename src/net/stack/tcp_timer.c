@@ -64,10 +64,7 @@ static bool gave_up(struct tcp *t, uint32_t tries)
 	                                   : tries >= limit;
 	if (!over)
 		return false;
-	if (tcp_synchronized(t))
-		tcp_abort(t, NET_ETIMEDOUT);
-	else
-		tcp_finish(t, NET_ETIMEDOUT);
+	tcp_finish(t, NET_ETIMEDOUT);
 	return true;
 }
 
@@ -175,13 +172,9 @@ static void expire(struct tcp *t, enum tcp_timer which)
 	} else if (which == TT_KEEP) {
 		keep_expired(t);
 	} else {
-		bool corked = t->cork;
 		t->more = false;
-		if (corked && !t->opt.pacing) { /* a cork holds for 200 ms at most */
-			t->cork = false;
-			tcp_output(t);
-			t->cork = true;
-		}
+		if (t->cork && !t->opt.pacing) /* a cork holds for 200 ms at most */
+			tcp_push(t);
 	}
 }
 

@@ -340,6 +340,28 @@ START_TEST(nagle_waits_and_can_be_switched_off)
 }
 END_TEST
 
+/* To set TCP_NODELAY is to send what waits, a cork or not (tcp(7)); the cork goes on. */
+START_TEST(nodelay_sends_what_a_cork_holds)
+{
+	struct peer p;
+	struct rig *r = start(&p, &plain);
+	ck_assert_int_eq(net_set(p.s, NET_TCP_CORK, 1), 0);
+	ck_assert_int_eq(net_send(p.s, data, 10, 0, NULL), 10);
+	ck_assert(!take(r, &in));
+	ck_assert_int_eq(net_set(p.s, NET_TCP_NODELAY, 1), 0);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.len, 10);
+	p.ack += 10;
+	peer_send(&p, ACK, NULL, 0);
+	ck_assert_int_eq(net_send(p.s, data, 20, 0, NULL), 20);
+	ck_assert(!take(r, &in));
+	ck_assert_int_eq(net_set(p.s, NET_TCP_CORK, 0), 0);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.len, 20);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(sender_avoids_silly_windows)
 {
 	struct peer p;
@@ -616,7 +638,32 @@ START_TEST(unread_data_at_close_is_a_reset)
 	drop_out(r);
 	net_close(p.s);
 	ck_assert(peer_take(&p, &in));
-	ck_assert(in.flags & RST);
+	ck_assert_uint_eq(in.flags, RST | ACK);
+	ck_assert(!in.has_ts);
+	rig_free(r);
+	r = start(&p, &modern);
+	peer_send(&p, ACK, data, 100);
+	drop_out(r);
+	rig_run(r, SEC);
+	net_close(p.s);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.flags, RST | ACK);
+	ck_assert(in.has_ts && in.ts_ecr == p.ts_val); /* as Linux: RFC 7323, 3.2 leaves it open */
+	rig_free(r);
+}
+END_TEST
+
+/* What comes after that is still for who reads, as Linux has it. */
+START_TEST(end_of_reading_is_no_end_of_data)
+{
+	struct peer p;
+	struct rig *r = start(&p, &plain);
+	ck_assert_int_eq(net_shutdown(p.s, NET_SHUT_RD), 0);
+	ck_assert_int_eq(net_recv(p.s, data, 100, 0, NULL), 0);
+	peer_send(&p, ACK, data, 100);
+	ck_assert_int_eq(net_recv(p.s, data, 100, 0, NULL), 100);
+	ck_assert_int_eq(net_recv(p.s, data, 100, 0, NULL), 0);
+	ck_assert_int_eq(net_send(p.s, data, 10, 0, NULL), 10);
 	rig_free(r);
 }
 END_TEST
@@ -629,8 +676,9 @@ START_TEST(data_for_nobody_is_a_reset)
 	ck_assert(peer_take(&p, &in));
 	p.ack++;
 	peer_send(&p, ACK, data, 100);
-	ck_assert(peer_take(&p, &in));
-	ck_assert(in.flags & RST);
+	ck_assert(take(r, &in));
+	ck_assert_uint_eq(in.flags, RST); /* as where there is no connection at all */
+	ck_assert_uint_eq(in.seq, p.ack);
 	rig_free(r);
 }
 END_TEST
@@ -781,6 +829,27 @@ START_TEST(old_timestamps_are_refused)
 }
 END_TEST
 
+/* A segment that is dropped for its ACK must not shut the connection by its timestamp. */
+START_TEST(timestamp_with_a_bad_ack_is_forgotten)
+{
+	struct peer p;
+	struct rig *r = start(&p, &modern);
+	const uint32_t bad[] = {p.ack + 5000, p.ack - 0x1000000};
+	for (unsigned i = 0; i < 2; i++) {
+		struct tseg s = raw(&p, FIN | ACK, p.seq, bad[i]);
+		s.optlen = opt_ts(s.opts, p.ts_val + 200000, p.ts_ecr);
+		craft(r, &s);
+		ck_assert(peer_take(&p, &in)); /* RFC 5961, 5.2 */
+		ck_assert_uint_eq(in.flags, ACK);
+		ck_assert_uint_eq(in.ts_ecr, p.ts_val);
+		peer_send(&p, ACK, data, 10);
+		ck_assert_int_eq(net_recv(p.s, data, 100, 0, NULL), 10);
+		drop_out(r);
+	}
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(timestamps_wrap)
 {
 	struct peer p;
@@ -868,6 +937,11 @@ START_TEST(user_timeout)
 	rig_run(r, 8 * SEC);
 	ck_assert_uint_eq(state(p.s), L_CLOSE);
 	ck_assert_int_eq(net_recv(p.s, data, 1, 0, NULL), -NET_ETIMEDOUT);
+	while (take(r, &in)) /* RFC 9293, 3.10.8: the connection is deleted, nothing is said */
+		ck_assert(!(in.flags & RST));
+	peer_send(&p, ACK, data, 1); /* it is said to who asks */
+	ck_assert(take(r, &in));
+	ck_assert_uint_eq(in.flags, RST);
 	rig_free(r);
 }
 END_TEST
@@ -1013,6 +1087,7 @@ int main(void)
 	tcase_add_test(tc, zero_window_still_hears);
 	tcase_add_test(tc, urgent_data_is_announced_and_counted);
 	tcase_add_test(tc, nagle_waits_and_can_be_switched_off);
+	tcase_add_test(tc, nodelay_sends_what_a_cork_holds);
 	tcase_add_test(tc, sender_avoids_silly_windows);
 	tcase_add_test(tc, large_windows_are_unsigned);
 	tcase_add_test(tc, zero_window_is_probed_without_end);
@@ -1024,6 +1099,7 @@ int main(void)
 	tcase_add_test(tc, time_wait_lasts_and_is_not_assassinated);
 	tcase_add_test(tc, time_wait_ends_for_a_newer_syn);
 	tcase_add_test(tc, unread_data_at_close_is_a_reset);
+	tcase_add_test(tc, end_of_reading_is_no_end_of_data);
 	tcase_add_test(tc, data_for_nobody_is_a_reset);
 	tcase_add_test(tc, orphan_in_fin_wait_2_ends);
 	tcase_add_test(tc, fin_out_of_order_waits_for_the_data);
@@ -1033,6 +1109,7 @@ int main(void)
 	tcase_add_test(tc, challenges_are_limited);
 	tcase_add_test(tc, ack_without_ack_bit_is_dropped);
 	tcase_add_test(tc, old_timestamps_are_refused);
+	tcase_add_test(tc, timestamp_with_a_bad_ack_is_forgotten);
 	tcase_add_test(tc, timestamps_wrap);
 	tcase_add_test(tc, sequence_numbers_wrap);
 	tcase_add_test(tc, keepalive_is_off_then_probes_then_gives_up);

@@ -183,12 +183,56 @@ START_TEST(sack_finds_the_holes)
 	ck_assert_uint_eq(first, 1);
 	ck_assert_uint_eq(second, 1);
 	ck_assert_uint_eq(others, 0);
+	ck_assert_uint_eq(info(&p).tcpi_lost, 2); /* sent again, and not yet known to be there */
+	ck_assert_uint_eq(info(&p).tcpi_retrans, 2);
 	p.ack += 8 * MSS;
 	peer_send(&p, ACK, NULL, 0);
 	ck_assert_uint_eq(info(&p).tcpi_ca_state, 0);
 	ck_assert_uint_eq(info(&p).tcpi_lost, 0);
 	ck_assert_uint_eq(info(&p).tcpi_sacked, 0);
 	rig_free(r);
+}
+END_TEST
+
+/* An ACK that another one has overtaken: what it says of later segments is news all the same. */
+START_TEST(sack_of_an_overtaken_ack_counts)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 8);
+	uint32_t una = p.ack;
+	peer_ack(&p, una + 3 * MSS, NULL, 0);
+	uint8_t o[40];
+	const uint32_t b[1][2] = {{una + 5 * MSS, una + 7 * MSS}};
+	peer_ack(&p, una + 2 * MSS, o, opt_sack(o, 1, b));
+	ck_assert_uint_eq(info(&p).tcpi_sacked, 2);
+	ck_assert_uint_eq(info(&p).tcpi_unacked, 5);
+	rig_free(r);
+}
+END_TEST
+
+/* What duplicates have told of is no news in the ACK that covers it: the window grows by the rest.
+ */
+START_TEST(reordered_segments_open_the_window_once)
+{
+	const struct peer_opts *kinds[] = {&with_sack, &without};
+	for (unsigned k = 0; k < 2; k++) {
+		struct peer p;
+		struct rig *r = start(&p, kinds[k]);
+		flight(&p, 10);
+		uint32_t cwnd = info(&p).tcpi_snd_cwnd;
+		for (unsigned i = 1; i < 3; i++) {
+			if (k == 0)
+				sack(&p, 0, MSS, (i + 1) * MSS);
+			else
+				peer_send(&p, ACK, NULL, 0);
+		}
+		ck_assert_uint_eq(info(&p).tcpi_snd_cwnd, cwnd);
+		p.ack += 3 * MSS;
+		peer_send(&p, ACK, NULL, 0);
+		ck_assert_uint_eq(info(&p).tcpi_snd_cwnd, cwnd + 1);
+		rig_free(r);
+	}
 }
 END_TEST
 
@@ -671,6 +715,8 @@ int main(void)
 	tcase_add_test(tc, three_duplicates_retransmit);
 	tcase_add_test(tc, limited_transmit);
 	tcase_add_test(tc, sack_finds_the_holes);
+	tcase_add_test(tc, sack_of_an_overtaken_ack_counts);
+	tcase_add_test(tc, reordered_segments_open_the_window_once);
 	tcase_add_test(tc, rack_needs_no_three_duplicates);
 	tcase_add_test(tc, reordering_within_the_window_is_no_loss);
 	tcase_add_test(tc, tail_loss_probe);

@@ -238,6 +238,25 @@ START_TEST(syn_is_repeated_for_three_minutes)
 }
 END_TEST
 
+START_TEST(mss_of_the_listener_is_announced)
+{
+	struct rig *r = start();
+	struct net_sock *s = listen_on(&r->h[0], 80, 1);
+	struct tseg a = tseg_of(99, 80, SYN, 5000, 0);
+	int64_t v;
+	ck_assert_int_eq(net_set(s, NET_TCP_MAXSEG, 1100), 0);
+	ck_assert_int_eq(net_get(s, NET_TCP_MAXSEG, &v), 0);
+	ck_assert_int_eq(v, 1100);
+	a.optlen = opt_mss(a.opts, 1460);
+	craft(r, &a);
+	ck_assert(take(r, &in));
+	ck_assert_uint_eq(in.flags, SYN | ACK);
+	ck_assert_uint_eq(in.mss, 1100);
+	net_close(s);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(mss_default_and_floor)
 {
 	static const struct {
@@ -652,6 +671,7 @@ int main(void)
 	tcase_add_test(tc, listener_and_closed_port_answer_as_the_rfc_says);
 	tcase_add_test(tc, syn_ack_is_repeated_with_backoff);
 	tcase_add_test(tc, syn_is_repeated_for_three_minutes);
+	tcase_add_test(tc, mss_of_the_listener_is_announced);
 	tcase_add_test(tc, mss_default_and_floor);
 	tcase_add_test(tc, strange_options_are_survived);
 	tcase_add_test(tc, initial_numbers_are_keyed_and_move_with_time);
