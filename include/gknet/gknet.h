@@ -68,6 +68,14 @@ int gk_close(struct gk *gk, int s);
 /* SOL_SOCKET and IPPROTO_TCP options by Linux's numbers, integers only. -ENOPROTOOPT. */
 int gk_setsockopt(struct gk *gk, int s, int level, int name, int64_t value);
 int gk_getsockopt(struct gk *gk, int s, int level, int name, int64_t *value);
+/* TCP_INFO: at most LEN bytes of Linux's struct tcp_info (<linux/tcp.h>); how many they are.
+ * -EOPNOTSUPP: not a stream. */
+long gk_tcp_info(struct gk *gk, int s, void *info, size_t len);
+/* TCP_CONGESTION: "cubic", "reno", "newreno", "tahoe". -ENOENT. */
+int gk_set_congestion(struct gk *gk, int s, const char *name);
+/* Each end of a socket; -ENOTCONN: it has no peer. */
+int gk_getsockname(struct gk *gk, int s, struct sockaddr_storage *addr);
+int gk_getpeername(struct gk *gk, int s, struct sockaddr_storage *addr);
 /* POLLIN, POLLOUT, POLLPRI, POLLERR, POLLHUP, POLLRDHUP. */
 int gk_poll(struct gk *gk, int s);
 

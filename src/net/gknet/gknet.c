@@ -2,8 +2,8 @@
 #include "gknet/gknet.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -407,6 +407,100 @@ API int gk_getsockopt(struct gk *gk, int s, int level, int name, int64_t *value)
 	enum net_opt opt;
 	int err = sock ? option_of(level, name, &opt) : -EBADF;
 	return err ? err : net_get(sock, opt, value);
+}
+
+static void to_linux(const struct net_tcp_info *i, struct tcp_info *o)
+{
+	*o = (struct tcp_info){
+	        .tcpi_state = i->tcpi_state,
+	        .tcpi_ca_state = i->tcpi_ca_state,
+	        .tcpi_retransmits = i->tcpi_retransmits,
+	        .tcpi_probes = i->tcpi_probes,
+	        .tcpi_backoff = i->tcpi_backoff,
+	        .tcpi_options = i->tcpi_options,
+	        .tcpi_snd_wscale = (uint8_t)(i->tcpi_snd_wscale & 0xf),
+	        .tcpi_rcv_wscale = (uint8_t)(i->tcpi_rcv_wscale & 0xf),
+	        .tcpi_rto = i->tcpi_rto,
+	        .tcpi_ato = i->tcpi_ato,
+	        .tcpi_snd_mss = i->tcpi_snd_mss,
+	        .tcpi_rcv_mss = i->tcpi_rcv_mss,
+	        .tcpi_unacked = i->tcpi_unacked,
+	        .tcpi_sacked = i->tcpi_sacked,
+	        .tcpi_lost = i->tcpi_lost,
+	        .tcpi_retrans = i->tcpi_retrans,
+	        .tcpi_last_data_sent = i->tcpi_last_data_sent,
+	        .tcpi_last_data_recv = i->tcpi_last_data_recv,
+	        .tcpi_last_ack_recv = i->tcpi_last_ack_recv,
+	        .tcpi_pmtu = i->tcpi_pmtu,
+	        .tcpi_rcv_ssthresh = i->tcpi_rcv_ssthresh,
+	        .tcpi_rtt = i->tcpi_rtt,
+	        .tcpi_rttvar = i->tcpi_rttvar,
+	        .tcpi_snd_ssthresh = i->tcpi_snd_ssthresh,
+	        .tcpi_snd_cwnd = i->tcpi_snd_cwnd,
+	        .tcpi_advmss = i->tcpi_advmss,
+	        .tcpi_reordering = i->tcpi_reordering,
+	        .tcpi_rcv_rtt = i->tcpi_rcv_rtt,
+	        .tcpi_rcv_space = i->tcpi_rcv_space,
+	        .tcpi_total_retrans = i->tcpi_total_retrans,
+	        .tcpi_pacing_rate = i->tcpi_pacing_rate,
+	        .tcpi_bytes_acked = i->tcpi_bytes_acked,
+	        .tcpi_bytes_received = i->tcpi_bytes_received,
+	        .tcpi_segs_out = i->tcpi_segs_out,
+	        .tcpi_segs_in = i->tcpi_segs_in,
+	        .tcpi_notsent_bytes = i->tcpi_notsent_bytes,
+	        .tcpi_min_rtt = i->tcpi_min_rtt,
+	        .tcpi_data_segs_in = i->tcpi_data_segs_in,
+	        .tcpi_data_segs_out = i->tcpi_data_segs_out,
+	        .tcpi_delivered = i->tcpi_delivered,
+	        .tcpi_delivered_ce = i->tcpi_delivered_ce,
+	        .tcpi_bytes_sent = i->tcpi_bytes_sent,
+	        .tcpi_bytes_retrans = i->tcpi_bytes_retrans,
+	        .tcpi_dsack_dups = i->tcpi_dsack_dups,
+	        .tcpi_reord_seen = i->tcpi_reord_seen,
+	        .tcpi_rcv_ooopack = i->tcpi_rcv_ooopack,
+	        .tcpi_snd_wnd = i->tcpi_snd_wnd,
+	};
+}
+
+API long gk_tcp_info(struct gk *gk, int s, void *info, size_t len)
+{
+	const struct net_sock *sock = find(gk, s);
+	struct net_tcp_info i;
+	struct tcp_info o;
+	int err = sock ? net_tcp_info(sock, &i) : -EBADF;
+	if (err)
+		return err;
+	to_linux(&i, &o);
+	if (len > sizeof(o))
+		len = sizeof(o);
+	memcpy(info, &o, len);
+	return (long)len;
+}
+
+API int gk_set_congestion(struct gk *gk, int s, const char *name)
+{
+	struct net_sock *sock = find(gk, s);
+	return sock ? net_set_cc(sock, name) : -EBADF;
+}
+
+API int gk_getsockname(struct gk *gk, int s, struct sockaddr_storage *addr)
+{
+	const struct net_sock *sock = find(gk, s);
+	struct net_endpoint e;
+	int err = sock ? net_name(sock, &e, NULL) : -EBADF;
+	if (!err)
+		from_endpoint(&e, addr);
+	return err;
+}
+
+API int gk_getpeername(struct gk *gk, int s, struct sockaddr_storage *addr)
+{
+	const struct net_sock *sock = find(gk, s);
+	struct net_endpoint e;
+	int err = sock ? net_name(sock, NULL, &e) : -EBADF;
+	if (!err)
+		from_endpoint(&e, addr);
+	return err;
 }
 
 API int gk_poll(struct gk *gk, int s)

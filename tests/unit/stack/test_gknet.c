@@ -1,8 +1,8 @@
 /* libgknet through its public header only: two instances, packets carried by hand. */
 #include <check.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 
@@ -34,6 +34,44 @@ static struct sockaddr_in at(uint32_t addr, uint16_t port)
 	return s;
 }
 
+static void check_name(const struct sockaddr_storage *name, uint32_t addr, uint16_t port)
+{
+	struct sockaddr_in in;
+	memcpy(&in, name, sizeof(in));
+	ck_assert_int_eq(in.sin_family, AF_INET);
+	ck_assert_uint_eq(ntohl(in.sin_addr.s_addr), addr);
+	ck_assert_uint_eq(ntohs(in.sin_port), port);
+}
+
+/* C of A is connected to S of B, which came from L. */
+static void check_ends(struct gk *a, int c, struct gk *b, int s, int l)
+{
+	struct sockaddr_storage mine, theirs;
+	struct tcp_info info = {0};
+	ck_assert_int_eq(gk_getpeername(a, c, &theirs), 0);
+	check_name(&theirs, 0x0a000002, 80);
+	ck_assert_int_eq(gk_getsockname(a, c, &mine), 0);
+	ck_assert_int_eq(gk_getpeername(b, s, &theirs), 0);
+	ck_assert_mem_eq(&mine, &theirs, sizeof(struct sockaddr_in));
+	ck_assert_int_eq(gk_getpeername(b, l, &theirs), -ENOTCONN);
+	ck_assert_int_eq(gk_getsockname(b, 99, &theirs), -EBADF);
+	ck_assert_int_eq(gk_tcp_info(a, c, &info, sizeof(info)), (long)sizeof(info));
+	ck_assert_uint_eq(info.tcpi_state, 1); /* TCP_ESTABLISHED */
+	ck_assert_uint_eq(info.tcpi_options, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+	ck_assert_uint_eq(info.tcpi_snd_cwnd, 10);
+	ck_assert_uint_eq(info.tcpi_snd_mss, 1448);
+	info.tcpi_ca_state = 77;
+	ck_assert_int_eq(gk_tcp_info(b, l, &info, 1), 1); /* a program that knows less of it */
+	ck_assert_uint_eq(info.tcpi_state, 10);           /* TCP_LISTEN */
+	ck_assert_uint_eq(info.tcpi_ca_state, 77);
+	ck_assert_int_eq(gk_tcp_info(b, 99, &info, 1), -EBADF);
+	int d = gk_socket(b, AF_INET, SOCK_DGRAM);
+	ck_assert_int_eq(gk_tcp_info(b, d, &info, 1), -EOPNOTSUPP);
+	ck_assert_int_eq(gk_close(b, d), 0);
+	ck_assert_int_eq(gk_set_congestion(a, c, "newreno"), 0);
+	ck_assert_int_eq(gk_set_congestion(a, c, "vegas"), -ENOENT);
+}
+
 /* Returns a hash of all that went over the wire. */
 static uint64_t session(uint64_t seed)
 {
@@ -61,6 +99,7 @@ static uint64_t session(uint64_t seed)
 	ck_assert(gk_poll(a, c) & POLLOUT);
 	ck_assert_int_eq(gk_setsockopt(a, c, IPPROTO_TCP, TCP_NODELAY, 1), 0);
 	ck_assert_int_eq(gk_setsockopt(a, c, IPPROTO_TCP, 12345, 1), -ENOPROTOOPT);
+	check_ends(a, c, b, s, l);
 	ck_assert_int_eq(gk_send(a, c, "hello", 5, 0), 5);
 	turn(a, b);
 	char buf[16];
