@@ -12,6 +12,7 @@
 
 #include "blk_rig.h"
 #include "suite.h"
+#include "virtual_clock.h"
 #include "vmm/clock.h"
 
 #define F(bit)     (1ull << VIRTIO_BLK_F_##bit)
@@ -39,6 +40,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+	virtual_clock_stop();
 	if (rig.vd)
 		rig_close(&rig);
 	rig.vd = NULL;
@@ -445,46 +447,68 @@ END_TEST
 
 #define RATE_DEPTH 8u
 
-/* Reads of LEN bytes, RATE_DEPTH at a time, for about NS. Returns how many a second were done. */
-static double reads_a_second(uint32_t len, uint64_t ns)
+/* A disk whose requests, of up to 32 KiB, take no time but the virtual clock's. */
+static void open_at_once(int threads)
 {
-	struct blk_stats before = blk_stats(rig.vd);
-	uint64_t start = clock_now_ns(), now = start;
-	while (now < start + ns) {
-		for (unsigned i = 0; i < RATE_DEPTH; i++) {
-			struct seg in = {BLK_DATA + i * len, len, true};
-			(void)blk_rig_add(&rig, i, VIRTIO_BLK_T_IN, i * (len / 512), &in, 1);
-		}
-		vdev_kick(rig.vd, 0);
-		ck_assert_uint_eq(blk_rig_wait(&rig, RATE_DEPTH), RATE_DEPTH);
-		rig.q[0].used_seen = (uint16_t)(rig.q[0].used_seen + RATE_DEPTH);
-		now = clock_now_ns();
-	}
-	return (double)(blk_stats(rig.vd).reads - before.reads) * (double)NS_PER_SECOND /
-	       (double)(now - start);
+	static const uint8_t zeros[1 << 16];
+	(void)close(image);
+	image = memfd_create("image", MFD_CLOEXEC);
+	for (off_t at = 0; at < (off_t)DISK_BYTES; at += (off_t)sizeof(zeros))
+		ck_assert_int_eq(pwrite(image, zeros, sizeof(zeros), at), sizeof(zeros));
+	open_disk(threads, (struct blk_rig_opts){0});
+	virtual_clock_start();
 }
 
-/* What a busy machine delays is made up for out of the burst. */
+/* RATE_DEPTH reads of LEN bytes. */
+static void read_some(uint32_t len)
+{
+	for (unsigned i = 0; i < RATE_DEPTH; i++) {
+		struct seg in = {BLK_DATA + i * len, len, true};
+		(void)blk_rig_add(&rig, i, VIRTIO_BLK_T_IN, i * (len / 512), &in, 1);
+	}
+	vdev_kick(rig.vd, 0);
+	ck_assert_uint_eq(blk_rig_wait(&rig, RATE_DEPTH), RATE_DEPTH);
+	rig.q[0].used_seen = (uint16_t)(rig.q[0].used_seen + RATE_DEPTH);
+}
+
+/* In a second, in the middle of which nothing happens for PAUSE_NS, there are WANTED of them. */
+static void expect_reads(uint32_t len, uint64_t pause_ns, unsigned wanted)
+{
+	uint64_t before = blk_stats(rig.vd).reads, start = clock_now_ns();
+	while (clock_now_ns() < start + NS_PER_SECOND / 2)
+		read_some(len);
+	virtual_clock_pass(pause_ns);
+	while (clock_now_ns() < start + NS_PER_SECOND)
+		read_some(len);
+	uint64_t got = blk_stats(rig.vd).reads - before;
+	ck_assert_uint_ge(got, wanted - RATE_DEPTH);
+	ck_assert_uint_le(got, wanted + RATE_DEPTH);
+}
+
+/* What a busy machine delays is made up for out of the burst, and no more. */
 START_TEST(keeps_to_a_rate)
 {
 	vmm_rate_t rate = VMM_RATE_INIT;
-	open_disk(_i, (struct blk_rig_opts){0});
+	open_at_once(_i);
 	rate.bytes_per_second = 20u << 20;
 	rate.bytes_burst = rate.bytes_per_second / 5;
 	blk_set_rate(rig.vd, &rate);
-	double got = reads_a_second(16384, NS_PER_SECOND);
-	ck_assert_double_ge(got, 1280 * 0.98);
-	ck_assert_double_le(got, 1280 * 1.02);
+	expect_reads(16384, 0, 1280);
+	expect_reads(16384, 190 * NS_PER_MS, 1280);
+	expect_reads(16384, 450 * NS_PER_MS, 1280 * 3 / 4);
 	/* Operations: the other limit is gone. */
 	rate = (vmm_rate_t)VMM_RATE_INIT;
 	rate.ops_per_second = 800;
 	rate.ops_burst = 160;
 	blk_set_rate(rig.vd, &rate);
-	got = reads_a_second(65536, NS_PER_SECOND);
-	ck_assert_double_ge(got, 800 * 0.98);
-	ck_assert_double_le(got, 800 * 1.02);
+	expect_reads(32768, 0, 800);
+	expect_reads(32768, 190 * NS_PER_MS, 800);
+	expect_reads(32768, 450 * NS_PER_MS, 800 * 3 / 4);
 	blk_set_rate(rig.vd, NULL);
-	ck_assert_double_ge(reads_a_second(512, NS_PER_SECOND / 20), 2000);
+	uint64_t start = clock_now_ns();
+	for (unsigned i = 0; i < 1000; i++)
+		read_some(512);
+	ck_assert_uint_eq(clock_now_ns(), start);
 }
 END_TEST
 
@@ -492,20 +516,20 @@ END_TEST
  * once. */
 START_TEST(what_waits_for_a_rate_follows_its_changes)
 {
-	struct seg in[2] = {{BLK_DATA, 1u << 20, true}, {BLK_DATA + (1u << 20), 512, true}};
+	struct seg in[2] = {{BLK_DATA, 32u << 10, true}, {BLK_DATA + (32u << 10), 512, true}};
 	vmm_rate_t rate = VMM_RATE_INIT;
-	open_disk(_i, (struct blk_rig_opts){0});
-	rate.bytes_per_second = 1000;
+	open_at_once(_i);
+	rate.bytes_per_second = 40;
 	rate.bytes_burst = 1;
 	blk_set_rate(rig.vd, &rate);
 	(void)blk_rig_add(&rig, 0, VIRTIO_BLK_T_IN, 0, &in[0], 1);
 	(void)blk_rig_add(&rig, 1, VIRTIO_BLK_T_IN, 0, &in[1], 1);
 	vdev_kick(rig.vd, 0);
 	ck_assert_uint_eq(blk_rig_wait(&rig, 1), 1);
-	for (unsigned i = 0; i < 10; i++)
-		loop_run_once(rig.loop, 2);
+	virtual_clock_pass(819 * NS_PER_SECOND);
+	loop_run_once(rig.loop, 0);
 	ck_assert_uint_eq(blk_rig_status(&rig, 0), VIRTIO_BLK_S_OK);
-	ck_assert_uint_eq(blk_rig_status(&rig, 1), BLK_NONE); /* for a quarter of an hour */
+	ck_assert_uint_eq(blk_rig_status(&rig, 1), BLK_NONE); /* for 819.2 s */
 	blk_set_rate(rig.vd, NULL);
 	ck_assert_uint_eq(blk_rig_wait(&rig, 2), 2);
 	ck_assert_uint_eq(blk_rig_status(&rig, 1), VIRTIO_BLK_S_OK);
