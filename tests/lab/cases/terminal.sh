@@ -4,6 +4,11 @@
 CASE_NEEDS=guests
 CASE_ONLY_VMM=1
 
+# The terminal is not as the session found it.
+is_raw() {
+	[ -s /run/before ] && stty -F /dev/pts/0 -g >/run/during && ! cmp -s /run/before /run/during
+}
+
 # ends STATUS INPUT ARGUMENTS...: on a terminal of its own; INPUT is typed while it runs.
 ends() {
 	want=$1
@@ -19,10 +24,8 @@ END
 	rm -f /run/before /run/after
 	status=0
 	(
-		usleep 800000
-		stty -F /dev/pts/0 -g >/run/during 2>/dev/null
+		[ -z "$input" ] || wait_for 20 is_raw
 		printf %b "$input"
-		sleep 1
 	) | timeout 30 onpty sh /run/session "$@" >"$VM_LOG" || status=$?
 	[ "$status" -eq "$want" ] || fail "status $status, not $want: $*"
 	cmp /run/before /run/after || fail "the terminal is not as it was: $*"
@@ -52,8 +55,10 @@ outer() {
 stty -g >/run/before
 vmm run --rng=off --stop-timeout 60 $forever 2>/run/vm.err &
 vmm=\$!
-sleep 1
-kill -$signal \$vmm; sleep 1; kill -0 \$vmm || exit 99
+until grep -q 'SigBlk:.*[4567cdef]...\$' /proc/\$vmm/status; do usleep 50000; done
+kill -$signal \$vmm
+until grep -q 'asked to power off' /run/vm.err; do usleep 50000; done
+sleep 1; kill -0 \$vmm || exit 99
 kill -$signal \$vmm; wait \$vmm
 status=\$?
 stty -g >/run/after
