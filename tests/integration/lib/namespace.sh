@@ -21,3 +21,26 @@ enter_namespace() {
 	[ "$(id -u)" -eq 0 ] && exec unshare -n "$0" "$@"
 	exec unshare -Urn "$0" "$@"
 }
+
+# until_answers ADDRESS: to ping, by then.
+until_answers() {
+	local _
+	for _ in $(seq 50); do
+		ping -c 1 -W 1 "$1" >/dev/null 2>&1 && return
+		sleep 0.1
+	done
+	echo "$1 does not answer"
+	return 1
+}
+
+# until_listens tcp|udp PORT [PID]: somebody has the port, in the network namespace of process PID, by
+# then.
+until_listens() {
+	local _ at=/proc/${3:-self}/net/$1
+	for _ in $(seq 200); do
+		grep -qsE ": [0-9A-F]+:$(printf %04X "$2") 0+:0000 0[7A] " "$at" "${at}6" && return
+		sleep 0.1
+	done
+	echo "nobody listens on port $2"
+	return 1
+}
