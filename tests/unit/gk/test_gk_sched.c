@@ -8,7 +8,7 @@
 #define PARKS       100u /* of each dancer: as many wake-ups */
 #define LATE_NS     (5 * NS_PER_US)
 #define WORK_MAX_NS (6 * NS_PER_MS)
-#define PATIENCE_NS (30 * NS_PER_S)
+#define PATIENCE_NS (100 * NS_PER_S)
 
 /*
  * A dancer's door: who waits opens it; who wakes it shuts it first, so that each opening has one
