@@ -18,6 +18,10 @@ free_mib() {
 	awk '$1 == "MemFree:" { print int($2 / 1024) }' /proc/meminfo
 }
 
+is_back() {
+	[ "$(free_mib)" -gt $((free_before + 200)) ]
+}
+
 outer() {
 	VM_MEMORY=512M
 	VM_BALLOON=0
@@ -31,7 +35,7 @@ outer() {
 	vm_expect 'inner: emptied' 10
 	rss_falls_below $((full / 1024 - 200)) 30
 	# Not only unmapped: the host has it back.
-	[ "$(free_mib)" -gt $((free_before + 200)) ] || fail 'the memory is still with the VM'
+	wait_for 30 is_back || fail 'the memory is still with the VM'
 	figure balloon/reported $((full - $(vm_memory VmRSS))) KiB
 	vm_send end
 	vm_expect 'inner: memory is right' 20

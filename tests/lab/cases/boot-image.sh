@@ -21,8 +21,10 @@ outer() {
 	vm_expect 'inner: memory is right' 5
 	vm_expect_end 0
 
-	# A byte in the middle of the kernel.
-	printf 'x' | dd of="$IMAGE" bs=1 seek=5000000 conv=notrunc 2>/dev/null
+	# A byte in the middle of the kernel: another one.
+	byte=x
+	[ "$(dd if="$IMAGE" bs=1 skip=5000000 count=1 2>/dev/null)" != x ] || byte=y
+	printf %s "$byte" | dd of="$IMAGE" bs=1 seek=5000000 conv=notrunc 2>/dev/null
 	vmm image verify "$IMAGE" 2>/dev/null
 	[ $? -eq 3 ] || fail 'verify did not see the damage'
 	vm_start 20

@@ -4,6 +4,7 @@
 
 CASE_NEEDS='guests cli guest_kernel'
 CASE_ONLY_VMM=1
+CASE_TIMEOUT=300
 
 outer() {
 	chmod 1777 /tmp

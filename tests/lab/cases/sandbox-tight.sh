@@ -20,7 +20,7 @@ run() {
 	want=$1
 	shift
 	status=0
-	timeout 60 vmm run "$@" >"$VM_LOG" 2>"$VM_ERR" </dev/null || status=$?
+	timeout 200 vmm run "$@" >"$VM_LOG" 2>"$VM_ERR" </dev/null || status=$?
 	[ "$status" -eq "$want" ] || fail "status $status, not $want: vmm run $*"
 }
 
@@ -93,6 +93,12 @@ listens() {
 	grep -q "^ *[0-9]*: 0*:$(printf %04X "$1") 0*:0000 0A" /proc/net/tcp /proc/net/tcp6
 }
 
+# The vmm that is watched blocks SIGTERM, to take it.
+takes_signals() {
+	read -r child <"/proc/$VM_PID/task/$VM_PID/children"
+	grep -q 'SigBlk:.*[4567cdef]...$' "/proc/${child% }/status"
+}
+
 shipped_guest() {
 	for engine in uring threads; do
 		for transport in mmio pci; do
@@ -113,6 +119,7 @@ shipped_guest() {
 	VM_COMMAND='vmm run --net user,loopback=on,dns=127.0.0.1,hostfwd=tcp::8080-:80'
 	vm_start 40
 	vm_expect 'by DHCP' 20
+	vm_expect '^gk> ' 20 # the server listens by now
 	wget -q -O /run/page http://127.0.0.1:8080/ || fail 'no page'
 	nc -l -p 9000 >/run/heard </dev/null &
 	vm_send 'nettest source 10.0.2.2:9000 100K'
@@ -131,7 +138,7 @@ shipped_guest() {
 	# A guest that does not hear it.
 	VM_COMMAND='vmm run --stop-timeout 1 --serial null /lab/hlt-wake.elf --cmdline forever'
 	vm_start 40
-	sleep 2
+	wait_for 20 takes_signals || fail 'it does not take over SIGTERM'
 	kill -TERM "$VM_PID"
 	vm_expect_end 8
 }
