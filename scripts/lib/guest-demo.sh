@@ -38,7 +38,8 @@ guest_shown() {
 	pid=$!
 	exec 4>"$work/input"
 	if wait_for "$pid" "$work/console" '^guest-kernel ready' &&
-		wait_for "$pid" "$work/console" 'by DHCP'; then
+		wait_for "$pid" "$work/console" 'by DHCP' &&
+		wait_for "$pid" "$work/console" '^gk> '; then # the server listens by now
 		url=$(sed -n "s/.*the guest's page: //p" "$work/log")
 		guest_page "$(sed 's,.*:,,; s,/$,,' <<<"$url")" >"$work/page" || seen=no
 		printf '%s\n' 'boot' 'disk 0 read 0 32' 'rng' 'ping 10.0.2.2 2' 'poweroff' >&4

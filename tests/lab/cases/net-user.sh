@@ -29,6 +29,7 @@ outer() {
 	echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range
 	vm_start 60
 	vm_expect 'net0: 10.0.2.15/24 by DHCP' 20
+	vm_expect '^gk> ' 20 # the server listens by now
 	grep -q "the guest's page: http://127.0.0.1:8080/" "$VM_ERR" || fail 'no word of the page'
 	wget -q -O /run/page http://127.0.0.1:8080/ || fail 'no page'
 	grep -q '</html>' /run/page || fail 'not the whole page'
