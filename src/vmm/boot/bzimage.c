@@ -109,6 +109,9 @@ static vmm_err_t find_payload(const struct setup_header *h, uint64_t file_bytes,
 	if (len <= ENTRY_64)
 		return err_set(ei, VMM_E_FORMAT, name, "%s: syssize is %u: no kernel in it", name,
 		               h->syssize);
+	/* Paragraphs of 16 bytes, rounded up: of the last one the file may hold a part. */
+	if (setup < file_bytes && len > file_bytes - setup && len - (file_bytes - setup) < 16)
+		len = file_bytes - setup;
 	if (setup > file_bytes || len > file_bytes - setup)
 		return err_set(ei, VMM_E_FORMAT, name,
 		               "%s: truncated: setup_sects and syssize ask for %llu bytes, the "
