@@ -36,8 +36,11 @@ static vmm_err_t decode_kernel(const struct boot_plan *plan, uint64_t low_ram_en
 		return elf_decode(part, plan->protocol, low_ram_end, k, ei);
 	if (!bzimage_matches(head, len))
 		return err_set(ei, VMM_E_FORMAT, part->name,
-		               "%s is not a kernel: neither a bzImage ('HdrS' at 0x202) nor ELF",
-		               part->name);
+		               "%s is not a kernel: neither a bzImage ('HdrS' at 0x202) nor ELF%s",
+		               part->name,
+		               head[0] == 0x1f && head[1] == 0x8b
+		                       ? "; it is compressed by gzip: gunzip it first"
+		                       : "");
 	if (plan->protocol == BOOT_PVH)
 		return err_set(ei, VMM_E_UNSUPPORTED, part->name,
 		               "%s is a bzImage, which has no PVH entry; its vmlinux may have one",
