@@ -2,8 +2,8 @@
  * Error codes of libvmm, and the detail that goes with them.
  *
  * Every fallible call returns a vmm_err_t: VMM_OK or one negative enumerator. Calls on a handle
- * keep the detail in the handle (vmm_vm_error); calls without one take a vmm_err_info_t that the
- * caller owns and that may be NULL where the detail is not wanted.
+ * keep the detail in the handle, for the thread that made them (vmm_vm_error); calls without one
+ * take a vmm_err_info_t that the caller owns and that may be NULL where the detail is not wanted.
  */
 #ifndef VMM_ERR_H
 #define VMM_ERR_H

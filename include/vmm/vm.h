@@ -97,9 +97,10 @@ VMM_API int vmm_vm_memory_fd(const vmm_vm_t *vm);
 VMM_API void vmm_vm_destroy(vmm_vm_t *vm);
 
 /*
- * The detail of the last call on VM that failed. Valid until the next call; the caller's thread.
- * There is one for the VM: while other threads make calls on it that can fail, only their codes are
- * sure.
+ * The detail of the last call on VM that failed, of those that the calling thread made; code VMM_OK
+ * and no text where there is none. Never NULL; owned by the VM, valid until this thread's next call
+ * on it. Any thread, from create to destroy. Where there is no memory for a further thread's detail
+ * (some 600 bytes, kept until destroy), its calls fail without one.
  */
 VMM_API const vmm_err_info_t *vmm_vm_error(const vmm_vm_t *vm);
 

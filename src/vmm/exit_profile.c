@@ -233,7 +233,7 @@ void profile_stopping(vmm_vm_t *vm)
 
 vmm_err_t vmm_vm_profile(vmm_vm_t *vm, vmm_profile_t *out)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	if (!sized_info(out, sizeof(*out), ei))
 		return VMM_E_INVAL;
 	if (out->room > 0 && !out->entries)

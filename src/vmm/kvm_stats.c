@@ -59,12 +59,14 @@ static vmm_err_t take_all(int fd, vmm_kvm_stats_t *out, vmm_err_info_t *ei)
 
 vmm_err_t vmm_vcpu_kvm_stats(vmm_vm_t *vm, uint32_t cpu, vmm_kvm_stats_t *out)
 {
-	/* Any thread may call: the detail of vm->error belongs to the one that owns the VM. */
-	vmm_err_info_t ignored;
-	if (!sized_info(out, sizeof(*out), NULL) || cpu >= vm->vcpu_count)
+	vmm_err_info_t *ei = vm_error(vm);
+	if (!sized_info(out, sizeof(*out), ei))
 		return VMM_E_INVAL;
+	if (cpu >= vm->vcpu_count)
+		return err_set(ei, VMM_E_INVAL, "cpu", "no vCPU %u; the VM has %u", cpu,
+		               vm->vcpu_count);
 	if (!vm->caps.stats)
-		return VMM_E_UNSUPPORTED;
+		return err_set(ei, VMM_E_UNSUPPORTED, "/dev/kvm", "has no KVM_CAP_BINARY_STATS_FD");
 	out->struct_size = sizeof(*out);
 	out->count = 0;
 	int fd = -1;
@@ -74,8 +76,8 @@ vmm_err_t vmm_vcpu_kvm_stats(vmm_vm_t *vm, uint32_t cpu, vmm_kvm_stats_t *out)
 		fd = kvm_stats_fd(vm->vcpus[cpu].fd);
 	(void)pthread_mutex_unlock(&vm->life_lock);
 	if (fd < 0)
-		return VMM_E_KVM;
-	vmm_err_t err = take_all(fd, out, &ignored);
+		return err_set(ei, VMM_E_KVM, "/dev/kvm", "vCPU %u has no statistics now", cpu);
+	vmm_err_t err = take_all(fd, out, ei);
 	(void)close(fd);
 	return err;
 }

@@ -203,7 +203,7 @@ static void enter_user64(struct kvm_sregs *s, uint64_t page_tables)
 
 vmm_err_t vmm_vcpu_set_user_entry(vmm_vm_t *vm, uint32_t cpu, const vmm_user_entry_t *entry)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	if (!sized_opts(entry, sizeof(*entry), ei))
 		return VMM_E_INVAL;
 	if (vm->state != VM_BUILT)
@@ -239,10 +239,10 @@ uint32_t vmm_vm_tsc_khz(const vmm_vm_t *vm)
 vmm_err_t vmm_vm_tsc_align(vmm_vm_t *vm)
 {
 	if (vm->state != VM_BUILT)
-		return err_set(&vm->error, VMM_E_STATE, "vm", "must be built, and not started");
+		return err_set(vm_error(vm), VMM_E_STATE, "vm", "must be built, and not started");
 	vmm_err_t err = VMM_OK;
 	for (uint32_t i = 0; !err && i < vm->vcpu_count; i++)
-		err = kvm_set_tsc_offset(vm->vcpus[i].fd, 0, &vm->error);
+		err = kvm_set_tsc_offset(vm->vcpus[i].fd, 0, vm_error(vm));
 	return err;
 }
 
@@ -343,7 +343,7 @@ static void describe_exit(struct vcpu *v, vmm_exit_t *exit)
 
 vmm_err_t vmm_vcpu_step(vmm_vm_t *vm, uint32_t cpu, vmm_exit_t *exit)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	if (!(vm->opts.flags & VMM_VM_STEP))
 		return err_set(ei, VMM_E_STATE, "flags", "the VM was not created with VMM_VM_STEP");
 	if (vm->state != VM_BUILT && vm->state != VM_RUNNING)
@@ -399,7 +399,7 @@ static bool vcpus_stand_still(vmm_vm_t *vm)
 
 vmm_err_t vmm_vcpu_regs(vmm_vm_t *vm, uint32_t cpu, vmm_regs_t *out)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	if (cpu >= vm->vcpu_count)
 		return err_set(ei, VMM_E_INVAL, "cpu", "no vCPU %u; the VM has %u", cpu,
 		               vm->vcpu_count);

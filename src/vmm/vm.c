@@ -72,6 +72,7 @@ vmm_err_t vmm_vm_create(const vmm_vm_opts_t *opts, vmm_vm_t **out, vmm_err_info_
 	vmm_vm_t *vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		return err_set(ei, VMM_E_NOMEM, "vm", "out of memory");
+	vm_error_init(vm);
 	vm->created_ns = clock_now_ns();
 	vm->kvm_fd = vm->vm_fd = vm->event_fd = vm->profile_stat_fd = -1;
 	vm->kvm_fd_given = vm->memory_fd_given = -1;
@@ -140,6 +141,7 @@ void vmm_vm_destroy(vmm_vm_t *vm)
 	msi_routes_fini(&vm->msi_routes);
 	free(vm->name);
 	free(vm->kvm_path);
+	vm_error_fini(vm);
 	free(vm);
 }
 
@@ -148,16 +150,11 @@ int vmm_vm_memory_fd(const vmm_vm_t *vm)
 	return vm->gm ? gmem_fd(vm->gm) : -1;
 }
 
-const vmm_err_info_t *vmm_vm_error(const vmm_vm_t *vm)
-{
-	return &vm->error;
-}
-
 vmm_err_t vm_configurable(vmm_vm_t *vm, const char *what)
 {
 	if (vm->state == VM_CREATED)
 		return VMM_OK;
-	return err_set(&vm->error, VMM_E_STATE, what, "the VM is built; configure it before");
+	return err_set(vm_error(vm), VMM_E_STATE, what, "the VM is built; configure it before");
 }
 
 vmm_err_t vmm_boot_set(vmm_vm_t *vm, const vmm_boot_opts_t *opts)
@@ -166,7 +163,7 @@ vmm_err_t vmm_boot_set(vmm_vm_t *vm, const vmm_boot_opts_t *opts)
 	if (err)
 		return err;
 	struct boot_files *files;
-	err = vm_boot_take(opts, &files, &vm->error);
+	err = vm_boot_take(opts, &files, vm_error(vm));
 	if (err)
 		return err;
 	vm_boot_close(vm->boot_files);
@@ -178,7 +175,7 @@ vmm_err_t vm_add_virtio(vmm_vm_t *vm, struct vdev *vd)
 {
 	if (vm->virtio_count == MACHINE_VIRTIO_MAX) {
 		vd->ops->destroy(vd);
-		return err_set(&vm->error, VMM_E_LIMIT, "devices", "more than %u virtio devices",
+		return err_set(vm_error(vm), VMM_E_LIMIT, "devices", "more than %u virtio devices",
 		               MACHINE_VIRTIO_MAX);
 	}
 	vm->virtio[vm->virtio_count++] = vd;
@@ -192,20 +189,18 @@ void vmm_irq_pulse(vmm_irq_t *irq)
 
 vmm_err_t vmm_msi_send(vmm_vm_t *vm, uint64_t address, uint32_t data)
 {
-	/* Any thread may call: the detail of vm->error belongs to the one that owns the VM. */
-	vmm_err_info_t ignored;
-	vmm_err_t err = VMM_E_STATE;
+	vmm_err_info_t *ei = vm_error(vm);
 	/* A reset replaces the KVM side while it holds this lock. */
 	(void)pthread_mutex_lock(&vm->life_lock);
-	if (vm->vm_fd >= 0)
-		err = kvm_signal_msi(vm->vm_fd, address, data, &ignored);
+	vmm_err_t err = vm->vm_fd < 0 ? err_set(ei, VMM_E_STATE, "vm", "the VM is not built")
+	                              : kvm_signal_msi(vm->vm_fd, address, data, ei);
 	(void)pthread_mutex_unlock(&vm->life_lock);
 	return err;
 }
 
 vmm_err_t vmm_vm_stats(vmm_vm_t *vm, vmm_stats_t *stats)
 {
-	if (!sized_info(stats, sizeof(*stats), &vm->error))
+	if (!sized_info(stats, sizeof(*stats), vm_error(vm)))
 		return VMM_E_INVAL;
 	*stats = (vmm_stats_t){
 	        .struct_size = sizeof(*stats),

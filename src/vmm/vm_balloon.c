@@ -23,7 +23,7 @@ static vmm_err_t check_opts(const vmm_vm_t *vm, const vmm_balloon_opts_t *o, vmm
 
 vmm_err_t vmm_balloon_add(vmm_vm_t *vm, const vmm_balloon_opts_t *opts, vmm_balloon_t **balloon)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "balloon");
 	if (!err)
 		err = check_opts(vm, opts, ei);

@@ -25,7 +25,7 @@ static vmm_err_t check_cpus(vmm_vm_t *vm)
 		        vm->opts.cpus, host);
 	if (vm->opts.cpus <= vm->caps.max_vcpus)
 		return VMM_OK;
-	return err_set(&vm->error, VMM_E_LIMIT, "cpus", "%u: KVM on this host allows %u",
+	return err_set(vm_error(vm), VMM_E_LIMIT, "cpus", "%u: KVM on this host allows %u",
 	               vm->opts.cpus, vm->caps.max_vcpus);
 }
 
@@ -38,24 +38,25 @@ static vmm_err_t make_memory(vmm_vm_t *vm)
 	        .memfd = vm->opts.flags & VMM_VM_MEMFD,
 	        .fd = vm->memory_fd_given,
 	};
-	return gmem_create(&opts, &vm->gm, &vm->error);
+	return gmem_create(&opts, &vm->gm, vm_error(vm));
 }
 
 static vmm_err_t open_boot(vmm_vm_t *vm)
 {
 	if (!vm->boot_files)
-		return err_set(&vm->error, VMM_E_STATE, "boot",
+		return err_set(vm_error(vm), VMM_E_STATE, "boot",
 		               "there is nothing to boot: call vmm_boot_set first");
-	vmm_err_t err = vm_boot_open(vm->boot_files, vm->opts.memory_bytes, &vm->plan, &vm->error);
+	vmm_err_t err =
+	        vm_boot_open(vm->boot_files, vm->opts.memory_bytes, &vm->plan, vm_error(vm));
 	if (!err)
-		err = boot_check(&vm->plan, vm->opts.memory_bytes, &vm->error);
+		err = boot_check(&vm->plan, vm->opts.memory_bytes, vm_error(vm));
 	return err;
 }
 
 /* A PCI bus, for those machines that have something to put on it: finding none is quicker. */
 static vmm_err_t make_pci(vmm_vm_t *vm)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	struct machine *m = &vm->machine;
 	m->pci = vm->opts.transport == VMM_TRANSPORT_PCI || vm->vfio.count > 0;
 	if (!m->pci)
@@ -70,7 +71,7 @@ static vmm_err_t make_pci(vmm_vm_t *vm)
 
 static vmm_err_t add_virtio_to_pci(vmm_vm_t *vm, uint32_t i)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	struct vdev *vd = vm->virtio[i];
 	vmm_err_t err = vdev_attach(vd, vm->gm, vm->loop, &vm->log, &vpci_transport, ei);
 	return err ? err : vpci_add(vm->pci, &vm->msi_routes, vd, &vm->vpci[i], ei);
@@ -78,7 +79,7 @@ static vmm_err_t add_virtio_to_pci(vmm_vm_t *vm, uint32_t i)
 
 static vmm_err_t add_virtio_to_bus(vmm_vm_t *vm, uint32_t i)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	struct vdev *vd = vm->virtio[i];
 	if (vm->opts.transport == VMM_TRANSPORT_PCI)
 		return add_virtio_to_pci(vm, i);
@@ -98,7 +99,7 @@ static vmm_err_t add_virtio_to_bus(vmm_vm_t *vm, uint32_t i)
 /* The whole machine, device by device. */
 static vmm_err_t assemble(vmm_vm_t *vm)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	struct machine *m = &vm->machine;
 	*m = (struct machine){
 	        .cpus = vm->opts.cpus,
@@ -199,7 +200,7 @@ static vmm_err_t make_vcpus(vmm_vm_t *vm)
 {
 	vm->vcpus = calloc(vm->opts.cpus, sizeof(*vm->vcpus));
 	if (!vm->vcpus)
-		return err_set(&vm->error, VMM_E_NOMEM, "cpus", "out of memory");
+		return err_set(vm_error(vm), VMM_E_NOMEM, "cpus", "out of memory");
 	vm->vcpu_count = vm->opts.cpus;
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		vm->vcpus[i].vm = vm;
@@ -211,7 +212,7 @@ static vmm_err_t make_vcpus(vmm_vm_t *vm)
 			continue;
 		vm->vcpus[i].profile = profile_create();
 		if (!vm->vcpus[i].profile)
-			return err_set(&vm->error, VMM_E_NOMEM, "profile", "out of memory");
+			return err_set(vm_error(vm), VMM_E_NOMEM, "profile", "out of memory");
 	}
 	if (vm->opts.flags & VMM_VM_PROFILE)
 		vm->profile_stat_fd = profile_stat_open();
@@ -220,7 +221,7 @@ static vmm_err_t make_vcpus(vmm_vm_t *vm)
 
 vmm_err_t vmm_vm_build(vmm_vm_t *vm)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	if (vm->state != VM_CREATED)
 		return err_set(ei, VMM_E_STATE, "vm",
 		               "only a VM that was created and not stopped can be built, and once");

@@ -9,7 +9,7 @@
 
 vmm_err_t vmm_serial_set(vmm_vm_t *vm, const vmm_chardev_opts_t *chardev)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "serial");
 	if (err)
 		return err;
@@ -55,7 +55,7 @@ static vmm_err_t check_console(const vmm_console_opts_t *o, vmm_err_info_t *ei)
 
 vmm_err_t vmm_console_add(vmm_vm_t *vm, const vmm_console_opts_t *opts, vmm_console_t **console)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "console");
 	if (!err)
 		err = check_console(opts, ei);

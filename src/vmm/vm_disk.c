@@ -75,7 +75,7 @@ vmm_err_t vmm_disk_set_rate(vmm_vm_t *vm, uint32_t index, const vmm_rate_t *rate
 
 vmm_err_t vmm_disk_add(vmm_vm_t *vm, const vmm_disk_opts_t *opts)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "disk");
 	if (!err)
 		err = check_opts(opts, ei);

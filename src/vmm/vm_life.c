@@ -209,7 +209,7 @@ static vmm_err_t spawn(vmm_vm_t *vm, pthread_t *thread, void *(*main_fn)(void *)
 {
 	int err = thread_start(thread, main_fn, arg);
 	if (err)
-		return err_sys(&vm->error, err, "thread", "cannot start %s's thread", name);
+		return err_sys(vm_error(vm), err, "thread", "cannot start %s's thread", name);
 	return VMM_OK;
 }
 
@@ -242,7 +242,7 @@ static vmm_err_t spawn_all(vmm_vm_t *vm)
 vmm_err_t vmm_vm_start(vmm_vm_t *vm)
 {
 	if (vm->state != VM_BUILT)
-		return err_set(&vm->error, VMM_E_STATE, "vm", "only a built VM can be started");
+		return err_set(vm_error(vm), VMM_E_STATE, "vm", "only a built VM can be started");
 	vm->started_ns = clock_now_ns();
 	/* Threads inherit the mask: none of the process's signals is for them. */
 	sigset_t all;
@@ -272,7 +272,7 @@ vmm_err_t vmm_vm_pause(vmm_vm_t *vm)
 	(void)pthread_mutex_unlock(&vm->life_lock);
 	if (running)
 		return VMM_OK;
-	return err_set(&vm->error, VMM_E_STATE, "vm", "only a running VM can be paused");
+	return err_set(vm_error(vm), VMM_E_STATE, "vm", "only a running VM can be paused");
 }
 
 vmm_err_t vmm_vm_resume(vmm_vm_t *vm)
@@ -291,7 +291,7 @@ vmm_err_t vmm_vm_resume(vmm_vm_t *vm)
 	(void)pthread_mutex_unlock(&vm->life_lock);
 	if (paused)
 		return VMM_OK;
-	return err_set(&vm->error, VMM_E_STATE, "vm", "only a paused VM can be resumed");
+	return err_set(vm_error(vm), VMM_E_STATE, "vm", "only a paused VM can be resumed");
 }
 
 void vmm_vm_stop(vmm_vm_t *vm)

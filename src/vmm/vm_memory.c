@@ -6,7 +6,7 @@
 
 static vmm_err_t memory_error(vmm_vm_t *vm, uint64_t gpa, size_t len)
 {
-	return err_set(&vm->error, VMM_E_INVAL, "gpa",
+	return err_set(vm_error(vm), VMM_E_INVAL, "gpa",
 	               "0x%llx + %zu is not all RAM, or the VM is not built",
 	               (unsigned long long)gpa, len);
 }
@@ -31,7 +31,7 @@ vmm_err_t vmm_memory_discard(vmm_vm_t *vm, uint64_t gpa, uint64_t len)
 	    !gmem_at(vm->gm, (struct gpa){gpa}, len))
 		return memory_error(vm, gpa, len);
 	if (!gmem_discard(vm->gm, (struct gpa){gpa}, len))
-		return err_sys_as(&vm->error, VMM_E_NOMEM, errno, "memory",
+		return err_sys_as(vm_error(vm), VMM_E_NOMEM, errno, "memory",
 		                  "the host does not take the pages back");
 	return VMM_OK;
 }
@@ -39,8 +39,8 @@ vmm_err_t vmm_memory_discard(vmm_vm_t *vm, uint64_t gpa, uint64_t len)
 vmm_err_t vmm_dirty_log_set(vmm_vm_t *vm, bool on)
 {
 	if (vm->vm_fd < 0)
-		return err_set(&vm->error, VMM_E_STATE, "vm", "the VM is not built");
-	vmm_err_t err = kvm_dirty_log_set(vm->vm_fd, vm->gm, on, &vm->error);
+		return err_set(vm_error(vm), VMM_E_STATE, "vm", "the VM is not built");
+	vmm_err_t err = kvm_dirty_log_set(vm->vm_fd, vm->gm, on, vm_error(vm));
 	if (!err)
 		vm->dirty_logging = on;
 	return err;
@@ -49,15 +49,15 @@ vmm_err_t vmm_dirty_log_set(vmm_vm_t *vm, bool on)
 vmm_err_t vmm_dirty_log_read(vmm_vm_t *vm, uint64_t *bitmap, size_t words)
 {
 	if (vm->vm_fd < 0 || !vm->dirty_logging)
-		return err_set(&vm->error, VMM_E_STATE, "vm", "dirty logging is off");
+		return err_set(vm_error(vm), VMM_E_STATE, "vm", "dirty logging is off");
 	uint64_t pages = vm->opts.memory_bytes / MACHINE_PAGE_SIZE;
 	if (words < (pages + 63) / 64)
-		return err_set(&vm->error, VMM_E_INVAL, "words", "%zu: must be at least %llu",
+		return err_set(vm_error(vm), VMM_E_INVAL, "words", "%zu: must be at least %llu",
 		               words, (unsigned long long)((pages + 63) / 64));
 	/* A region that another follows ends at a multiple of 64 pages (machine.h). */
 	vmm_err_t err = VMM_OK;
 	for (unsigned i = 0; !err && i < gmem_region_count(vm->gm); i++) {
-		err = kvm_dirty_log_read(vm->vm_fd, i, bitmap, &vm->error);
+		err = kvm_dirty_log_read(vm->vm_fd, i, bitmap, vm_error(vm));
 		bitmap += gmem_region_at(vm->gm, i)->len_bytes / MACHINE_PAGE_SIZE / 64;
 	}
 	return err;

@@ -133,14 +133,14 @@ static vmm_err_t plug(vmm_vm_t *vm, const vmm_net_opts_t *opts, struct net_opts 
 {
 	bool user = opts->flags & VMM_NET_USER;
 	struct net_backend *b;
-	vmm_err_t err = user ? open_user(opts, &b, &vm->error) : open_tap(opts, &b, &vm->error);
+	vmm_err_t err = user ? open_user(opts, &b, vm_error(vm)) : open_tap(opts, &b, vm_error(vm));
 	if (!err && opts->pcap) {
-		err = pcap_open(opts->pcap, &o->pcap_fd, &vm->error);
+		err = pcap_open(opts->pcap, &o->pcap_fd, vm_error(vm));
 		if (err)
 			b->ops->destroy(b);
 	}
 	if (!err)
-		err = net_create(o, index, b, vd, &vm->error);
+		err = net_create(o, index, b, vd, vm_error(vm));
 	if (!err)
 		err = vm_add_virtio(vm, *vd);
 	vm->host_net |= !err && user;
@@ -149,7 +149,7 @@ static vmm_err_t plug(vmm_vm_t *vm, const vmm_net_opts_t *opts, struct net_opts 
 
 vmm_err_t vmm_net_add(vmm_vm_t *vm, const vmm_net_opts_t *opts, vmm_net_t **net)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "net");
 	if (!err)
 		err = check_opts(opts, ei);

@@ -106,6 +106,13 @@ struct user_msrs {
 	void *ctx;
 };
 
+/* What vmm_vm_error tells one thread. */
+struct vm_error {
+	pthread_t thread;
+	vmm_err_info_t info;
+	struct vm_error *next;
+};
+
 struct vmm_vm {
 	/* Configuration. */
 	vmm_vm_opts_t opts;
@@ -116,7 +123,8 @@ struct vmm_vm {
 	struct boot_files *boot_files;
 	struct boot_plan plan;
 	struct boot_entry entry;
-	vmm_err_info_t error;
+	struct vm_error first_error;     /* of the thread that creates the VM */
+	struct vm_error *_Atomic errors; /* a list, FIRST_ERROR at its end */
 	struct log log;
 
 	/* KVM and the machine. */
@@ -186,6 +194,12 @@ struct vmm_vm {
 	uint64_t stopped_ticks; /* when the vCPUs were told to leave, with a profile */
 	int profile_stat_fd;    /* profile_stat_open, with a profile; or -1 */
 };
+
+/* vm_error.c */
+void vm_error_init(vmm_vm_t *vm);
+void vm_error_fini(vmm_vm_t *vm);
+/* Where the calling thread's next failure tells its detail. NULL, for want of memory: nowhere. */
+vmm_err_info_t *vm_error(vmm_vm_t *vm);
 
 /* vm.c: the VM must be in state CREATED, or the error is set. */
 VMM_WARN_UNUSED vmm_err_t vm_configurable(vmm_vm_t *vm, const char *what);

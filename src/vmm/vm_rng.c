@@ -7,7 +7,7 @@
 
 vmm_err_t vmm_rng_add(vmm_vm_t *vm, const vmm_rng_opts_t *opts)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "rng");
 	if (err)
 		return err;

@@ -14,7 +14,7 @@
 
 vmm_err_t vmm_bus_device_add(vmm_vm_t *vm, const vmm_bus_device_opts_t *opts)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "bus device");
 	if (err)
 		return err;
@@ -46,7 +46,7 @@ vmm_err_t vmm_bus_device_add(vmm_vm_t *vm, const vmm_bus_device_opts_t *opts)
 
 vmm_err_t vmm_irq_add(vmm_vm_t *vm, uint32_t gsi, vmm_irq_t **irq)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "irq");
 	if (err)
 		return err;
@@ -73,7 +73,7 @@ static bool good_length(uint32_t len)
 
 vmm_err_t vmm_ioeventfd_add(vmm_vm_t *vm, const vmm_ioeventfd_opts_t *opts)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "ioeventfd");
 	if (err)
 		return err;
@@ -102,7 +102,7 @@ vmm_err_t vmm_ioeventfd_add(vmm_vm_t *vm, const vmm_ioeventfd_opts_t *opts)
 
 vmm_err_t vmm_msr_add(vmm_vm_t *vm, const vmm_msr_opts_t *opts)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	vmm_err_t err = vm_configurable(vm, "msr");
 	if (err)
 		return err;

@@ -25,7 +25,7 @@ void vm_vfio_fini(struct vm_vfio *v)
 
 vmm_err_t vmm_vfio_add(vmm_vm_t *vm, const vmm_vfio_opts_t *opts)
 {
-	vmm_err_info_t *ei = &vm->error;
+	vmm_err_info_t *ei = vm_error(vm);
 	struct vm_vfio *v = &vm->vfio;
 	vmm_err_t err = vm_configurable(vm, "vfio");
 	if (err)

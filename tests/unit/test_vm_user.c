@@ -1,4 +1,6 @@
 /* Doorbells, registers and coalesced ranges: what is refused before there is a KVM. */
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -185,6 +187,43 @@ START_TEST(what_needs_a_built_vm_says_so)
 }
 END_TEST
 
+/* Each sees the detail of its own calls, whatever fails beside it. */
+static void *fails(void *ctx)
+{
+	const uint64_t gpa = *(const uint64_t *)ctx;
+	char want[32];
+	(void)snprintf(want, sizeof(want), "0x%llx + 4096", (unsigned long long)gpa);
+	if (vmm_vm_error(vm)->code != VMM_OK || vmm_vm_error(vm)->message[0])
+		return NULL;
+	for (unsigned i = 0; i < 2000; i++)
+		if (vmm_memory_discard(vm, gpa, 4096) != VMM_E_INVAL ||
+		    vmm_vm_error(vm)->code != VMM_E_INVAL ||
+		    strncmp(vmm_vm_error(vm)->message, want, strlen(want)) != 0)
+			return NULL;
+	return ctx;
+}
+
+START_TEST(each_thread_has_its_own_detail)
+{
+	enum { THREADS = 4 };
+	uint64_t gpa[THREADS];
+	pthread_t thread[THREADS];
+	ck_assert_int_eq(vmm_vm_error(vm)->code, VMM_OK);
+	ck_assert_int_eq(vmm_vm_tsc_align(vm), VMM_E_STATE);
+	for (unsigned i = 0; i < THREADS; i++) {
+		gpa[i] = 4096ull << i;
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, fails, &gpa[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		void *good = NULL;
+		ck_assert_int_eq(pthread_join(thread[i], &good), 0);
+		ck_assert_ptr_eq(good, &gpa[i]);
+	}
+	ck_assert_int_eq(vmm_vm_error(vm)->code, VMM_E_STATE);
+	ck_assert_str_eq(vmm_vm_error(vm)->field, "vm");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("vm_user");
@@ -194,5 +233,6 @@ int main(void)
 	tcase_add_test(tc, only_mmio_is_coalesced);
 	tcase_add_test(tc, coalesced_writes_arrive_in_order_and_once);
 	tcase_add_test(tc, what_needs_a_built_vm_says_so);
+	tcase_add_test(tc, each_thread_has_its_own_detail);
 	return suite_run("vm_user", tc);
 }
