@@ -8,6 +8,7 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -47,6 +48,8 @@ static ssize_t refuse(const struct plan *p)
 
 ssize_t __real_preadv(int fd, const struct iovec *iov, int n, off_t at);
 ssize_t __wrap_preadv(int fd, const struct iovec *iov, int n, off_t at);
+ssize_t __real_pread(int fd, void *buf, size_t len, off_t at);
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at);
 ssize_t __real_pwritev2(int fd, const struct iovec *iov, int n, off_t at, int flags);
 ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int n, off_t at, int flags);
 ssize_t __real_pwrite(int fd, const void *buf, size_t len, off_t at);
@@ -66,6 +69,13 @@ ssize_t __wrap_preadv(int fd, const struct iovec *iov, int n, off_t at)
 		return __real_preadv(fd, iov, n, at);
 	const struct iovec one = {iov->iov_base, 1};
 	return on_read.is_short ? __real_preadv(fd, &one, 1, at) : refuse(&on_read);
+}
+
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at)
+{
+	if (!strikes(&on_read))
+		return __real_pread(fd, buf, len, at);
+	return on_read.is_short ? __real_pread(fd, buf, 1, at) : refuse(&on_read);
 }
 
 ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int n, off_t at, int flags)
@@ -279,6 +289,40 @@ START_TEST(the_guest_is_told)
 }
 END_TEST
 
+/* What is read at once of an image in memory, into one segment and into two, and fails or falls
+ * short, is the engine's to meet again. */
+START_TEST(a_read_at_once_is_gone_on_with)
+{
+	struct rig rig;
+	const struct seg whole = {BLK_DATA, 4096, true};
+	const struct seg in[] = {{BLK_DATA, 1024, true}, {BLK_DATA + 1024, 3072, true}};
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	fill(4);
+	ck_assert_int_eq(ftruncate(fd, IMAGE_BYTES), 0);
+	ck_assert_int_eq(pwrite(fd, data, 4096, 0), 4096);
+	blk_rig_open(&rig, &(struct blk_rig_opts){.fd = fd});
+	rig_start(&rig, vdev_offered(rig.vd));
+	for (unsigned n = 1; n <= 2; n++) {
+		const struct seg *segs = n == 1 ? &whole : in;
+		on_read = (struct plan){.is_short = true, .times = 1};
+		ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_IN, 0, segs, n, NULL),
+		                  VIRTIO_BLK_S_OK);
+		ck_assert_uint_eq(on_read.hits, 1);
+		ck_assert_int_eq(memcmp(rig_mem(&rig, BLK_DATA, 4096), data, 4096), 0);
+		ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_IN, 0, segs, n, NULL),
+		                  VIRTIO_BLK_S_OK);
+		on_read = (struct plan){.error = EIO, .times = 2};
+		ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_IN, 0, segs, n, NULL),
+		                  VIRTIO_BLK_S_IOERR);
+		ck_assert_uint_eq(on_read.hits, 2);
+		ck_assert_uint_eq(blk_rig_do(&rig, VIRTIO_BLK_T_IN, 0, segs, n, NULL),
+		                  VIRTIO_BLK_S_OK);
+	}
+	rig_close(&rig);
+	(void)close(fd);
+}
+END_TEST
+
 /* A ring that takes nothing for a moment is asked again; one that never does fails the requests,
  * also those beyond its own size, and is asked anew for the next one. */
 START_TEST(a_ring_that_refuses_does_not_keep_the_guest_waiting)
@@ -333,6 +377,7 @@ int main(void)
 	tcase_add_loop_test(tc, interrupted_syncs_and_holes_go_on, 0, 3);
 	tcase_add_test(tc, what_the_host_lacks_is_done_without);
 	tcase_add_test(tc, the_guest_is_told);
+	tcase_add_test(tc, a_read_at_once_is_gone_on_with);
 	tcase_add_test(tc, a_ring_that_refuses_does_not_keep_the_guest_waiting);
 	return suite_run("disk_faults", tc);
 }
