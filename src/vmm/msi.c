@@ -17,7 +17,7 @@
 
 void msi_routes_init(struct msi_routes *r)
 {
-	*r = (struct msi_routes){.vm_fd = -1};
+	r->vm_fd = -1;
 	(void)pthread_mutex_init(&r->lock, NULL);
 }
 

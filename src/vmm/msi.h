@@ -38,6 +38,7 @@ struct msi_line {
 	bool connected;
 };
 
+/* R is zeroed before: most of it is never touched. */
 void msi_routes_init(struct msi_routes *r);
 void msi_routes_fini(struct msi_routes *r);
 /* Messages go to this VM from now on. Every line is disconnected when it changes. */

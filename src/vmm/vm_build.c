@@ -62,7 +62,7 @@ static vmm_err_t make_pci(vmm_vm_t *vm)
 	if (!m->pci)
 		return VMM_OK;
 	machine_set_pci_mem64(m, cpuid_phys_bits(vm->cpuid));
-	vm->pci = malloc(sizeof(*vm->pci));
+	vm->pci = calloc(1, sizeof(*vm->pci));
 	if (!vm->pci)
 		return err_set(ei, VMM_E_NOMEM, "pci", "out of memory");
 	pci_bus_init(vm->pci, &vm->irq_chip);

@@ -103,6 +103,8 @@ static struct toy *new_toy(void)
 static void setup(void)
 {
 	memset(&mbus, 0, sizeof(mbus));
+	memset(&routes, 0, sizeof(routes));
+	memset(&pci, 0, sizeof(pci));
 	irq_chip_init(&chip);
 	msi_routes_init(&routes);
 	pci_bus_init(&pci, &chip);
@@ -338,7 +340,7 @@ END_TEST
 
 START_TEST(too_large_a_bar_is_refused)
 {
-	struct pci_bus other;
+	struct pci_bus other = {0};
 	struct bus other_mbus = {0};
 	vmm_err_info_t ei;
 	pci_bus_init(&other, &chip);
@@ -480,6 +482,7 @@ START_TEST(the_bus_has_thirty_two_slots)
 	pci_bus_fini(&pci);
 	ck_assert_uint_eq(destroyed, 1 + 30 + 3);
 	destroyed = 0;
+	memset(&pci, 0, sizeof(pci));
 	pci_bus_init(&pci, &chip);
 	t = new_toy();
 	ck_assert_int_eq(pci_bus_add(&pci, &t->f, &ei), VMM_OK);

@@ -81,6 +81,8 @@ static void setup(void)
 	ck_assert_int_eq(rng_create(1 << 20, 1 << 20, &vd, NULL), VMM_OK);
 	rig_attach(&rig, vd);
 	vd->transport = &vpci_transport;
+	memset(&routes, 0, sizeof(routes));
+	memset(&pci, 0, sizeof(pci));
 	irq_chip_init(&chip);
 	msi_routes_init(&routes);
 	pci_bus_init(&pci, &chip);

@@ -31,6 +31,8 @@ static void lost(void *ctx, const char *address, const char *why)
 void vfio_rig_setup(void)
 {
 	fake_vfio_init(&fake);
+	memset(&routes, 0, sizeof(routes));
+	memset(&pci, 0, sizeof(pci));
 	irq_chip_init(&chip);
 	msi_routes_init(&routes);
 	pci_bus_init(&pci, &chip);

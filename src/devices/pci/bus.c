@@ -12,7 +12,7 @@
 
 void pci_bus_init(struct pci_bus *bus, struct irq_chip *chip)
 {
-	*bus = (struct pci_bus){.chip = chip};
+	bus->chip = chip;
 	(void)pthread_mutex_init(&bus->lock, NULL);
 	(void)pthread_rwlock_init(&bus->map_lock, NULL);
 	(void)pthread_mutex_init(&bus->intx_lock, NULL);
@@ -238,7 +238,7 @@ vmm_err_t pci_bus_attach(struct pci_bus *bus, const struct machine *m, struct bu
 		err = pci_windows_attach(bus, m, machine_bus, ei);
 	for (unsigned i = 0; i < PCI_FUNCS_MAX && !err; i++)
 		if (bus->func[i])
-			memcpy(bus->func[i]->initial, bus->func[i]->config, CONFIG_BYTES);
+			memcpy(bus->func[i]->initial, bus->func[i]->config, PCI_CFG_SPACE_SIZE);
 	return err;
 }
 
@@ -253,7 +253,7 @@ void pci_bus_reset(struct pci_bus *bus)
 		if (f->ops->reset)
 			f->ops->reset(f);
 		pci_func_set_intx(f, false);
-		memcpy(f->config, f->initial, CONFIG_BYTES);
+		memcpy(f->config, f->initial, PCI_CFG_SPACE_SIZE);
 		pci_windows_update(bus, f);
 	}
 	(void)pthread_mutex_unlock(&bus->lock);

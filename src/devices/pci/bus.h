@@ -57,7 +57,7 @@ struct pci_bus {
 	unsigned intx_users[MACHINE_PCI_PINS]; /* devices that assert it */
 };
 
-/* Interrupt pins go to CHIP. Windows are empty until pci_bus_attach. */
+/* Interrupt pins go to CHIP. Windows are empty until pci_bus_attach. BUS is zeroed before. */
 void pci_bus_init(struct pci_bus *bus, struct irq_chip *chip);
 /* Destroys the functions. */
 void pci_bus_fini(struct pci_bus *bus);

@@ -113,7 +113,7 @@ uint8_t pci_func_add_cap(struct pci_func *f, uint8_t id, uint8_t len)
 
 void pci_config_store(struct pci_func *f, uint32_t offset, unsigned size, uint32_t value)
 {
-	for (unsigned i = 0; i < size; i++) {
+	for (unsigned i = 0; i < size && offset + i < PCI_CFG_SPACE_SIZE; i++) {
 		uint8_t *byte = &f->config[offset + i];
 		uint8_t may = f->writable[offset + i];
 		uint8_t given = (uint8_t)(value >> (8 * i));

@@ -70,11 +70,12 @@ struct pci_func {
 	bool intx_wanted; /* the device asserts its pin */
 	bool intx_raised; /* and the bus does, which INTX_DISABLE may prevent */
 
-	/* Config space: its bytes, which bits the guest may write, which it clears by writing 1. */
+	/* Config space: its bytes, those of a reset, which bits the guest may write, which it
+	 * clears by writing 1. Behind the first 256 it changes nothing here. */
 	uint8_t config[PCI_CFG_SPACE_EXP_SIZE];
-	uint8_t initial[PCI_CFG_SPACE_EXP_SIZE];
-	uint8_t writable[PCI_CFG_SPACE_EXP_SIZE];
-	uint8_t clears[PCI_CFG_SPACE_EXP_SIZE];
+	uint8_t initial[PCI_CFG_SPACE_SIZE];
+	uint8_t writable[PCI_CFG_SPACE_SIZE];
+	uint8_t clears[PCI_CFG_SPACE_SIZE];
 };
 
 struct pci_ids {
@@ -97,6 +98,7 @@ uint8_t pci_func_add_cap(struct pci_func *f, uint8_t id, uint8_t len);
 /* Little-endian fields of config space, from the device's side. OFFSET + SIZE is inside. */
 uint32_t pci_config_get(const struct pci_func *f, uint32_t offset, unsigned size);
 void pci_config_set(struct pci_func *f, uint32_t offset, unsigned size, uint32_t value);
+/* In the first 256 bytes. */
 void pci_config_allow(struct pci_func *f, uint32_t offset, unsigned size, uint32_t bits);
 
 /*

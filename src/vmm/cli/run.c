@@ -3,6 +3,7 @@
  * for the terminal, until the VM has ended or must end.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -31,6 +32,12 @@
 #include "usage.h"
 
 #define NS_PER_S 1000000000ull
+
+/* By what the heap grows beyond a need: while the VM is built, and then as the C library has it.
+ * calloc clears what it takes of such a step, so that a long one costs a page of memory for each of
+ * a buffer that nobody may ever use. */
+#define HEAP_STEP_BUILD 4096
+#define HEAP_STEP       (128 << 10)
 
 struct run {
 	struct run_config config;
@@ -360,6 +367,7 @@ static int run_vm(struct run *r)
 {
 	vmm_err_info_t ei = {0};
 	vmm_err_t err = assemble(&r->config, r->term.guest_fd, log_line, r, &r->parts, &ei);
+	(void)mallopt(M_TOP_PAD, HEAP_STEP);
 	if (err)
 		return failed(r, err, &ei);
 	vmm_vm_t *vm = r->parts.vm;
@@ -444,6 +452,8 @@ static vmm_err_t confine_process(struct run *r, vmm_err_info_t *ei)
 
 int cmd_run(int argc, char **argv)
 {
+	(void)mallopt(M_TOP_PAD, HEAP_STEP_BUILD);
+	(void)malloc_trim(0); /* the C library has taken a step already */
 	/* A few KiB of configuration: too much for a stack frame that outlives everything else. */
 	struct run *r = calloc(1, sizeof(*r));
 	struct problem p = {0};
