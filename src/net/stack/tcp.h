@@ -132,6 +132,7 @@ struct plp {
 	uint64_t next_ns;  /* no probe before */
 };
 
+#define ECN_CEP_INIT 5u /* RFC 9768, 3.2.1 */
 enum ecn_mode { ECN_OFF, ECN_CLASSIC, ECN_ACCURATE };
 
 /* Congestion notification. Counters of bytes are by their mark, ECN_ECT1 - 1 and so on. */

@@ -4,7 +4,6 @@
  */
 #include "net/stack/tcp.h"
 
-#define CEP_INIT     5u         /* 3.2.1 */
 #define BYTES_MASK   0xffffffu  /* a counter on the wire has 24 bits */
 #define LATE_BYTES   (1u << 23) /* beyond, a first option's counters may have wrapped */
 #define THINNED      4u /* segments an ACK covers on average: it is no accident (as Linux) */
@@ -31,7 +30,7 @@ static uint32_t ace_of(uint16_t flags)
 void ecn_begin(struct tcp_ecn *e, enum ecn_mode mode)
 {
 	e->mode = (uint8_t)mode;
-	e->r_cep = e->s_cep = CEP_INIT;
+	e->r_cep = e->s_cep = ECN_CEP_INIT;
 	for (unsigned i = 0; i < 3; i++)
 		e->r_bytes[i] = e->s_bytes[i] = i != ECN_CE - 1;
 }

@@ -105,12 +105,12 @@ static void fill_ecn(const struct tcp *t, struct net_tcp_info *i)
 	i->accecn = e->mode == ECN_ACCURATE;
 	if (!i->accecn)
 		return;
-	i->tcpi_received_ce = e->r_cep;
-	i->tcpi_received_e1_bytes = e->r_bytes[ECN_ECT1 - 1];
-	i->tcpi_received_e0_bytes = e->r_bytes[ECN_ECT0 - 1];
+	i->tcpi_received_ce = e->r_cep - ECN_CEP_INIT;
+	i->tcpi_received_e1_bytes = e->r_bytes[ECN_ECT1 - 1] - 1;
+	i->tcpi_received_e0_bytes = e->r_bytes[ECN_ECT0 - 1] - 1;
 	i->tcpi_received_ce_bytes = e->r_bytes[ECN_CE - 1];
-	i->tcpi_delivered_e1_bytes = e->s_bytes[ECN_ECT1 - 1];
-	i->tcpi_delivered_e0_bytes = e->s_bytes[ECN_ECT0 - 1];
+	i->tcpi_delivered_e1_bytes = e->s_bytes[ECN_ECT1 - 1] - 1;
+	i->tcpi_delivered_e0_bytes = e->s_bytes[ECN_ECT0 - 1] - 1;
 	i->tcpi_delivered_ce_bytes = e->s_bytes[ECN_CE - 1];
 	i->tcpi_accecn_opt_seen = e->opt_seen;
 	i->tcpi_accecn_fail_mode = (uint8_t)((e->no_ect ? NET_ACCECN_ACE_FAIL_SEND : 0) |
