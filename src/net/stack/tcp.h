@@ -143,9 +143,11 @@ struct tcp_ecn {
 	bool echo, cwr;         /* classic: ECE until CWR comes; CWR is to be sent */
 	bool client, handshake; /* the next ACK answers a SYN-ACK */
 	bool syn_marked, was_ce;
-	uint8_t syn_ect;           /* of the last SYN or SYN-ACK */
+	bool edge;                 /* the field has changed since the last data */
+	uint8_t last_ect, syn_ect; /* of the last packet that had one, of the last SYN or SYN-ACK */
 	uint8_t opt_due, opt_dups; /* segments that should still carry the option */
-	bool opt_last, opt_off, opt_seen, opt_bad;
+	uint8_t moved;             /* counters (1 << IP-ECN) that it has not told of yet */
+	bool opt_put, opt_last, opt_off, opt_seen, opt_bad;
 	bool heard, all_ce_broken;
 	uint8_t all_ce; /* rounds in which everything was marked */
 	uint32_t r_cep, r_bytes[3], ce_waiting;
@@ -153,6 +155,7 @@ struct tcp_ecn {
 	uint32_t opt_marks, opt_pkts; /* since the peer's last option */
 	uint32_t pkts_avg;            /* segments acknowledged at once, times 8 */
 	uint32_t round_end;
+	uint64_t opt_ns; /* when the option went out last */
 };
 
 /* What a listener has besides. */
@@ -383,7 +386,7 @@ uint8_t *tcp_put_ts(uint8_t *p, const struct net_stack *st, const struct tcp_ts 
 uint32_t tcp_put_syn_options(uint8_t *o, const struct net_stack *st, const struct tcp_syn *syn,
                              const struct tcp_ts *ts, uint32_t uto_s, bool accecn);
 /* OUT has 40 bytes; returns how many are used. AGAIN: of a retransmission. */
-uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again);
+uint32_t tcp_put_options(struct tcp *t, uint8_t *out, bool again);
 
 /* tcp_in.c */
 void tcp_segment(struct tcp *t, struct tcp_seg *g);
@@ -427,9 +430,9 @@ void ecn_ack_sent(struct tcp *t);
 uint16_t ecn_flags(const struct tcp *t);
 
 void ecn_take_feedback(struct tcp *t, const struct tcp_seg *g, struct ack_news *news);
-/* Both return the length with padding; the option of FIELDS counters takes at most 12 bytes. */
+/* Both return the length with padding: 12 bytes for three counters, 8 for fewer. */
 uint32_t ecn_write_option(uint8_t *o, unsigned order, unsigned fields, const uint32_t bytes[3]);
-uint32_t ecn_put_option(const struct tcp *t, uint8_t *o, uint32_t room);
+uint32_t ecn_put_option(struct tcp *t, uint8_t *o, uint32_t room);
 
 /* tcp_sack.c: the list of what is in flight */
 struct txseg *tx_add(struct tcp *t, uint32_t seq, uint32_t end, uint8_t flags);

@@ -9,6 +9,7 @@
 #define THINNED      4u /* segments an ACK covers on average: it is no accident (as Linux) */
 #define ALL_CE_MAX   4u /* round trips with nothing but marks (3.2.2.3) */
 #define OPT_DUPS_MAX 3u /* ACKs with the option that the peer did not see */
+#define BEACONS      3u /* options in a round trip in which no counter moves (as Linux) */
 
 /* Tables 2 and 3: how the IP-ECN field of a SYN or SYN-ACK is told. */
 static const uint16_t handshake_ace[4] = {[0] = TCP_CWR,
@@ -186,10 +187,18 @@ void ecn_received(struct tcp *t, const struct tcp_seg *g, uint32_t bytes)
 	if (ect == ECN_CE)
 		count_marks(t, g, bytes);
 	e->was_ce = ect == ECN_CE;
-	if (!ect || !bytes)
+	if (!ect)
 		return;
+	e->edge |= ect != e->last_ect;
+	e->last_ect = ect;
+	if (!bytes)
+		return;
+	if (e->edge || ect == ECN_CE)
+		e->opt_due = 2; /* 3.2.3.3: the second tells which counter moves now */
+	t->ack_now |= e->edge;  /* not only when marks begin, as Linux */
+	e->edge = false;
 	e->r_bytes[ect - 1] += bytes;
-	e->opt_due |= !e->opt_due;
+	e->moved |= (uint8_t)(1u << ect);
 }
 
 /* The peer has sent again what it had an acknowledgment of, as if it did not get it. Options that
@@ -206,9 +215,14 @@ void ecn_ack_sent(struct tcp *t)
 {
 	struct tcp_ecn *e = &t->ecn;
 	e->ce_waiting = 0;
-	e->opt_last |= e->opt_due && !e->opt_off;
+	if (!e->opt_put)
+		return;
+	e->opt_put = false;
+	e->opt_last = true;
 	if (e->opt_due)
 		e->opt_due--;
+	e->moved = 0;
+	e->opt_ns = t->s.st->now;
 }
 
 /* What a segment without SYN and RST says. */
@@ -246,19 +260,23 @@ uint32_t ecn_write_option(uint8_t *o, unsigned order, unsigned fields, const uin
 	return len;
 }
 
-/* 3.2.3.3: every counter that has ever moved, in the shorter order; none, if they have no ROOM. */
-uint32_t ecn_put_option(const struct tcp *t, uint8_t *o, uint32_t room)
+/* 3.2.3.3: on every ACK of what was counted; now and then besides, if the peer does so too. */
+static bool option_due(const struct tcp *t)
 {
 	const struct tcp_ecn *e = &t->ecn;
-	if (e->mode != ECN_ACCURATE || !e->opt_due || e->opt_off)
-		return 0;
-	unsigned order = e->r_bytes[ECN_ECT1 - 1] != 1;
-	unsigned fields = order && e->r_bytes[ECN_ECT0 - 1] != 1 ? 3
-	                  : e->r_bytes[ECN_CE - 1]               ? 2
-	                                                         : 1;
-	if (((2 + 3 * fields + 3) & ~3u) > room)
-		return 0;
-	return ecn_write_option(o, order, fields, e->r_bytes);
+	uint64_t since = t->s.st->now - e->opt_ns;
+	return e->opt_due || e->moved || (e->opt_seen && since * BEACONS >= t->srtt_us * 1000ull);
+}
+
+/* All three counters, in the order that Linux has; in less ROOM, the first two of an order that has
+ * all that moved, or none. */
+uint32_t ecn_put_option(struct tcp *t, uint8_t *o, uint32_t room)
+{
+	struct tcp_ecn *e = &t->ecn;
+	bool all = room >= 12, ect0 = e->moved & 1u << ECN_ECT0, ect1 = e->moved & 1u << ECN_ECT1;
+	e->opt_put = e->mode == ECN_ACCURATE && !e->opt_off && room >= 8 &&
+	             (all || !ect0 || !ect1) && option_due(t);
+	return e->opt_put ? ecn_write_option(o, all || !ect0, all ? 3 : 2, e->r_bytes) : 0;
 }
 
 /* ---- as the sender of data ---- */

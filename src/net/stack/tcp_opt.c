@@ -101,12 +101,13 @@ uint32_t tcp_put_syn_options(uint8_t *o, const struct net_stack *st, const struc
 		p[0] = syn->sack_ok ? TCPOPT_SACKPERM : TCPOPT_NOP;
 		p[1] = syn->sack_ok ? 2 : TCPOPT_NOP;
 		p = tcp_put_ts(p + 2, st, ts);
-	} else if (syn->sack_ok) {
-		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_NOP << 16 | TCPOPT_SACKPERM << 8 | 2);
-		p += 4;
 	}
 	if (accecn)
 		p += ecn_write_option(p, 1, 3, begin);
+	if (syn->sack_ok && !ts->ok) {
+		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_NOP << 16 | TCPOPT_SACKPERM << 8 | 2);
+		p += 4;
+	}
 	if (syn->wscale_ok) {
 		put_be32(p, TCPOPT_NOP << 24 | TCPOPT_WSCALE << 16 | 3u << 8 | syn->rcv_wscale);
 		p += 4;
@@ -116,7 +117,7 @@ uint32_t tcp_put_syn_options(uint8_t *o, const struct net_stack *st, const struc
 	return (uint32_t)(p - o);
 }
 
-uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again)
+uint32_t tcp_put_options(struct tcp *t, uint8_t *out, bool again)
 {
 	uint8_t *p = out;
 	if (t->ts.ok) {
@@ -126,10 +127,9 @@ uint32_t tcp_put_options(const struct tcp *t, uint8_t *out, bool again)
 	if (t->uto_send)
 		p = put_uto(p, t->opt.uto_s);
 	uint32_t n = t->syn.sack_ok ? t->nrsacks + (t->dsack ? 1u : 0) : 0;
-	if (!again) { /* two blocks come first (RFC 9768, 3.2.3.3) */
-		uint32_t blocks = n ? 4 + 8 * min_u32(n, 2) : 0;
-		p += ecn_put_option(t, p, 40 - (uint32_t)(p - out) - blocks);
-	}
+	/* Two blocks come first (RFC 9768, 3.2.3.3). */
+	uint32_t blocks = n ? 4 + 8 * min_u32(n, 2) : 0;
+	p += ecn_put_option(t, p, again ? 0 : 40 - (uint32_t)(p - out) - blocks);
 	n = min_u32(n, (40 - (uint32_t)(p - out) - 4) / 8);
 	if (!n)
 		return (uint32_t)(p - out);

@@ -5,11 +5,11 @@
 #define CORK_NS       (200 * NS_PER_MS)
 
 /* The payload of a full segment that carries the options of now. */
-static uint32_t current_mss(const struct tcp *t)
+static uint32_t current_mss(struct tcp *t)
 {
 	uint8_t opts[40];
 	uint32_t room = 0;
-	if (t->nrsacks || t->dsack || t->uto_send || t->ecn.opt_due)
+	if (t->nrsacks || t->dsack || t->uto_send || t->ecn.mode == ECN_ACCURATE)
 		room = tcp_put_options(t, opts, false) - (t->ts.ok ? 12 : 0);
 	return t->mss > room + TCP_MSS_FLOOR / 2 ? t->mss - room : max_u32(t->mss, 1);
 }

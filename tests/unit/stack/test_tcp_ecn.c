@@ -85,10 +85,10 @@ static void data_in(struct peer *p, unsigned ect, uint32_t len)
 
 static bool ect_of_new_data(struct peer *p)
 {
-	ck_assert_int_eq(net_send(p->s, data, MSS, 0, NULL), MSS);
+	ck_assert_int_eq(net_send(p->s, data, 100, 0, NULL), 100);
 	ck_assert(peer_take(p, &in));
-	ck_assert_uint_eq(in.len, MSS);
-	p->ack += MSS;
+	ck_assert_uint_eq(in.len, 100);
+	p->ack += 100;
 	return in.tos & 3;
 }
 
@@ -236,11 +236,11 @@ START_TEST(first_data_of_a_client_has_the_option)
 	struct tseg a = tseg_of(99, in.sport, SYN | ACK | CWR, 5000, in.seq + 1);
 	craft(r, &a);
 	ck_assert(take(r, &in));
-	ck_assert_uint_eq(in.ecn_kind, 172);
+	ck_assert_uint_eq(in.ecn_kind, 174);
 	ck_assert_uint_eq(in.ecn[0], 1);
 	ck_assert_int_eq(net_send(s, data, 3000, 0, NULL), 3000);
 	ck_assert(take(r, &in));
-	ck_assert_uint_eq(in.ecn_kind, 172);
+	ck_assert_uint_eq(in.ecn_kind, 174);
 	uint32_t first = in.seq;
 	drop_out(r);
 	ck_assert_int_eq(net_set(s, NET_TCP_NODELAY, 1), 0);
@@ -310,6 +310,30 @@ START_TEST(syn_ack_is_repeated_without)
 	ck_assert(take(r, &in));
 	ck_assert_uint_eq(in.tos & 3, NOT_ECT);
 	rig_free(r);
+}
+END_TEST
+
+/* The order of a SYN-ACK's options is Linux's. */
+START_TEST(syn_ack_has_the_option_before_sack_permitted)
+{
+	for (unsigned ts = 0; ts < 2; ts++) {
+		struct rig_opts o = {.crafted = true};
+		struct rig *r = rig_new(&o);
+		listen_on(&r->h[0], 80, 5);
+		struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
+		a.optlen = opt_mss(a.opts, MSS);
+		a.optlen += opt_sackok(a.opts + a.optlen);
+		if (ts)
+			a.optlen += opt_ts(a.opts + a.optlen, 7, 0);
+		a.optlen += opt_ws(a.opts + a.optlen, 7);
+		craft(r, &a);
+		ck_assert(take(r, &in));
+		ck_assert_uint_eq(in.optlen, ts ? 32 : 24);
+		ck_assert_uint_eq(in.opts[ts ? 16 : 4], 174);
+		ck_assert_uint_eq(in.opts[ts ? 4 : 18], 4);
+		ck_assert_uint_eq(in.opts[ts ? 29 : 21], 3);
+		rig_free(r);
+	}
 }
 END_TEST
 
@@ -478,6 +502,15 @@ END_TEST
 
 /* ---- as the receiver ---- */
 
+static void told_bytes(unsigned kind, uint32_t first, uint32_t ce, uint32_t last)
+{
+	ck_assert_uint_eq(in.ecn_kind, kind);
+	ck_assert_uint_eq(in.ecn_fields, 3);
+	ck_assert_uint_eq(in.ecn[0], first);
+	ck_assert_uint_eq(in.ecn[1], ce);
+	ck_assert_uint_eq(in.ecn[2], last);
+}
+
 START_TEST(marks_are_counted_and_told)
 {
 	struct peer p;
@@ -486,9 +519,7 @@ START_TEST(marks_are_counted_and_told)
 	rig_run(r, 50 * MS);
 	ck_assert(peer_take(&p, &in));
 	ck_assert_uint_eq(in.flags, ACK | ace(0));
-	ck_assert_uint_eq(in.ecn_kind, 172); /* what never moved is left out */
-	ck_assert_uint_eq(in.ecn_fields, 1);
-	ck_assert_uint_eq(in.ecn[0], 101);
+	told_bytes(174, 1, 0, 101);
 	drop_out(r);
 	uint32_t ce = 0;
 	for (unsigned n = 1; n <= 20; n++) {
@@ -497,27 +528,24 @@ START_TEST(marks_are_counted_and_told)
 		rig_run(r, 50 * MS);
 		ck_assert(peer_take(&p, &in));
 		ck_assert_uint_eq(in.flags, ACK | ace(n));
-		ck_assert_uint_eq(in.ecn_fields, 2);
-		ck_assert_uint_eq(in.ecn[0], 101);
-		ck_assert_uint_eq(in.ecn[1], ce);
+		told_bytes(174, 1, ce, 101);
 		ck_assert(!take(r, &in));
 	}
-	data_in(&p, ECT1, 7); /* now the other order is shorter for all three */
+	data_in(&p, ECT1, 7);
 	rig_run(r, 50 * MS);
 	ck_assert(peer_take(&p, &in));
-	ck_assert_uint_eq(in.ecn_kind, 174);
-	ck_assert_uint_eq(in.ecn_fields, 3);
-	ck_assert_uint_eq(in.ecn[0], 8);
-	ck_assert_uint_eq(in.ecn[1], ce);
-	ck_assert_uint_eq(in.ecn[2], 101);
+	told_bytes(174, 8, ce, 101);
 	ck_assert_uint_eq(info(&p).tcpi_received_ce, 20);
 	ck_assert_uint_eq(info(&p).tcpi_received_e1_bytes, 7);
 	ck_assert_uint_eq(info(&p).tcpi_received_e0_bytes, 100);
-	/* Nothing has moved since: no option. */
-	ck_assert_int_eq(net_send(p.s, data, 10, 0, NULL), 10);
-	ck_assert(peer_take(&p, &in));
-	ck_assert_uint_eq(in.ecn_kind, 0);
-	ck_assert_uint_eq(in.flags & ACE, ace(20));
+	/* Nothing has moved since: once more after a change, then no option. */
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(net_send(p.s, data, MSS, 0, NULL), MSS);
+		ck_assert(peer_take(&p, &in));
+		ck_assert_uint_eq(in.ecn_kind, i ? 0 : 174);
+		ck_assert_uint_eq(in.flags & ACE, ace(20));
+		drop_out(r);
+	}
 	rig_free(r);
 }
 END_TEST
@@ -539,6 +567,15 @@ START_TEST(marks_are_acknowledged_at_once)
 	ck_assert(!take(r, &in));
 	data_in(&p, CE, 100);
 	ck_assert(take(r, &in)); /* two since the last ACK */
+	data_in(&p, ECT0, 100);
+	ck_assert(take(r, &in)); /* they end */
+	data_in(&p, ECT0, 100);
+	ck_assert(!take(r, &in));
+	data_in(&p, NOT_ECT, 100); /* as what is sent again: that is no change */
+	data_in(&p, ECT0, 100);
+	ck_assert(!take(r, &in));
+	data_in(&p, ECT1, 100);
+	ck_assert(take(r, &in));
 	rig_run(r, SEC);
 	drop_out(r);
 	/* Marked ACKs: every third is answered. */
@@ -571,32 +608,82 @@ START_TEST(unacceptable_segments_do_not_count)
 }
 END_TEST
 
-/* 3.2.3.3: two SACK blocks come before the option, and the option before a third. */
+/* The peer's data beyond its Nth hole, with SACK blocks of ours and timestamps. */
+static void data_beyond(struct peer *p, unsigned n, unsigned ect, const uint32_t block[1][2])
+{
+	struct tseg s = tseg_of(p->sport, p->dport, ACK | p->ace, p->seq + n * 2000, p->ack);
+	s.optlen = opt_ts(s.opts, p->ts_val, p->ts_ecr);
+	if (block)
+		s.optlen += opt_sack(s.opts + s.optlen, 1, block);
+	s.tos = (uint8_t)ect;
+	s.data = data, s.len = 100;
+	craft(p->r, &s);
+	ck_assert(take(p->r, &in));
+	ck_assert_uint_le(in.optlen, 40);
+}
+
+/* 3.2.3.3: two SACK blocks come before the option, and the option before a third; it is cut to what
+ * has moved, and not there if that has no room. */
 START_TEST(sack_has_precedence)
 {
-	struct peer p;
 	static const struct peer_opts o = {
 	        .mss = MSS, .sack = true, .ts = true, .ws = 7, .wnd = 2000, .accecn = true};
+	static const struct {
+		unsigned ect, kind, nsacks;
+		uint32_t first, ce;
+	} t[] = {{ECT0, 172, 2, 201, 0}, {CE, 174, 2, 1, 100}, {ECT1, 174, 2, 101, 100}};
+	struct peer p;
 	struct rig *r = start_as(&p, &o, NET_ECN_WHEN_ASKED);
-	for (unsigned hole = 0; hole < 4; hole++) {
-		struct tseg s =
-		        tseg_of(p.sport, p.dport, ACK | p.ace, p.seq + (hole + 1) * 2000, p.ack);
-		s.optlen = opt_ts(s.opts, p.ts_val, p.ts_ecr);
-		s.tos = hole == 2 ? CE : hole == 3 ? ECT1 : ECT0;
-		s.data = data, s.len = 100;
-		craft(r, &s);
+	data_beyond(&p, 1, ECT0, NULL);
+	told_bytes(174, 1, 0, 101);
+	ck_assert_uint_eq(in.nsacks, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		data_beyond(&p, i + 2, t[i].ect, NULL);
+		ck_assert_uint_eq(in.nsacks, t[i].nsacks);
+		ck_assert_uint_eq(in.ecn_kind, t[i].kind);
+		ck_assert_uint_eq(in.ecn_fields, 2);
+		ck_assert_uint_eq(in.ecn[0], t[i].first);
+		ck_assert_uint_eq(in.ecn[1], t[i].ce);
+	}
+	/* What is sent again has no option, so that two counters have moved at the next ACK. */
+	ck_assert_int_eq(net_send(p.s, data, 5000, 0, NULL), 5000);
+	rig_run(r, 20 * MS);
+	drop_out(r);
+	uint32_t lost[1][2] = {{p.ack + 2000, p.ack + 5000}};
+	data_beyond(&p, 5, ECT0, lost);
+	ck_assert_uint_eq(in.seq, p.ack);
+	ck_assert_uint_gt(in.len, 0);
+	ck_assert_uint_eq(in.ecn_kind, 0);
+	rig_run(r, MS);
+	while (take(r, &in))
+		ck_assert_uint_gt(in.len, 0);
+	data_beyond(&p, 6, ECT1, NULL);
+	ck_assert_uint_eq(in.len, 0);
+	ck_assert_uint_eq(in.nsacks, 3);
+	ck_assert_uint_eq(in.ecn_kind, 0);
+	rig_free(r);
+}
+END_TEST
+
+/* The option where nothing of the peer's has arrived: three times in a round trip, once it is known
+ * that the peer sends it as well. */
+START_TEST(option_goes_out_now_and_then)
+{
+	static const uint32_t v[3] = {1, 0, 1};
+	struct peer p;
+	struct rig *r = start(&p); /* round trips of 100 ms */
+	ck_assert_int_eq(net_set(p.s, NET_TCP_NODELAY, 1), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		ck_assert_int_eq(net_send(p.s, data, 100, 0, NULL), 100);
 		ck_assert(peer_take(&p, &in));
-		ck_assert_uint_le(in.optlen, 40);
-		if (hole < 2) { /* 12 + 8 + 20 */
-			ck_assert_uint_eq(in.nsacks, hole + 1);
-			ck_assert_uint_eq(in.ecn_fields, 1);
-		} else if (hole == 2) {
-			ck_assert_uint_eq(in.nsacks, 2);
-			ck_assert_uint_eq(in.ecn_fields, 2);
-		} else { /* three counters have no room beside two blocks: all of SACK's */
-			ck_assert_uint_eq(in.nsacks, 3);
-			ck_assert_uint_eq(in.ecn_kind, 0);
-		}
+		ck_assert_uint_eq(in.ecn_kind != 0, i == 1 || i == 4 || i == 7);
+		if (in.ecn_kind)
+			told_bytes(174, 1, 0, 1);
+		rig_run(r, 12 * MS);
+		p.ack += 100;
+		uint8_t o[40];
+		if (i == 0)
+			peer_ack(&p, p.ack, o, opt_accecn(o, 174, 3, v));
 	}
 	rig_free(r);
 }
@@ -615,7 +702,7 @@ START_TEST(option_that_is_eaten_is_given_up)
 		p.seq -= 100;
 		data_in(&p, ECT0, 100);
 		ck_assert(peer_take(&p, &in));
-		ck_assert_uint_eq(in.ecn_kind, 0);
+		ck_assert_uint_eq(in.ecn_kind != 0, i == 0);
 	}
 	ck_assert_uint_eq(info(&p).tcpi_accecn_fail_mode, NET_ACCECN_OPT_FAIL_SEND);
 	rig_free(r);
@@ -904,6 +991,7 @@ int main(void)
 	tcase_add_test(tc, first_data_of_a_client_has_the_option);
 	tcase_add_test(tc, syn_is_repeated_without);
 	tcase_add_test(tc, syn_ack_is_repeated_without);
+	tcase_add_test(tc, syn_ack_has_the_option_before_sack_permitted);
 	tcase_add_test(tc, syns_of_several_kinds);
 	tcase_add_test(tc, latest_syn_is_told_of);
 	tcase_add_test(tc, third_segment_is_judged);
@@ -914,6 +1002,7 @@ int main(void)
 	tcase_add_test(tc, marks_are_acknowledged_at_once);
 	tcase_add_test(tc, unacceptable_segments_do_not_count);
 	tcase_add_test(tc, sack_has_precedence);
+	tcase_add_test(tc, option_goes_out_now_and_then);
 	tcase_add_test(tc, option_that_is_eaten_is_given_up);
 	tcase_add_test(tc, counter_with_cwr_is_cut_here);
 	tcase_add_test(tc, feedback_reduces_once_in_a_round);
