@@ -138,7 +138,9 @@ bool ecn_take_third(struct tcp *t, struct tcp_seg *g)
 	uint32_t ace = ace_of(g->flags), ce;
 	if (e->mode != ECN_ACCURATE || g->no_ace)
 		return false;
-	(void)take_option(t, g, &ce);
+	/* 3.2.3.2.2: options pass one way, so the other way is tried again (as Linux). */
+	if (take_option(t, g, &ce))
+		e->opt_off = false;
 	if (g->len || g->o.nsacks || (g->flags & TCP_FIN))
 		return false; /* a counter like any other */
 	g->no_ace = true;

@@ -313,6 +313,31 @@ START_TEST(syn_ack_is_repeated_without)
 }
 END_TEST
 
+/* 3.2.3.2.2: unless the peer's options come through, which is worth another try. */
+START_TEST(option_is_tried_again_where_the_peer_has_it)
+{
+	static const uint32_t v[3] = {1, 0, 1};
+	struct rig_opts o = {.crafted = true};
+	struct rig *r = rig_new(&o);
+	struct net_sock *l = listen_on(&r->h[0], 80, 5), *s;
+	struct tseg a = tseg_of(4000, 80, SYN | ACE, 100, 0);
+	craft(r, &a);
+	ck_assert(take(r, &in));
+	rig_run(r, 1100 * MS);
+	ck_assert(take(r, &in));
+	ck_assert_uint_eq(in.ecn_kind, 0);
+	a = tseg_of(4000, 80, ACK | CWR, 101, in.seq + 1);
+	a.optlen = opt_accecn(a.opts, 174, 3, v);
+	craft(r, &a);
+	ck_assert_int_eq(net_accept(l, &s, NULL), 0);
+	ck_assert_uint_eq(info_of(s).tcpi_accecn_fail_mode, 0);
+	ck_assert_int_eq(net_send(s, data, 100, 0, NULL), 100);
+	ck_assert(take(r, &in));
+	ck_assert_uint_eq(in.ecn_kind, 174);
+	rig_free(r);
+}
+END_TEST
+
 /* The order of a SYN-ACK's options is Linux's. */
 START_TEST(syn_ack_has_the_option_before_sack_permitted)
 {
@@ -991,6 +1016,7 @@ int main(void)
 	tcase_add_test(tc, first_data_of_a_client_has_the_option);
 	tcase_add_test(tc, syn_is_repeated_without);
 	tcase_add_test(tc, syn_ack_is_repeated_without);
+	tcase_add_test(tc, option_is_tried_again_where_the_peer_has_it);
 	tcase_add_test(tc, syn_ack_has_the_option_before_sack_permitted);
 	tcase_add_test(tc, syns_of_several_kinds);
 	tcase_add_test(tc, latest_syn_is_told_of);
