@@ -145,16 +145,17 @@ struct tcp_ecn {
 	bool syn_marked, was_ce;
 	bool edge;                 /* the field has changed since the last data */
 	uint8_t last_ect, syn_ect; /* of the last packet that had one, of the last SYN or SYN-ACK */
-	uint8_t opt_due, opt_dups; /* segments that should still carry the option */
+	uint8_t opt_due;           /* segments that should still carry the option */
 	uint8_t moved;             /* counters (1 << IP-ECN) that it has not told of yet */
-	bool opt_put, opt_last, opt_off, opt_seen, opt_bad;
+	bool opt_put, opt_off, opt_seen, opt_bad;
+	bool dup, dup_told; /* the ACK of what came again is due, went out with the option */
 	bool heard, all_ce_broken;
 	uint8_t all_ce; /* rounds in which everything was marked */
 	uint32_t r_cep, r_bytes[3], ce_waiting;
 	uint32_t s_cep, s_bytes[3];
 	uint32_t opt_marks, opt_pkts; /* since the peer's last option */
 	uint32_t pkts_avg;            /* segments acknowledged at once, times 8 */
-	uint32_t round_end;
+	uint32_t round_end, dup_seq;
 	uint64_t opt_ns; /* when the option went out last */
 };
 
@@ -425,7 +426,7 @@ void ecn_synack_again(struct tcp *t, const struct tcp_seg *g);
 void ecn_handshake_ack(struct tcp *t, void (*send)(struct tcp *));
 bool ecn_take_third(struct tcp *t, struct tcp_seg *g);
 void ecn_received(struct tcp *t, const struct tcp_seg *g, uint32_t bytes);
-void ecn_ack_missed(struct tcp *t);
+void ecn_ack_missed(struct tcp *t, uint32_t seq);
 void ecn_ack_sent(struct tcp *t);
 uint16_t ecn_flags(const struct tcp *t);
 

@@ -17,7 +17,7 @@ void tcp_clear_rx(struct tcp *t)
 
 void tcp_dsack(struct tcp *t, uint32_t start, uint32_t end)
 {
-	ecn_ack_missed(t);
+	ecn_ack_missed(t, start);
 	if (!t->syn.sack_ok)
 		return;
 	t->dsack = true;

@@ -4,12 +4,11 @@
  */
 #include "net/stack/tcp.h"
 
-#define BYTES_MASK   0xffffffu  /* a counter on the wire has 24 bits */
-#define LATE_BYTES   (1u << 23) /* beyond, a first option's counters may have wrapped */
-#define THINNED      4u /* segments an ACK covers on average: it is no accident (as Linux) */
-#define ALL_CE_MAX   4u /* round trips with nothing but marks (3.2.2.3) */
-#define OPT_DUPS_MAX 3u /* ACKs with the option that the peer did not see */
-#define BEACONS      3u /* options in a round trip in which no counter moves (as Linux) */
+#define BYTES_MASK 0xffffffu  /* a counter on the wire has 24 bits */
+#define LATE_BYTES (1u << 23) /* beyond, a first option's counters may have wrapped */
+#define THINNED    4u         /* segments an ACK covers on average: it is no accident (as Linux) */
+#define ALL_CE_MAX 4u         /* round trips with nothing but marks (3.2.2.3) */
+#define BEACONS    3u         /* options in a round trip in which no counter moves (as Linux) */
 
 /* Tables 2 and 3: how the IP-ECN field of a SYN or SYN-ACK is told. */
 static const uint16_t handshake_ace[4] = {[0] = TCP_CWR,
@@ -203,24 +202,28 @@ void ecn_received(struct tcp *t, const struct tcp_seg *g, uint32_t bytes)
 	e->moved |= (uint8_t)(1u << ect);
 }
 
-/* The peer has sent again what it had an acknowledgment of, as if it did not get it. Options that
- * are new to somebody on the way may be why (3.2.3.2.2). */
-void ecn_ack_missed(struct tcp *t)
+/* The peer has sent again what it had an acknowledgment of, as if it did not get it. If it does so
+ * even after one with the option, that may be why: it is new to somebody on the way (3.2.3.2.2; as
+ * Linux). */
+void ecn_ack_missed(struct tcp *t, uint32_t seq)
 {
 	struct tcp_ecn *e = &t->ecn;
-	if (e->opt_last && ++e->opt_dups >= OPT_DUPS_MAX)
-		e->opt_off = true;
-	e->opt_last = false;
+	e->opt_off |= e->dup_told && seq == e->dup_seq;
+	e->dup = true;
+	e->dup_seq = seq;
+	if (!e->opt_due)
+		e->opt_due = 1;
 }
 
 void ecn_ack_sent(struct tcp *t)
 {
 	struct tcp_ecn *e = &t->ecn;
 	e->ce_waiting = 0;
+	e->dup_told = e->dup && e->opt_put;
+	e->dup = false;
 	if (!e->opt_put)
 		return;
 	e->opt_put = false;
-	e->opt_last = true;
 	if (e->opt_due)
 		e->opt_due--;
 	e->moved = 0;
