@@ -59,10 +59,11 @@ static bool all_hosts(const struct net_addr *a)
 	return addr_is_v4(a) && addr_to_v4(a) == 0xe0000001u;
 }
 
-/* Those are never reported, nor what does not leave the machine. */
-static bool silent(const struct net_addr *a)
+/* Those are never reported, nor what does not leave the machine, nor where every address is ours. */
+static bool silent(const struct net_if *nif, const struct net_addr *a)
 {
-	return all_hosts(a) || (!addr_is_v4(a) && (a->b[1] & 0xf) < 2);
+	return (nif->cfg.flags & NET_IF_ANY_ADDR) || all_hosts(a) ||
+	       (!addr_is_v4(a) && (a->b[1] & 0xf) < 2);
 }
 
 static void schedule(struct net_if *nif, uint32_t max_ms)
@@ -99,7 +100,7 @@ int group_join(struct net_if *nif, const struct net_addr *a)
 	if (!g)
 		return -NET_ENOBUFS;
 	*g = (struct if_group){.addr = *a, .refs = 1, .reports = ROBUSTNESS - 1};
-	if (!silent(a)) {
+	if (!silent(nif, a)) {
 		report(nif, a, TO_EXCLUDE);
 		schedule(nif, 1000);
 	}
@@ -109,7 +110,7 @@ int group_join(struct net_if *nif, const struct net_addr *a)
 void group_leave(struct net_if *nif, const struct net_addr *a)
 {
 	struct if_group *g = find(nif, a);
-	if (g && --g->refs == 0 && !silent(a))
+	if (g && --g->refs == 0 && !silent(nif, a))
 		report(nif, a, TO_INCLUDE);
 }
 
@@ -119,7 +120,7 @@ void group_timer(struct timer *t)
 	bool more = false;
 	for (unsigned i = 0; i < IF_GROUP_MAX; i++) {
 		struct if_group *g = &nif->group[i];
-		if (!g->refs || !g->reports || silent(&g->addr))
+		if (!g->refs || !g->reports || silent(nif, &g->addr))
 			continue;
 		report(nif, &g->addr, IS_EXCLUDE);
 		more |= --g->reports > 0;

@@ -97,10 +97,8 @@ void nd_start(struct net_if *nif)
 	struct if_addr *a = if_new_addr(nif, &prefix, 64);
 	if (a)
 		a->autoconf = true;
-	if (!(nif->cfg.flags & NET_IF_ROUTER)) {
-		nif->rs_left = 3;
-		nif->rs_ns = nif->st->now + 2 * NS_PER_SEC; /* after duplicate detection */
-	}
+	nif->rs_left = 3;
+	nif->rs_ns = nif->st->now + 2 * NS_PER_SEC; /* after duplicate detection */
 	if_schedule(nif);
 }
 

@@ -28,7 +28,7 @@ struct net_if *net_if_add(struct net_stack *st, const struct net_if_cfg *cfg)
 	while (*at)
 		at = &(*at)->next;
 	*at = nif;
-	if (!(nif->cfg.flags & NET_IF_NO_V6) && cfg->link == NET_LINK_ETHER)
+	if (!(nif->cfg.flags & (NET_IF_NO_V6 | NET_IF_ROUTER)) && cfg->link == NET_LINK_ETHER)
 		nd_start(nif);
 	return nif;
 }

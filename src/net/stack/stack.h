@@ -249,7 +249,7 @@ const struct net_stats *net_stack_stats(const struct net_stack *st);
 #define NET_IF_ANY_ADDR 1u /* every destination is ours: the user-mode network */
 #define NET_IF_NO_V6    2u /* no IPv6 on it */
 #define NET_IF_NO_DAD   4u /* addresses are used at once */
-#define NET_IF_ROUTER   8u /* ignores router advertisements */
+#define NET_IF_ROUTER   8u /* has the addresses that it is given, and ignores advertisements */
 
 enum net_link { NET_LINK_ETHER, NET_LINK_IP, NET_LINK_LOOP };
 
