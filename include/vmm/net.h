@@ -17,7 +17,8 @@ extern "C" {
 #define VMM_NET_NO_OFFLOAD   (1u << 1) /* no checksum or segmentation offloads */
 #define VMM_NET_LINK_DOWN    (1u << 2) /* start with the cable unplugged */
 #define VMM_NET_USER         (1u << 3) /* the user-mode network instead of a TAP */
-#define VMM_NET_LOOPBACK     (1u << 4) /* with USER: the gateway is the host's 127.0.0.1 */
+#define VMM_NET_LOOPBACK     (1u << 4) /* with USER: the gateway is the host's loopback */
+#define VMM_NET_NO_IPV6      (1u << 5) /* with USER: IPv4 only */
 
 #define VMM_NET_FORWARDS_MAX 32u
 
@@ -40,13 +41,15 @@ typedef struct vmm_net_opts {
 	/*
 	 * With VMM_NET_USER: what the guest sends by TCP, UDP or ICMP echo reaches the host's
 	 * sockets, of this process and with no privilege; DHCP gives the guest the network's .15,
-	 * with .2 as the gateway and .3 as the name server. Of the host itself nothing can be
-	 * reached but what is named here. IPv4. Needs neither TAP nor queue pairs.
+	 * with .2 as the gateway and .3 as the name server; in user_net6 these are ::2 and ::3, and
+	 * router advertisements tell of them. Of the host itself nothing can be reached but what is
+	 * named here. Needs neither TAP nor queue pairs. With an MTU below 1280 there is no IPv6.
 	 */
 	const char *user_net; /* NULL: "10.0.2.0/24" */
-	const char *user_dns; /* the IPv4 address of a name server; NULL: the host's */
+	const char *user_dns; /* the address of a name server; NULL: the host's */
 	/* "tcp:127.0.0.1:8080-:80": connections to that address of the host go to port 80 of the
-	 * guest; or udp. Both addresses may be left out: 127.0.0.1, and the guest's. */
+	 * guest; or udp. Both addresses may be left out: 127.0.0.1, and the guest's. Those of IPv6
+	 * stand in brackets, on either side. */
 	const char *const *hostfwd;
 	uint32_t hostfwd_count; /* up to VMM_NET_FORWARDS_MAX */
 	/* A file that what passes the card is written to, in libpcap's format; NULL: none. It is
@@ -58,6 +61,7 @@ typedef struct vmm_net_opts {
 	 */
 	const vmm_rate_t *rx_rate;
 	const vmm_rate_t *tx_rate;
+	const char *user_net6; /* with VMM_NET_USER: a /64; NULL: "fd00:10:0:2::/64" */
 } vmm_net_opts_t;
 
 #define VMM_NET_OPTS_INIT                             \

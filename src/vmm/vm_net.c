@@ -11,8 +11,9 @@
 #include "vm_priv.h"
 #include "vmm/net.h"
 
+#define NET_USER_FLAGS (VMM_NET_LOOPBACK | VMM_NET_NO_IPV6)
 #define NET_FLAGS_ALL \
-	(VMM_NET_MAC | VMM_NET_NO_OFFLOAD | VMM_NET_LINK_DOWN | VMM_NET_USER | VMM_NET_LOOPBACK)
+	(VMM_NET_MAC | VMM_NET_NO_OFFLOAD | VMM_NET_LINK_DOWN | VMM_NET_USER | NET_USER_FLAGS)
 #define NET_MTU_MIN     68u
 #define NET_QUEUE_SIZE  256u
 #define NET_QUEUE_MIN   2u
@@ -31,14 +32,16 @@ static vmm_err_t check_user(const vmm_net_opts_t *o, vmm_err_info_t *ei)
 	if (user && o->queue_pairs > 1)
 		return err_set(ei, VMM_E_INVAL, "queue_pairs",
 		               "%u: the user-mode network has one pair", o->queue_pairs);
-	if (user ||
-	    (!o->user_net && !o->user_dns && !o->hostfwd_count && !(o->flags & VMM_NET_LOOPBACK)))
+	if (user || (!o->user_net && !o->user_net6 && !o->user_dns && !o->hostfwd_count &&
+	             !(o->flags & NET_USER_FLAGS)))
 		return VMM_OK;
 	return err_set(ei, VMM_E_INVAL,
-	               o->user_net        ? "net"
-	               : o->user_dns      ? "dns"
-	               : o->hostfwd_count ? "hostfwd"
-	                                  : "loopback",
+	               o->user_net                   ? "net"
+	               : o->user_net6                ? "net6"
+	               : o->user_dns                 ? "dns"
+	               : o->hostfwd_count            ? "hostfwd"
+	               : o->flags & VMM_NET_LOOPBACK ? "loopback"
+	                                             : "ipv6",
 	               "is of the user-mode network (VMM_NET_USER), and this card is on a TAP");
 }
 
@@ -120,6 +123,8 @@ static vmm_err_t open_tap(const vmm_net_opts_t *opts, struct net_backend **b, vm
 static vmm_err_t open_user(const vmm_net_opts_t *opts, struct net_backend **b, vmm_err_info_t *ei)
 {
 	const struct user_opts u = {.net = opts->user_net,
+	                            .net6 = opts->user_net6,
+	                            .no_ipv6 = opts->flags & VMM_NET_NO_IPV6,
 	                            .dns = opts->user_dns,
 	                            .hostfwd = opts->hostfwd,
 	                            .hostfwd_count = opts->hostfwd_count,

@@ -221,8 +221,12 @@ START_TEST(the_user_mode_network_has_its_keys)
 {
 	static char net[] = "user,net=10.9.0.0/16,dns=9.9.9.9,hostfwd=tcp::1-:2,"
 	                    "hostfwd=udp::3-:4,loopback=on,pcap=x.pcap";
-	ck_assert(ARGS("--net", net, "-k", "k"));
+	static char net6[] = "user,net6=fd00:1::/64,ipv6=on", off[] = "user,ipv6=off";
+	ck_assert(ARGS("--net", net, "--net", net6, "--net", off, "-k", "k"));
 	const vmm_net_opts_t *n = &config.net[0];
+	ck_assert_str_eq(config.net[1].user_net6, "fd00:1::/64");
+	ck_assert_uint_eq(config.net[1].flags, VMM_NET_USER);
+	ck_assert_uint_eq(config.net[2].flags, VMM_NET_USER | VMM_NET_NO_IPV6);
 	ck_assert_uint_eq(n->flags, VMM_NET_USER | VMM_NET_LOOPBACK);
 	ck_assert_str_eq(n->user_net, "10.9.0.0/16");
 	ck_assert_str_eq(n->user_dns, "9.9.9.9");
@@ -319,7 +323,10 @@ static const struct {
         {{"--net", "user,tap=x"}, "--net", "one of the two"},
         {{"--net", "tap=x,hostfwd=tcp::1-:1"}, "--net", "give user too"},
         {{"--net", "dns=1.1.1.1"}, "--net", "give user too"},
+        {{"--net", "tap=x,net6=fd00:1::/64"}, "--net", "net6 is a key of"},
+        {{"--net", "tap=x,ipv6=off"}, "--net", "ipv6 is a key of"},
         {{"--net", "user,loopback=maybe"}, "--net loopback", "on or off"},
+        {{"--net", "user,ipv6=64"}, "--net ipv6", "on or off"},
         {{"--net", "tap=x,mac=12"}, "--net mac", "02:00:5e"},
         {{"--net", "tap=x,queues=0"}, "--net queues", "1 or more"},
         {{"--console", "name=x"}, "--console", "needs one of"},

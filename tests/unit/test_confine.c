@@ -23,7 +23,7 @@ struct offence {
 
 static void make_a_socket(void)
 {
-	(void)socket(AF_INET6, SOCK_STREAM, 0);
+	(void)socket(AF_NETLINK, SOCK_RAW, 0);
 }
 
 static void ask_a_tap(void)
@@ -42,7 +42,7 @@ static void open_a_file(void)
 }
 
 static const struct offence offences[] = {
-        {"vmm-net", SANDBOX_NET, make_a_socket, {"vmm-net (--net user)", "socket (41)", "0xa,"}},
+        {"vmm-net", SANDBOX_NET, make_a_socket, {"vmm-net (--net user)", "socket (41)", "0x10,"}},
         {"vmm-loop",
          SANDBOX_LOOP,
          ask_a_tap,

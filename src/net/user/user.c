@@ -24,6 +24,10 @@
 #define BACKLOG    128
 #define ETH_LEN    14u
 #define INLINE     2048u /* a frame up to here is copied */
+#define PREFIX6    64u
+
+/* Between advertisements to all; a third of what they are good for, at most. */
+#define ADVERTISE_NS 300000000000ull
 
 static const uint8_t our_mac[6] = {0x52, 0x55, 0x0a, 0x00, 0x02, 0x02};
 
@@ -88,14 +92,15 @@ static bool make_header(const struct user_net *un, const struct pkt *p, struct v
 	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	h->csum_start = p->csum_start;
 	h->csum_offset = p->csum_off;
-	if (p->gso_type != PKT_GSO_TCP4)
-		return p->gso_type == PKT_GSO_NONE && has & NET_OFFLOAD_CSUM;
+	if (p->gso_type == PKT_GSO_NONE)
+		return has & NET_OFFLOAD_CSUM;
+	bool v4 = p->gso_type == PKT_GSO_TCP4;
 	uint8_t offset = 5 << 4;
 	(void)pkt_read(p, p->csum_start + 12u, &offset, 1);
-	h->gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+	h->gso_type = v4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 	h->gso_size = p->gso_size;
 	h->hdr_len = (uint16_t)(p->csum_start + (offset >> 4) * 4u);
-	return has & NET_OFFLOAD_TSO4;
+	return has & (v4 ? NET_OFFLOAD_TSO4 : NET_OFFLOAD_TSO6);
 }
 
 /* False: there is no room at the moment. Everything else ends the packet. */
@@ -161,6 +166,37 @@ static void answer_dhcp(struct user_net *un, const uint8_t *frame, size_t len)
 		output(un, p);
 }
 
+/* To who sent the solicitation ASKED, or to all nodes if that is NULL. */
+static void advertise(struct user_net *un, const uint8_t *asked)
+{
+	uint8_t frame[USER_RA_LEN];
+	user_ra_make(&un->cfg, our_mac, asked, user_has_way6(), frame);
+	struct pkt *p = pkt_from(un->st, frame, sizeof(frame));
+	if (p)
+		output(un, p);
+}
+
+/*
+ * RFC 4861, 6.2.4 and 6.2.6, but that there is no other router whose advertisements ours could
+ * meet: none is put off, and the interval is always the same. Who has never asked is not told.
+ */
+static void answer_solicitation(struct user_net *un, const uint8_t *frame)
+{
+	advertise(un, frame);
+	if (un->advertise_ns == UINT64_MAX)
+		un->advertise_ns = clock_now_ns() + ADVERTISE_NS;
+}
+
+/* When to look again; UINT64_MAX: not at all. */
+static uint64_t advertise_in_turn(struct user_net *un, uint64_t now)
+{
+	if (now >= un->advertise_ns) {
+		un->advertise_ns = now + ADVERTISE_NS;
+		advertise(un, NULL);
+	}
+	return un->advertise_ns;
+}
+
 /* HEAD has the frame's first INLINE bytes, the rest is in un->spare. */
 static struct pkt *make_pkt(struct user_net *un, const uint8_t *head, uint32_t len)
 {
@@ -192,9 +228,13 @@ static bool receive(struct user_net *un)
 	ssize_t n = readv(un->wire.fd, iov, 3);
 	if (n < (ssize_t)(sizeof(h) + ETH_LEN))
 		return n >= 0;
-	uint32_t len = (uint32_t)n - (uint32_t)sizeof(h);
-	if (user_dhcp_is(head, len < INLINE ? len : INLINE)) {
-		answer_dhcp(un, head, len < INLINE ? len : INLINE);
+	uint32_t len = (uint32_t)n - (uint32_t)sizeof(h), at_hand = len < INLINE ? len : INLINE;
+	if (user_dhcp_is(head, at_hand)) {
+		answer_dhcp(un, head, at_hand);
+		return true;
+	}
+	if (un->cfg.ipv6 && user_ra_is_asked(head, at_hand)) {
+		answer_solicitation(un, head);
 		return true;
 	}
 	struct pkt *p = make_pkt(un, head, len);
@@ -230,9 +270,10 @@ static void do_nothing(void *ctx)
 static void turn(struct user_net *un)
 {
 	net_poll(un->st);
-	uint64_t at = net_next_deadline(un->st);
-	uint64_t sweep = user_dgram_sweep(un, clock_now_ns());
+	uint64_t at = net_next_deadline(un->st), now = clock_now_ns();
+	uint64_t sweep = user_dgram_sweep(un, now), ad = advertise_in_turn(un, now);
 	at = at < sweep ? at : sweep;
+	at = at < ad ? at : ad;
 	if (at == UINT64_MAX)
 		loop_timer_cancel(un->loop, &un->timer);
 	else
@@ -370,7 +411,7 @@ static vmm_err_t open_forward(struct user_net *un, const char *rule, vmm_err_inf
 	vmm_err_t err = user_parse_forward(&un->cfg, rule, f, ei);
 	if (err)
 		return err;
-	int fd = socket(f->at.ss_family,
+	int fd = socket(f->at.any.sa_family,
 	                (f->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_sys(ei, errno, "hostfwd", "'%.80s': cannot make a socket", rule);
@@ -379,7 +420,7 @@ static vmm_err_t open_forward(struct user_net *un, const char *rule, vmm_err_inf
 	/* Only what is in TIME-WAIT is meant: who listens there keeps the port. */
 	if (!f->udp)
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&f->at, f->at_len) != 0 ||
+	if (bind(fd, &f->at.any, user_sockaddr_len(&f->at)) != 0 ||
 	    (!f->udp && listen(fd, BACKLOG) != 0))
 		return explain_bind(rule, errno, ei);
 	return loop_add(un->loop, &f->source, EPOLLIN, ei);
@@ -401,23 +442,31 @@ static vmm_err_t open_wire(struct user_net *un, vmm_err_info_t *ei)
 	return loop_add(un->loop, &un->wire, EPOLLIN, ei);
 }
 
+/* The gateway's global address before the name server's: what the gateway begins comes from it. */
+static bool add_addresses(struct user_net *un)
+{
+	const struct user_config *c = &un->cfg;
+	const struct net_addr gateway = user_addr(c->gateway);
+	return net_if_add_addr(un->nif, &gateway, c->prefix) == 0 &&
+	       (!c->ipv6 || (net_if_add_addr(un->nif, &user_linklocal, PREFIX6) == 0 &&
+	                     net_if_add_addr(un->nif, &c->gateway6, PREFIX6) == 0 &&
+	                     net_if_add_addr(un->nif, &c->dns6, PREFIX6) == 0));
+}
+
 static bool open_stack(struct user_net *un)
 {
-	const struct net_cfg cfg = {.ops = &ops, .ctx = un, .no_ipv6 = true};
-	const struct net_addr gateway = user_addr(un->cfg.gateway);
+	const struct net_cfg cfg = {.ops = &ops, .ctx = un, .no_ipv6 = !un->cfg.ipv6};
 	struct net_if_cfg nif = {.name = "guest",
 	                         .link = NET_LINK_ETHER,
 	                         .mtu = un->cfg.mtu,
-	                         .offloads = NET_IF_CSUM_TX | NET_IF_TSO4,
-	                         .flags = NET_IF_ANY_ADDR | NET_IF_NO_V6 | NET_IF_NO_DAD |
-	                                  NET_IF_ROUTER,
+	                         .offloads = NET_IF_CSUM_TX | NET_IF_TSO4 | NET_IF_TSO6,
+	                         .flags = NET_IF_ANY_ADDR | NET_IF_NO_DAD | NET_IF_ROUTER,
 	                         .output = output,
 	                         .ctx = un};
 	memcpy(nif.mac, our_mac, sizeof(our_mac));
 	un->st = net_stack_create(&cfg);
 	un->nif = un->st ? net_if_add(un->st, &nif) : NULL;
-	return un->nif && net_if_add_addr(un->nif, &gateway, un->cfg.prefix) == 0 &&
-	       user_tcp_start(un) && user_dgram_start(un);
+	return un->nif && add_addresses(un) && user_tcp_start(un) && user_dgram_start(un);
 }
 
 vmm_err_t user_open(const struct user_opts *opts, struct net_backend **out, vmm_err_info_t *ei)
@@ -427,7 +476,8 @@ vmm_err_t user_open(const struct user_opts *opts, struct net_backend **out, vmm_
 	if (!un)
 		return err_set(ei, VMM_E_NOMEM, "net", "out of memory");
 	un->b = (struct net_backend){.ops = &backend_ops, .name = "user", .queue_count = 1};
-	un->b.offloads = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4;
+	un->b.offloads = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6;
+	un->advertise_ns = UINT64_MAX;
 	un->b.fd[0] = un->wire.fd = -1;
 	un->queue_tail = &un->queue;
 	un->timer = (struct loop_timer){.expired = do_nothing};

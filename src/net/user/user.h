@@ -2,11 +2,13 @@
  * The user-mode network: a backend that is a whole internet as the guest sees it, made of ordinary
  * sockets of this process. Our protocol stack (net/stack) plays every other host: what the guest
  * sends by TCP, UDP or ICMP echo reaches the host's sockets, and what comes back reaches the guest.
- * No privilege, no other process, no route of the host is touched. IPv4 only.
+ * No privilege, no other process, no route of the host is touched.
  *
  * The guest's network is `net`; in it, .2 is the gateway, .3 the name server, .15 the guest, which
- * is told so by DHCP. Of the host nothing is reachable but what was named: neither loopback nor any
- * other of its addresses, nor link-local ones (169.254.0.0/16, where clouds keep credentials).
+ * is told so by DHCP. In `net6`, ::2 and fe80::2 are the gateway, ::3 the name server, as router
+ * advertisements say; the guest makes its address by itself. Of the host nothing is reachable but
+ * what was named: neither loopback nor any other of its addresses, nor what is on its links only,
+ * nor where clouds keep credentials, nor any of these through an address that is translated.
  *
  * Threads: one of its own, which has the stack and all sockets; the card's end is a descriptor.
  */
@@ -20,7 +22,9 @@
 
 struct user_opts {
 	const char *net;            /* "10.0.2.0/24" is the default; /8 to /28 */
-	const char *dns;            /* an IPv4 address of a name server; NULL: the host's own */
+	const char *net6;           /* "fd00:10:0:2::/64" is the default; always a /64 */
+	bool no_ipv6;               /* as it is with an MTU below 1280 */
+	const char *dns;            /* the address of a name server; NULL: the host's own */
 	const char *const *hostfwd; /* "tcp:127.0.0.1:8080-:80", FORWARD_COUNT of them */
 	unsigned hostfwd_count;
 	bool loopback; /* the gateway's address is the host's 127.0.0.1 */

@@ -3,12 +3,14 @@
  * of the flows, the one that was used longest ago makes room for a new one.
  */
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "net/stack/util.h"
 #include "net/user/user_priv.h"
 #include "vmm/clock.h"
 
@@ -104,7 +106,8 @@ static struct user_dgram *make(struct user_net *un, enum dgram_kind kind)
 
 static void ping_answered(struct user_dgram *d, const uint8_t *msg, size_t len)
 {
-	if (len < ICMP_HEADER || msg[0] != ICMP_ECHOREPLY)
+	bool v4 = addr_is_v4(&d->remote.addr);
+	if (len < ICMP_HEADER || msg[0] != (v4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY))
 		return;
 	uint16_t seq = (uint16_t)(msg[6] << 8 | msg[7]);
 	(void)net_echo_reply(d->un->nif, &d->remote.addr, &d->guest.addr, d->guest.port, seq,
@@ -138,15 +141,16 @@ static struct user_dgram *open_flow(struct user_net *un, enum dgram_kind kind,
                                     const struct net_endpoint *guest,
                                     const struct net_endpoint *remote)
 {
-	struct sockaddr_in target;
+	union user_sockaddr target;
 	if (!user_target(&un->cfg, remote, &target))
 		return NULL;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	                kind == DGRAM_PING ? IPPROTO_ICMP : 0);
+	int icmp = target.any.sa_family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	int fd = socket(target.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	                kind == DGRAM_PING ? icmp : 0);
 	if (fd < 0)
 		return NULL;
 	struct user_dgram *d = NULL;
-	if (connect(fd, (struct sockaddr *)&target, sizeof(target)) == 0 &&
+	if (connect(fd, &target.any, user_sockaddr_len(&target)) == 0 &&
 	    !user_is_own(&un->cfg, fd, &target))
 		d = make(un, kind);
 	if (!d) {
@@ -203,8 +207,9 @@ static void on_echo(void *ctx, struct net_if *nif, const struct net_addr *src,
 	if (!d)
 		return;
 	/* The kernel fills in checksum and id (icmp(7)). */
-	const uint8_t header[ICMP_HEADER] = {
-	        [0] = ICMP_ECHO, [6] = (uint8_t)(seq >> 8), [7] = (uint8_t)seq};
+	const uint8_t header[ICMP_HEADER] = {[0] = addr_is_v4(dst) ? ICMP_ECHO : ICMP6_ECHO_REQUEST,
+	                                     [6] = (uint8_t)(seq >> 8),
+	                                     [7] = (uint8_t)seq};
 	memcpy(msg, header, sizeof(header));
 	to_host(d, msg, ICMP_HEADER + len);
 }
@@ -222,9 +227,9 @@ static struct user_dgram *open_forwarded(struct user_forward *f,
 	d->forward = f;
 	d->peer = *peer;
 	d->peer_len = len;
-	d->guest = (struct net_endpoint){.addr = user_addr(f->guest), .port = f->guest_port};
-	d->remote = (struct net_endpoint){.addr = user_addr(un->cfg.gateway),
-	                                  .port = (uint16_t)(PORT_FIRST + un->next_port)};
+	d->guest = f->guest;
+	d->remote.addr = addr_is_v4(&f->guest.addr) ? user_addr(un->cfg.gateway) : un->cfg.gateway6;
+	d->remote.port = (uint16_t)(PORT_FIRST + un->next_port);
 	/* There are fewer flows than ports: none is used twice at a time. */
 	un->next_port = (uint16_t)((un->next_port + 1) % (65536 - PORT_FIRST));
 	return d;

@@ -173,7 +173,7 @@ static uint8_t *options(const struct user_config *c, unsigned type, bool lease, 
 			p = option32(p, OPT_LEASE, LEASE_S);
 		p = option32(p, OPT_MASK, c->mask);
 		p = option32(p, OPT_ROUTER, c->gateway);
-		if (c->resolver.sin_family)
+		if (c->resolver.any.sa_family)
 			p = option32(p, OPT_DNS, c->dns);
 		put16(mtu, c->mtu);
 		p = option(p, OPT_MTU, mtu, 2);

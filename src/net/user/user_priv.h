@@ -20,10 +20,19 @@
 #define USER_BUFFER    66000u /* a frame, or what is read from a socket at once */
 #define USER_SMALL     4096u  /* up to here data is copied, so that it keeps no large buffer busy */
 
-/* IPv4 addresses and ports in host order. */
+/* An address of the host's side, of either family; family 0: none. */
+union user_sockaddr {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* IPv4 addresses in host order. */
 struct user_config {
 	uint32_t net, mask, gateway, dns, guest;
-	struct sockaddr_in resolver; /* where what is sent to DNS goes; family 0: nowhere */
+	bool ipv6; /* there is IPv6, with these addresses of a /64 */
+	struct net_addr net6, gateway6, dns6;
+	union user_sockaddr resolver; /* where what is sent to a DNS address goes */
 	bool loopback;
 	uint16_t mtu;
 	unsigned prefix;
@@ -36,10 +45,8 @@ struct user_forward {
 	struct user_net *un;
 	struct loop_source source; /* the listening, or for UDP the bound, socket */
 	bool udp;
-	struct sockaddr_storage at;
-	socklen_t at_len;
-	uint32_t guest;
-	uint16_t guest_port;
+	union user_sockaddr at;
+	struct net_endpoint guest;
 };
 
 struct user_tcp;
@@ -70,6 +77,7 @@ struct user_net {
 	struct user_dgram *dgrams; /* the one used last first */
 	unsigned tcp_count, dgram_count;
 	uint64_t swept_ns;
+	uint64_t advertise_ns; /* the next advertisement to all; UINT64_MAX: nobody has asked yet */
 	uint16_t next_port;    /* of the gateway, for whoever sends to a forwarded UDP port */
 	struct net_buf *spare; /* to read into: USER_BUFFER bytes, or NULL */
 	uint8_t scratch[65536];
@@ -92,6 +100,11 @@ static inline uint32_t user_v4(const struct net_addr *a)
 	       a->b[15];
 }
 
+static inline socklen_t user_sockaddr_len(const union user_sockaddr *a)
+{
+	return a->any.sa_family == AF_INET6 ? sizeof(a->v6) : sizeof(a->v4);
+}
+
 static inline bool user_same(const struct net_endpoint *a, const struct net_endpoint *b)
 {
 	return a->port == b->port && a->addr.q[0] == b->addr.q[0] && a->addr.q[1] == b->addr.q[1];
@@ -105,12 +118,16 @@ VMM_WARN_UNUSED vmm_err_t user_parse_forward(const struct user_config *c, const 
                                              struct user_forward *out, vmm_err_info_t *ei);
 /*
  * Where on the host what the guest sends to TO goes; false: nowhere. The caller makes sure besides
- * that it is no address of the host's own: user_is_own.
+ * that it does not come to the host itself: user_is_own, or user_leads_home.
  */
 bool user_target(const struct user_config *c, const struct net_endpoint *to,
-                 struct sockaddr_in *out);
+                 union user_sockaddr *out);
 /* FD, a connected datagram socket, leads to this host itself, and not by a name that was given. */
-bool user_is_own(const struct user_config *c, int fd, const struct sockaddr_in *target);
+bool user_is_own(const struct user_config *c, int fd, const union user_sockaddr *target);
+/* Would a socket that is connected to TARGET? Sends nothing. */
+bool user_leads_home(const struct user_config *c, const union user_sockaddr *target);
+/* Has the host a way to the IPv6 internet? */
+bool user_has_way6(void);
 
 /* user_dhcp.c: the answer to a frame of LEN bytes from the guest, if it is a DHCP message for us.
  * OUT has USER_DHCP_MAX bytes. 0: it is none, or needs no answer. */
@@ -118,6 +135,17 @@ bool user_is_own(const struct user_config *c, int fd, const struct sockaddr_in *
 bool user_dhcp_is(const uint8_t *frame, size_t len);
 size_t user_dhcp_answer(const struct user_config *c, const uint8_t mac[6], const uint8_t *frame,
                         size_t len, uint8_t *out);
+
+/*
+ * user_ra.c: an advertisement of MAC's, to who sent the solicitation ASKED, or to all nodes if that
+ * is NULL; ROUTER: it is the way to everywhere. OUT has USER_RA_LEN bytes. Only with c->ipv6.
+ */
+#define USER_RA_LEN 142u
+bool user_ra_is_asked(const uint8_t *frame, size_t len);
+void user_ra_make(const struct user_config *c, const uint8_t mac[6], const uint8_t *asked,
+                  bool router, uint8_t *out);
+/* The gateway's link-local address. */
+extern const struct net_addr user_linklocal;
 
 /* user_tcp.c */
 bool user_tcp_start(struct user_net *un);

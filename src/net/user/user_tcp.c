@@ -264,23 +264,11 @@ static struct user_tcp *make_tcp(struct user_net *un, int fd)
 	return t;
 }
 
-/* Would a connection go to this host itself? A datagram socket tells without sending anything. */
-static bool leads_home(const struct user_config *c, const struct sockaddr_in *target)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return true;
-	bool home = connect(fd, (const struct sockaddr *)target, sizeof(*target)) == 0 &&
-	            user_is_own(c, fd, target);
-	(void)close(fd);
-	return home;
-}
-
 /* The host's side of a connection; -1 (errno): it cannot even be begun. */
-static int connect_host(const struct sockaddr_in *target)
+static int connect_host(const union user_sockaddr *target)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)target, sizeof(*target)) == 0 ||
+	int fd = socket(target->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, &target->any, user_sockaddr_len(target)) == 0 ||
 	    errno == EINPROGRESS)
 		return fd;
 	(void)close(fd);
@@ -291,10 +279,10 @@ static enum net_syn on_syn(void *ctx, uint64_t id, const struct net_endpoint *lo
                            const struct net_endpoint *remote)
 {
 	struct user_net *un = ctx;
-	struct sockaddr_in target;
+	union user_sockaddr target;
 	if (un->tcp_count >= USER_TCP_MAX)
 		return NET_SYN_DROP;
-	if (!user_target(&un->cfg, local, &target) || leads_home(&un->cfg, &target))
+	if (!user_target(&un->cfg, local, &target) || user_leads_home(&un->cfg, &target))
 		return NET_SYN_RESET;
 	int fd = connect_host(&target);
 	if (fd < 0)
@@ -348,7 +336,6 @@ static void on_listener(void *ctx, struct net_sock *listener, unsigned events)
 void user_tcp_accept(struct user_forward *f)
 {
 	struct user_net *un = f->un;
-	struct net_endpoint to = {.addr = user_addr(f->guest), .port = f->guest_port};
 	int fd = accept4(f->source.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
@@ -364,8 +351,8 @@ void user_tcp_accept(struct user_forward *f)
 		return;
 	}
 	net_on_event(t->s, on_guest, t);
-	/* From the gateway's address, for it is the only one, and a port that no remnant has. */
-	int err = net_connect(t->s, &to);
+	/* From the gateway's address, the first of its family, and a port that no remnant has. */
+	int err = net_connect(t->s, &f->guest);
 	if (err && err != -NET_EINPROGRESS)
 		kill_tcp(t);
 }

@@ -57,13 +57,16 @@ bool net_end(struct run_config *c, void *item, struct problem *p)
 	if (n->flags & VMM_NET_USER && (n->tap || n->tap_fd_count))
 		return problem_set(p, NULL, "user and %s are given; give one of the two",
 		                   n->tap ? "tap" : "fd");
-	if (!(n->flags & VMM_NET_USER) &&
-	    (n->user_net || n->user_dns || n->hostfwd_count || n->flags & VMM_NET_LOOPBACK))
+	const char *users = n->user_net                   ? "net"
+	                    : n->user_net6                ? "net6"
+	                    : n->user_dns                 ? "dns"
+	                    : n->hostfwd_count            ? "hostfwd"
+	                    : n->flags & VMM_NET_LOOPBACK ? "loopback"
+	                    : n->flags & VMM_NET_NO_IPV6  ? "ipv6"
+	                                                  : NULL;
+	if (!(n->flags & VMM_NET_USER) && users)
 		return problem_set(p, NULL, "%s is a key of the user-mode network: give user too",
-		                   n->user_net        ? "net"
-		                   : n->user_dns      ? "dns"
-		                   : n->hostfwd_count ? "hostfwd"
-		                                      : "loopback");
+		                   users);
 	return n->flags & VMM_NET_USER || n->tap || n->tap_fd_count ||
 	       problem_set(p, NULL, "needs user, tap=NAME, fd=N, or none");
 }
@@ -79,6 +82,20 @@ static bool net_net(struct run_config *c, void *item, const char *value, struct 
 {
 	(void)p;
 	((vmm_net_opts_t *)item)->user_net = config_text(c, value);
+	return true;
+}
+
+static bool net_net6(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)p;
+	((vmm_net_opts_t *)item)->user_net6 = config_text(c, value);
+	return true;
+}
+
+static bool net_ipv6(struct run_config *c, void *item, const char *value, struct problem *p)
+{
+	(void)c, (void)p;
+	key_set_flag(&((vmm_net_opts_t *)item)->flags, VMM_NET_NO_IPV6, !key_is_on(value));
 	return true;
 }
 
@@ -202,6 +219,8 @@ const struct key_row net_keys[] = {
         {"none", KEY_FLAG, net_none},
         {"user", KEY_FLAG, net_user},
         {"net", KEY_VALUE, net_net},
+        {"net6", KEY_VALUE, net_net6},
+        {"ipv6", KEY_SWITCH, net_ipv6},
         {"dns", KEY_VALUE, net_dns},
         {"hostfwd", KEY_VALUES, net_hostfwd},
         {"loopback", KEY_SWITCH, net_loopback},

@@ -209,9 +209,10 @@ const struct option_row config_options[] = {
          KEYS("net", OPTION_KEYS, "user|tap=NAME|none[,KEY...]", net,
               "a network card. user: through this process's sockets, with\n"
               "hostfwd=tcp:[ADDRESS]:PORT-[ADDRESS]:PORT, net=A.B.C.D/N,\n"
-              "dns=ADDRESS, loopback=on. On a TAP device: tap=NAME, queues=N,\n"
-              "fd=N[:N...]. Of both: mac=ADDRESS, mtu=N, queue-size=N,\n"
-              "offload=off, link=down, pcap=FILE; at most, to and from the guest:\n"
+              "net6=PREFIX::/64, ipv6=off, dns=ADDRESS, loopback=on. On a TAP\n"
+              "device: tap=NAME, queues=N, fd=N[:N...]. Of both: mac=ADDRESS,\n"
+              "mtu=N, queue-size=N, offload=off, link=down, pcap=FILE; at most, to\n"
+              "and from the guest:\n"
               "rx-bandwidth=SIZE a second, rx-pps=N, tx-bandwidth=SIZE, tx-pps=N\n"
               "(and ...-burst=). The shipped guest has\n"
               "user,hostfwd=tcp::8080-:80 if nothing is given")},

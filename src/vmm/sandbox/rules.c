@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -146,12 +147,14 @@ const struct sandbox_rule sandbox_rules[] = {
         IOCTL(TUNSETQUEUE, VCPU | LOOP),
         IOCTL(TUNSETCARRIER, MAIN | LOOP, SELDOM("for embedders: vmm run does not change a link")),
 
-        /* The user-mode network: sockets of IPv4, for what the guest does; those that listen are
+        /* The user-mode network: sockets of IP, for what the guest does; those that listen are
          * open already. */
         WITH(socket, NET, 0, AF_INET),
+        WITH(socket, NET, 0, AF_INET6),
         CALL(connect, NET),
         CALL(getsockname, NET),
         WITH(getsockopt, NET, 2, SO_ERROR),
+        WITH(getsockopt, NET, 2, IPV6_MTU),
         WITH(setsockopt, NET, 2, SO_LINGER),
         WITH(setsockopt, NET, 2, TCP_NODELAY),
         CALL(shutdown, NET),
