@@ -71,6 +71,11 @@ void net_if_set_link(struct net_if *nif, bool up)
 		nd_router_solicit(nif);
 }
 
+void net_if_set_offloads(struct net_if *nif, uint32_t offloads)
+{
+	nif->cfg.offloads = offloads;
+}
+
 unsigned net_if_index(const struct net_if *nif)
 {
 	return nif->index;

@@ -272,6 +272,8 @@ struct net_if_cfg {
 struct net_if *net_if_add(struct net_stack *st, const struct net_if_cfg *cfg);
 void net_if_remove(struct net_if *nif);
 void net_if_set_link(struct net_if *nif, bool up);
+/* What the interface takes from now on: NET_IF_* of the first group. */
+void net_if_set_offloads(struct net_if *nif, uint32_t offloads);
 unsigned net_if_index(const struct net_if *nif);
 struct net_if *net_if_by_index(struct net_stack *st, unsigned index);
 /* A packet or frame from the wire; takes it over. */

@@ -86,7 +86,7 @@ static bool make_header(const struct user_net *un, const struct pkt *p, struct v
 	uint32_t has = atomic_load_explicit(&un->offloads, memory_order_relaxed);
 	*h = (struct virtio_net_hdr_v1){.num_buffers = 1};
 	if (!(p->flags & PKT_CSUM_PARTIAL)) {
-		h->flags = VIRTIO_NET_HDR_F_DATA_VALID;
+		h->flags = has & NET_OFFLOAD_CSUM ? VIRTIO_NET_HDR_F_DATA_VALID : 0;
 		return true;
 	}
 	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -246,9 +246,19 @@ static bool receive(struct user_net *un)
 	return true;
 }
 
+/* The guest has another driver, or it another mind, at most when it has sent something. */
+static void take_offloads(struct user_net *un)
+{
+	uint32_t has = atomic_load_explicit(&un->offloads, memory_order_relaxed);
+	net_if_set_offloads(un->nif, (has & NET_OFFLOAD_CSUM ? NET_IF_CSUM_TX : 0) |
+	                                     (has & NET_OFFLOAD_TSO4 ? NET_IF_TSO4 : 0) |
+	                                     (has & NET_OFFLOAD_TSO6 ? NET_IF_TSO6 : 0));
+}
+
 static void wire_ready(void *ctx, uint32_t events)
 {
 	struct user_net *un = ctx;
+	take_offloads(un);
 	if (events & EPOLLOUT)
 		send_queue(un);
 	if (events & (EPOLLHUP | EPOLLERR)) {
@@ -459,7 +469,6 @@ static bool open_stack(struct user_net *un)
 	struct net_if_cfg nif = {.name = "guest",
 	                         .link = NET_LINK_ETHER,
 	                         .mtu = un->cfg.mtu,
-	                         .offloads = NET_IF_CSUM_TX | NET_IF_TSO4 | NET_IF_TSO6,
 	                         .flags = NET_IF_ANY_ADDR | NET_IF_NO_DAD | NET_IF_ROUTER,
 	                         .output = output,
 	                         .ctx = un};
