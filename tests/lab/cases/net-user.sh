@@ -1,11 +1,11 @@
 # shellcheck shell=sh disable=SC2034
 # The user-mode network in the sandbox: the shipped guest's page at the host's port as `vmm run` sets
 # it up by itself, and Linux's card: DHCP, 16 MiB over TCP each way with every byte checked, ping,
-# what is closed; and a capture.
+# what is closed; the same by IPv6, with what router advertisements say; and a capture.
 
 CASE_NEEDS='bzimage guest_kernel'
 CASE_ONLY_VMM=1
-CASE_TIMEOUT=200
+CASE_TIMEOUT=240
 
 VM_CPUS=2
 VM_EXTRA=''
@@ -22,6 +22,12 @@ greeted() {
 	echo hello | timeout 2 nc 127.0.0.1 5003
 	usleep 300000
 	grep -q 'inner: hello' "$VM_LOG"
+}
+
+greeted6() {
+	echo 'good day' | timeout 2 nc ::1 5004
+	usleep 300000
+	grep -q 'inner: good day' "$VM_LOG"
 }
 
 outer() {
@@ -51,14 +57,28 @@ outer() {
 	receiver=$!
 	stream listen 5002 send 16 >/run/sent &
 	sender=$!
-	VM_EXTRA='--net user,loopback=on,net=10.5.0.0/16,hostfwd=tcp::5003-:5003,pcap=/run/net.pcap'
-	vm_start 150
+	stream listen6 5011 receive 16 >/run/received6 &
+	receiver6=$!
+	stream listen6 5012 send 16 >/run/sent6 &
+	sender6=$!
+	# A way to everywhere, as far as anybody is told.
+	ip address add 2001:db8:9::1/128 dev lo
+	ip -6 route add default dev lo
+	VM_EXTRA='--net user,loopback=on,net=10.5.0.0/16,net6=fd00:5::/64,hostfwd=tcp::5003-:5003'
+	VM_EXTRA="$VM_EXTRA,hostfwd=tcp:[::1]:5004-[fd00:5::15]:5004,pcap=/run/net.pcap"
+	vm_start 180
 	vm_expect 'inner: sent' 120
 	wait "$receiver" || fail 'what the guest sent is not right'
 	vm_expect 'inner: received' 60
 	wait "$sender" || fail 'the guest did not get it'
 	vm_expect 'inner: listens' 10
 	wait_for 20 greeted || fail "no 'hello' through the forwarded port"
+	vm_expect 'inner: sent by IPv6' 60
+	wait "$receiver6" || fail 'what the guest sent by IPv6 is not right'
+	vm_expect 'inner: received by IPv6' 60
+	wait "$sender6" || fail 'the guest did not get it by IPv6'
+	vm_expect 'inner: listens for IPv6' 10
+	wait_for 20 greeted6 || fail "no 'good day' through the forwarded port of IPv6"
 	vm_expect_end 0
 	[ "$(hexdump -n 4 -e '1/4 "%x"' /run/net.pcap)" = a1b23c4d ] || fail 'no capture'
 	[ "$(wc -c </run/net.pcap)" -gt 33554432 ] || fail 'not all is in the capture'
@@ -79,4 +99,26 @@ inner_main() {
 	say received
 	say listens
 	say "$(nc -l -p 5003)"
+	inner_ipv6
+}
+
+has_address6() {
+	ip -6 address show dev eth0 | grep -v tentative | grep -q "inet6 $1"
+}
+
+inner_ipv6() {
+	wait_for 10 has_address6 fd00:5::.*/64 || give_up "no address: $(ip -6 address)"
+	ip -6 route | grep -q '^default via fe80::2 dev eth0' || give_up "no way: $(ip -6 route)"
+	ping -6 -c 1 -w 5 fd00:5::2 >/dev/null || give_up 'no echo of the gateway'
+	stream connect fd00:5::2 5011 send 16 || give_up 'cannot send by IPv6'
+	say sent by IPv6
+	stream connect fd00:5::2 5012 receive 16 || give_up 'cannot receive by IPv6'
+	say received by IPv6
+	# The host's other address: refused, and at once.
+	timeout 2 nc 2001:db8:9::1 5003 </dev/null && give_up 'the host is reached'
+	[ $? = 1 ] || give_up 'no answer'
+	ip address add fd00:5::15/64 dev eth0
+	wait_for 10 has_address6 fd00:5::15/64 || give_up 'no second address'
+	say listens for IPv6
+	say "$(nc -l -p 5004)"
 }

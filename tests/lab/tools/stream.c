@@ -127,38 +127,47 @@ static int move(const char *how, int fd, uint64_t bytes)
 	return receive_all(fd, bytes);
 }
 
-/* Returns a connected socket, or -1. ADDRESS NULL: listen. */
+/* Returns a connected socket, or -1. ADDRESS "::" or "0.0.0.0": listen. */
 static int open_socket(const char *address, const char *port)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} at = {.any.sa_family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET};
+	int v6 = at.any.sa_family == AF_INET6;
+	int fd = socket(at.any.sa_family, SOCK_STREAM, 0);
+	socklen_t len = v6 ? sizeof(at.v6) : sizeof(at.v4);
 	int on = 1;
 
-	if (fd < 0)
+	*(v6 ? &at.v6.sin6_port : &at.v4.sin_port) = htons((uint16_t)atoi(port));
+	if (fd < 0 || inet_pton(at.any.sa_family, address,
+	                        v6 ? (void *)&at.v6.sin6_addr : (void *)&at.v4.sin_addr) != 1)
 		return -1;
-	if (address != NULL) {
-		if (inet_pton(AF_INET, address, &sin.sin_addr) != 1)
-			return -1;
-		return connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0 ? fd : -1;
-	}
+	if (strcmp(address, "::") != 0 && strcmp(address, "0.0.0.0") != 0)
+		return connect(fd, &at.any, len) == 0 ? fd : -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) != 0 || listen(fd, 1) != 0)
+	if (bind(fd, &at.any, len) != 0 || listen(fd, 1) != 0)
 		return -1;
 	return accept(fd, NULL, NULL);
 }
 
 int main(int argc, char **argv)
 {
-	const char *address = NULL;
+	const char *address;
 	uint64_t bytes;
 	int fd;
 	int rc;
 
 	if (argc == 6 && strcmp(argv[1], "connect") == 0)
 		address = argv[2];
-	else if (argc != 5 || strcmp(argv[1], "listen") != 0) {
-		fprintf(stderr,
-		        "usage: stream connect ADDRESS|listen PORT send|receive|source|sink MIB\n");
+	else if (argc == 5 && strcmp(argv[1], "listen") == 0)
+		address = "0.0.0.0";
+	else if (argc == 5 && strcmp(argv[1], "listen6") == 0)
+		address = "::";
+	else {
+		fprintf(stderr, "usage: stream connect ADDRESS|listen|listen6 PORT "
+		                "send|receive|source|sink MIB\n");
 		return 2;
 	}
 	argv += argc - 3; /* PORT, direction, MIB */
