@@ -12,6 +12,7 @@
 #include "net/stack/util.h"
 #include "net/user/user_priv.h"
 #include "suite.h"
+#include "vmm/clock.h"
 
 static struct user_config config;
 
@@ -658,6 +659,23 @@ START_TEST(a_guest_of_ipv4_hears_nothing_of_ipv6)
 }
 END_TEST
 
+START_TEST(advertisements_follow_in_turn)
+{
+	const struct user_opts o = {.dns = "192.0.2.53"};
+	static const struct sandbox_filters open = {0};
+	struct net_backend *b;
+	uint8_t f[2048];
+	ck_assert_int_eq(user_open(&o, &b, NULL), VMM_OK);
+	((struct user_net *)b)->advertise_ns = clock_now_ns() + 50000000;
+	ck_assert_int_eq(b->ops->start(b, &open, NULL), VMM_OK);
+	ck_assert_uint_eq(get_frame(b, f, 5000), USER_RA_LEN);
+	ck_assert_int_eq(memcmp(f, "\x33\x33\0\0\0\x01", 6), 0);
+	ck_assert_uint_eq(f[54], 134);
+	ck_assert_uint_eq(get_frame(b, f, 300), 0);
+	b->ops->destroy(b);
+}
+END_TEST
+
 START_TEST(datagrams_go_to_the_hosts_loopback_where_it_is_open)
 {
 	struct sockaddr_in6 at, peer;
@@ -814,6 +832,7 @@ int main(void)
 	tcase_add_test(tc, a_router_is_advertised);
 	tcase_add_test(tc, broken_solicitations_are_not_answered);
 	tcase_add_test(tc, a_guest_of_ipv4_hears_nothing_of_ipv6);
+	tcase_add_test(tc, advertisements_follow_in_turn);
 	tcase_add_loop_test(tc, datagrams_go_to_the_hosts_loopback_where_it_is_open, 0, 2);
 	tcase_add_test(tc, a_port_leads_to_an_ipv6_guest);
 	tcase_add_test(tc, a_guest_that_misbehaves_hurts_nobody);

@@ -246,7 +246,8 @@ static bool receive(struct user_net *un)
 	return true;
 }
 
-/* The guest has another driver, or it another mind, at most when it has sent something. */
+/* A driver that has come meanwhile, or changed its mind, sends something before it hears anything.
+ */
 static void take_offloads(struct user_net *un)
 {
 	uint32_t has = atomic_load_explicit(&un->offloads, memory_order_relaxed);
