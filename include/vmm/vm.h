@@ -48,6 +48,12 @@ typedef struct vmm_vm vmm_vm_t;
  */
 #define VMM_VM_KICK_HANDLED (1u << 6)
 #define VMM_VM_PROFILE      (1u << 7) /* count and time exits: vmm/profile.h */
+/*
+ * HLT, PAUSE and, where KVM allows it, MWAIT do not leave the guest: a vCPU that idles is woken
+ * without an exit, but is a busy thread for the host, and no other runs on its CPU but by
+ * preempting it. vmm_vm_build: VMM_E_UNSUPPORTED where KVM cannot (KVM_CAP_X86_DISABLE_EXITS).
+ */
+#define VMM_VM_GUEST_IDLE (1u << 8)
 
 /* How virtio devices are reached (virtio 1.2, 4.1 and 4.2). */
 typedef enum vmm_transport {

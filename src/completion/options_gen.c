@@ -18,6 +18,7 @@ static const struct choice {
 } choices[] = {
         {"protocol", NULL, "auto,linux64,pvh"},
         {"transport", NULL, "mmio,pci"},
+        {"idle", NULL, "guest,host"},
         {"log-level", NULL, "error,warn,info,debug"},
         {"vfio", NULL, "@pci"},
         {"vfio", "address", "@pci"},

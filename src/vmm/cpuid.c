@@ -6,10 +6,11 @@
 
 #include "errset.h"
 
-#define EXTRA_ENTRIES       8u /* room for the leaves that are added */
+#define EXTRA_ENTRIES       9u /* room for the leaves that are added */
 
 #define LEAF_FEATURES       0x1u
 #define LEAF_CACHES         0x4u
+#define LEAF_MONITOR        0x5u
 #define LEAF_PMU            0xau
 #define LEAF_TOPOLOGY       0xbu
 #define LEAF_TSC            0x15u
@@ -21,6 +22,7 @@
 #define LEAF_AMD_CACHES     0x8000001du
 #define LEAF_AMD_TOPOLOGY   0x8000001eu
 
+#define F1_ECX_MONITOR      (1u << 3)
 #define F1_ECX_TSC_DEADLINE (1u << 24)
 #define F1_ECX_HYPERVISOR   (1u << 31)
 #define F1_EDX_HTT          (1u << 28)
@@ -94,6 +96,21 @@ static void shape_features(struct kvm_cpuid2 *t, const struct cpuid_shape *s)
 	e->edx &= ~F1_EDX_HTT;
 	if (s->cpus > 1)
 		e->edx |= F1_EDX_HTT;
+}
+
+/* KVM's table has neither, as they exit by default. */
+static void shape_monitor(struct kvm_cpuid2 *t, uint32_t max_leaf, const struct cpuid_shape *s)
+{
+	struct kvm_cpuid_entry2 *e = cpuid_find(t, LEAF_FEATURES, 0);
+	if (!s->mwait || !e || max_leaf < LEAF_MONITOR)
+		return;
+	e->ecx |= F1_ECX_MONITOR;
+	drop(t, LEAF_MONITOR);
+	e = append(t, LEAF_MONITOR, 0, false);
+	e->eax = s->monitor[0];
+	e->ebx = s->monitor[1];
+	e->ecx = s->monitor[2];
+	e->edx = s->monitor[3];
 }
 
 /* Leaf 4 and AMD's 0x8000001d have the same fields: the last level is shared by all, others not. */
@@ -187,6 +204,7 @@ vmm_err_t cpuid_make(const struct kvm_cpuid2 *supported, const struct cpuid_shap
 	uint32_t max_leaf = base ? base->eax : 0;
 	bool amd = base && base->ebx == 0x68747541u; /* "Auth" of AuthenticAMD */
 	shape_features(t, shape);
+	shape_monitor(t, max_leaf, shape);
 	shape_caches(t, LEAF_CACHES, shape);
 	if (max_leaf >= LEAF_TOPOLOGY)
 		shape_topology(t, LEAF_TOPOLOGY, shape);

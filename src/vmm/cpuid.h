@@ -9,10 +9,12 @@
 #include "vmm/err.h"
 
 struct cpuid_shape {
-	uint32_t cpu;      /* APIC id of the vCPU */
-	uint32_t cpus;     /* in the VM: one package, one thread a core */
-	uint32_t tsc_khz;  /* 0: unknown, not told */
-	bool tsc_deadline; /* the LAPIC's timer has TSC-deadline mode */
+	uint32_t cpu;        /* APIC id of the vCPU */
+	uint32_t cpus;       /* in the VM: one package, one thread a core */
+	uint32_t tsc_khz;    /* 0: unknown, not told */
+	bool tsc_deadline;   /* the LAPIC's timer has TSC-deadline mode */
+	bool mwait;          /* MONITOR and MWAIT can be used */
+	uint32_t monitor[4]; /* leaf 5 then: the processor's own */
 };
 
 /*

@@ -17,6 +17,11 @@
 #define CPUID_ENTRIES_FIRST 128u
 #define CPUID_ENTRIES_MAX   4096u
 #define KERNEL_SIGSET_BYTES 8u
+#define CPUID_MONITOR       5u
+
+#define IDLE_EXITS                                                            \
+	((uint32_t)(KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE | \
+	            KVM_X86_DISABLE_EXITS_MWAIT))
 
 static vmm_err_t failed(vmm_err_info_t *ei, const char *what)
 {
@@ -86,6 +91,7 @@ static vmm_err_t read_caps(int fd, struct kvm_caps *caps, vmm_err_info_t *ei)
 	        .msr_exits = extension(fd, KVM_CAP_X86_USER_SPACE_MSR) > 0 &&
 	                     extension(fd, KVM_CAP_X86_MSR_FILTER) > 0,
 	        .stats = extension(fd, KVM_CAP_BINARY_STATS_FD) > 0,
+	        .idle_exits = (uint32_t)extension(fd, KVM_CAP_X86_DISABLE_EXITS) & IDLE_EXITS,
 	        .coalesced_bytes =
 	                (uint32_t)extension(fd, KVM_CAP_COALESCED_MMIO) * MACHINE_PAGE_SIZE,
 	        .hardware = has_hardware_virtualization(),
@@ -180,6 +186,17 @@ vmm_err_t kvm_vm_create(int kvm_fd, const struct gmem *gm, int *vm_fd, vmm_err_i
 		return failed(ei, "KVM_CREATE_IRQCHIP");
 	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 	return call(*vm_fd, KVM_CREATE_PIT2, &pit, "KVM_CREATE_PIT2", ei);
+}
+
+vmm_err_t kvm_leave_idle(int vm_fd, uint32_t exits, vmm_err_info_t *ei)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_X86_DISABLE_EXITS, .args = {exits}};
+	return call(vm_fd, KVM_ENABLE_CAP, &cap, "KVM_CAP_X86_DISABLE_EXITS", ei);
+}
+
+void kvm_monitor_leaf(uint32_t leaf[4])
+{
+	(void)__get_cpuid(CPUID_MONITOR, &leaf[0], &leaf[1], &leaf[2], &leaf[3]);
 }
 
 vmm_err_t kvm_irqfd(int vm_fd, int event_fd, uint32_t gsi, vmm_err_info_t *ei)

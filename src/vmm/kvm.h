@@ -22,8 +22,9 @@ struct kvm_caps {
 	bool tsc_khz; /* KVM_GET_TSC_KHZ */
 	bool immediate_exit;
 	bool kvmclock_ctrl;
-	bool msr_exits; /* MSR filter and exits to user space */
-	bool stats;     /* KVM_GET_STATS_FD */
+	bool msr_exits;      /* MSR filter and exits to user space */
+	bool stats;          /* KVM_GET_STATS_FD */
+	uint32_t idle_exits; /* KVM_X86_DISABLE_EXITS_* of HLT, PAUSE and MWAIT that KVM allows */
 	uint32_t
 	        coalesced_bytes; /* where in a vCPU's area the ring of coalesced MMIO is; 0: none */
 	bool hardware;           /* VT-x or SVM shows in CPUID; else a pagetable-based host */
@@ -36,6 +37,10 @@ VMM_WARN_UNUSED vmm_err_t kvm_open(const char *path, int fd, int *kvm_fd, struct
 /* A VM with RAM mapped, the in-kernel irqchip and PIT, in the order that starts fastest. */
 VMM_WARN_UNUSED vmm_err_t kvm_vm_create(int kvm_fd, const struct gmem *gm, int *vm_fd,
                                         vmm_err_info_t *ei);
+/* The instructions of EXITS (kvm_caps.idle_exits) exit no more. Before there are vCPUs. */
+VMM_WARN_UNUSED vmm_err_t kvm_leave_idle(int vm_fd, uint32_t exits, vmm_err_info_t *ei);
+/* The processor's CPUID leaf 5, which is the guest's where MWAIT is left to it: EAX to EDX. */
+void kvm_monitor_leaf(uint32_t leaf[4]);
 VMM_WARN_UNUSED vmm_err_t kvm_irqfd(int vm_fd, int event_fd, uint32_t gsi, vmm_err_info_t *ei);
 /* As kvm_irqfd, and back; for what the guest changes while it runs. */
 bool kvm_irqfd_set(int vm_fd, int event_fd, uint32_t gsi, bool on);

@@ -15,6 +15,7 @@
 
 #define MSR_IA32_MISC_ENABLE    0x1a0u
 #define MISC_ENABLE_FAST_STRING 1u
+#define MISC_ENABLE_MONITOR     (1u << 18)
 #define MSR_MTRR_DEF_TYPE       0x2ffu
 #define MTRR_ENABLED_WRITE_BACK 0x806u
 
@@ -85,7 +86,12 @@ vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei)
 	        .cpus = vm->opts.cpus,
 	        .tsc_khz = vm->caps.tsc_khz ? kvm_tsc_khz(v->fd) : 0,
 	        .tsc_deadline = vm->caps.tsc_deadline,
+	        .mwait = (vm->opts.flags & VMM_VM_GUEST_IDLE) &&
+	                 (vm->caps.idle_exits & KVM_X86_DISABLE_EXITS_MWAIT),
 	};
+	if (shape.mwait)
+		kvm_monitor_leaf(shape.monitor);
+	uint64_t misc = MISC_ENABLE_FAST_STRING | (shape.mwait ? MISC_ENABLE_MONITOR : 0);
 	struct kvm_cpuid2 *cpuid;
 	err = cpuid_make(vm->cpuid, &shape, &cpuid, ei);
 	if (err)
@@ -93,7 +99,7 @@ vmm_err_t vcpu_setup(struct vcpu *v, vmm_err_info_t *ei)
 	err = kvm_set_cpuid(v->fd, cpuid, ei);
 	free(cpuid);
 	if (!err)
-		err = kvm_set_msr(v->fd, MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING, ei);
+		err = kvm_set_msr(v->fd, MSR_IA32_MISC_ENABLE, misc, ei);
 	if (!err)
 		err = kvm_set_msr(v->fd, MSR_MTRR_DEF_TYPE, MTRR_ENABLED_WRITE_BACK, ei);
 	if (err || kick_handled(vm))

@@ -17,7 +17,7 @@
 
 #define VM_FLAGS_ALL                                                                             \
 	(VMM_VM_HUGE_PAGES | VMM_VM_PREFAULT | VMM_VM_NO_REBOOT | VMM_VM_STEP | VMM_VM_NO_ACPI | \
-	 VMM_VM_MEMFD | VMM_VM_KICK_HANDLED | VMM_VM_PROFILE)
+	 VMM_VM_MEMFD | VMM_VM_KICK_HANDLED | VMM_VM_PROFILE | VMM_VM_GUEST_IDLE)
 
 static vmm_err_t check_opts(const vmm_vm_opts_t *opts, vmm_err_info_t *ei)
 {

@@ -29,6 +29,16 @@ static vmm_err_t check_cpus(vmm_vm_t *vm)
 	               vm->opts.cpus, vm->caps.max_vcpus);
 }
 
+/* A processor without HLT exits is what is asked for; MWAIT and PAUSE come along where they can. */
+static vmm_err_t check_idle(vmm_vm_t *vm)
+{
+	if (!(vm->opts.flags & VMM_VM_GUEST_IDLE) ||
+	    (vm->caps.idle_exits & KVM_X86_DISABLE_EXITS_HLT))
+		return VMM_OK;
+	return err_set(vm_error(vm), VMM_E_UNSUPPORTED, "idle",
+	               "this host's KVM does not leave HLT to guests (KVM_CAP_X86_DISABLE_EXITS)");
+}
+
 static vmm_err_t make_memory(vmm_vm_t *vm)
 {
 	struct gmem_opts opts = {
@@ -161,6 +171,8 @@ static vmm_err_t connect_interrupts(vmm_vm_t *vm, vmm_err_info_t *ei)
 vmm_err_t vm_kvm_up(vmm_vm_t *vm, vmm_err_info_t *ei)
 {
 	vmm_err_t err = kvm_vm_create(vm->kvm_fd, vm->gm, &vm->vm_fd, ei);
+	if (!err && (vm->opts.flags & VMM_VM_GUEST_IDLE))
+		err = kvm_leave_idle(vm->vm_fd, vm->caps.idle_exits, ei);
 	for (uint32_t i = 0; !err && i < vm->vcpu_count; i++)
 		err = vcpu_setup(&vm->vcpus[i], ei);
 	if (!err)
@@ -230,6 +242,8 @@ vmm_err_t vmm_vm_build(vmm_vm_t *vm)
 	vmm_err_t err = kvm_open(vm->kvm_path, vm->kvm_fd_given, &vm->kvm_fd, &vm->caps, ei);
 	if (!err)
 		err = check_cpus(vm);
+	if (!err)
+		err = check_idle(vm);
 	if (!err)
 		err = open_boot(vm);
 	if (!err)

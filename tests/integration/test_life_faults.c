@@ -5,9 +5,11 @@
  * that says why, and nothing may be left.
  */
 #include <check.h>
+#include <linux/kvm.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -121,6 +123,25 @@ START_TEST(virtio_over_pci)
 }
 END_TEST
 
+static bool live_idle(vmm_err_info_t *ei)
+{
+	vmm_vm_opts_t o = VMM_VM_OPTS_INIT;
+	o.memory_bytes = 16u << 20;
+	o.flags = VMM_VM_GUEST_IDLE;
+	return live(&o, ei);
+}
+
+START_TEST(idle_where_kvm_cannot)
+{
+	vmm_err_info_t ei = {0};
+	refusals_hide_capability(KVM_CAP_X86_DISABLE_EXITS);
+	ck_assert(!live_idle(&ei));
+	ck_assert_int_eq(ei.code, VMM_E_UNSUPPORTED);
+	ck_assert_str_eq(ei.field, "idle");
+	ck_assert_ptr_nonnull(strstr(ei.message, "KVM_CAP_X86_DISABLE_EXITS"));
+}
+END_TEST
+
 static void make_files(void)
 {
 	kernel_fd = tiny_guest(code_exit42, sizeof(code_exit42));
@@ -145,6 +166,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, make_files, close_files);
 	tcase_add_test(tc, virtio_over_mmio);
 	tcase_add_test(tc, virtio_over_pci);
+	tcase_add_test(tc, idle_where_kvm_cannot);
 	Suite *s = suite_create("life_faults");
 	suite_add_tcase(s, tc);
 	SRunner *sr = srunner_create(s);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -223,6 +224,13 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*run)(vo
 	return refuses("pthread_create") ? EAGAIN : __real_pthread_create(t, a, run, arg);
 }
 
+static unsigned long hidden_capability = ULONG_MAX;
+
+void refusals_hide_capability(unsigned long capability)
+{
+	hidden_capability = capability;
+}
+
 /* KVM's, but for those that ask only, and the one that runs. */
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
@@ -235,6 +243,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	if (_IOC_TYPE(request) == KVMIO && request != KVM_RUN && request != KVM_CHECK_EXTENSION &&
 	    refuses(what))
 		return fails(ENOMEM);
+	if (request == KVM_CHECK_EXTENSION && (uintptr_t)arg == hidden_capability)
+		return 0;
 	return __real_ioctl(fd, request, arg);
 }
 

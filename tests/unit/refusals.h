@@ -25,6 +25,9 @@ struct tolerated {
  */
 void refuse_each(bool (*try)(vmm_err_info_t *ei), const struct tolerated *tolerated);
 
+/* KVM says from now on that it has not this capability. */
+void refusals_hide_capability(unsigned long capability);
+
 /* For jansson, which does not call our malloc by itself. */
 void *refusals_malloc(size_t n);
 void refusals_free(void *p);

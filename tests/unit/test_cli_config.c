@@ -438,6 +438,21 @@ START_TEST(transport_where_nothing_is_said)
 }
 END_TEST
 
+START_TEST(who_idles)
+{
+	ck_assert(ARGS("guest.img", "--idle", "guest"));
+	ck_assert_uint_eq(config.vm.flags & VMM_VM_GUEST_IDLE, VMM_VM_GUEST_IDLE);
+	ck_assert(json("{ \"idle\": \"host\" }"));
+	ck_assert_uint_eq(config.vm.flags & VMM_VM_GUEST_IDLE, 0);
+	ck_assert(json("{ \"idle\": \"guest\" }"));
+	ck_assert_uint_eq(config.vm.flags & VMM_VM_GUEST_IDLE, VMM_VM_GUEST_IDLE);
+	ck_assert(!ARGS("--idle", "poll"));
+	check_problem("--idle", "must be host or guest");
+	ck_assert(!ARGS("--idle"));
+	check_problem("--idle", "needs a value");
+}
+END_TEST
+
 START_TEST(pci_devices)
 {
 	ck_assert(ARGS("guest.img", "--transport", "pci", "--vfio", "01:00.0",
@@ -655,6 +670,7 @@ int main(void)
 	                    sizeof(bad_json) / sizeof(bad_json[0]));
 	tcase_add_test(tc, later_options_win);
 	tcase_add_test(tc, transport_where_nothing_is_said);
+	tcase_add_test(tc, who_idles);
 	tcase_add_test(tc, pci_devices);
 	tcase_add_test(tc, escape_key);
 	tcase_add_test(tc, the_shipped_kernel_is_found);

@@ -107,11 +107,51 @@ START_TEST(uniprocessor_and_clock)
 }
 END_TEST
 
+/* A guest that may not use MONITOR is not told of it; one that may learns what it watches. */
+START_TEST(monitor)
+{
+	struct kvm_cpuid2 *t =
+	        make(table(0x16, INTEL), (struct cpuid_shape){.cpus = 1, .monitor = {64}});
+	ck_assert_uint_eq(cpuid_find(t, 1, 0)->ecx & 8, 0);
+	ck_assert_ptr_null(cpuid_find(t, 5, 0));
+	free(t);
+	struct kvm_cpuid2 *from = table(0x16, INTEL);
+	from->entries[from->nent++] = (struct kvm_cpuid_entry2){.function = 5, .eax = 0xdead};
+	t = make(from,
+	         (struct cpuid_shape){.cpus = 1, .mwait = true, .monitor = {64, 65, 3, 0x120}});
+	ck_assert_uint_eq(cpuid_find(t, 1, 0)->ecx & 8, 8);
+	const struct kvm_cpuid_entry2 *e = cpuid_find(t, 5, 0);
+	ck_assert_uint_eq(e->eax, 64);
+	ck_assert_uint_eq(e->ebx, 65);
+	ck_assert_uint_eq(e->ecx, 3);
+	ck_assert_uint_eq(e->edx, 0x120);
+	free(t);
+}
+END_TEST
+
+/* A table without any of the leaves that are added: the room for them is enough. */
+START_TEST(every_leaf_added)
+{
+	struct kvm_cpuid2 *from = table(0x1f, INTEL);
+	from->nent = 2;
+	from->entries[from->nent++] =
+	        (struct kvm_cpuid_entry2){.function = 0x40000000, .eax = 0x40000001};
+	struct kvm_cpuid2 *t =
+	        make(from, (struct cpuid_shape){.cpus = 2, .tsc_khz = 2500000, .mwait = true});
+	ck_assert_uint_eq(t->nent, 3 + 3 + 3 + 1 + 1 + 1);
+	ck_assert_ptr_nonnull(cpuid_find(t, 5, 0));
+	ck_assert_ptr_nonnull(cpuid_find(t, 0x40000010, 0));
+	free(t);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("cpuid");
 	tcase_add_test(tc, intel_topology);
 	tcase_add_test(tc, amd_topology);
 	tcase_add_test(tc, uniprocessor_and_clock);
+	tcase_add_test(tc, monitor);
+	tcase_add_test(tc, every_leaf_added);
 	return suite_run("cpuid", tc);
 }

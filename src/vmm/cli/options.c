@@ -96,6 +96,18 @@ static bool set_transport(struct run_config *c, const char *value, struct proble
 	       problem_set(p, NULL, "'%s': must be pci or mmio", value);
 }
 
+static bool set_idle(struct run_config *c, const char *value, struct problem *p)
+{
+	bool guest = strcmp(value, "guest") == 0;
+	if (!guest && strcmp(value, "host") != 0)
+		return problem_set(p, NULL, "'%s': must be host or guest", value);
+	if (guest)
+		c->vm.flags |= VMM_VM_GUEST_IDLE;
+	else
+		c->vm.flags &= ~VMM_VM_GUEST_IDLE;
+	return true;
+}
+
 static bool set_kvm(struct run_config *c, const char *value, struct problem *p)
 {
 	(void)p;
@@ -188,6 +200,9 @@ const struct option_row config_options[] = {
          .letter = 'm',
          VALUE("memory", "SIZE", set_memory, "guest memory, as in 512M or 2G (256M)")},
         {.letter = 'c', VALUE("cpus", "N", set_cpus, "virtual CPUs, 1 to 32 (1)")},
+        {VALUE("idle", "WHO", set_idle,
+               "host: a vCPU that halts gives up its CPU (host);\n"
+               "guest: it keeps it, and wakes up without an exit")},
         {VALUE("name", "NAME", set_name, "of this VM; MAC addresses derive from it (vm)")},
         {SWITCH("huge-pages", set_huge_pages, "guest memory on 2 MiB pages of the host")},
         {SWITCH("memfd", set_memfd, "guest memory in a memfd, for other processes to map")},

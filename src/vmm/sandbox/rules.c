@@ -54,6 +54,7 @@
 #define PRESSURE    "depends on memory: a thread's heap grows, shrinks, or is locked by another"
 #define ON_BUG      "what is reported of a failure of KVM, or of vmm itself"
 #define EMBEDDER    "for embedders: vmm run does not pause, nor send messages of its own"
+#define IDLE        "for --idle guest, and for embedders with MSRs of their own"
 #define LOCKED      "only where no more memory may be locked for a passed device"
 #define IOMMUFD     "only where the host has iommufd"
 #define VIOLATION   "what is said of a call that is not allowed"
@@ -96,7 +97,7 @@ const struct sandbox_rule sandbox_rules[] = {
         IOCTL(KVM_IOEVENTFD, VCPU | LOOP),
         IOCTL(KVM_CREATE_DEVICE, LOOP),
         IOCTL(KVM_SET_DEVICE_ATTR, LOOP),
-        IOCTL(KVM_ENABLE_CAP, LOOP, SELDOM(EMBEDDER)),
+        IOCTL(KVM_ENABLE_CAP, LOOP, SELDOM(IDLE)),
         IOCTL(KVM_X86_SET_MSR_FILTER, LOOP, SELDOM(EMBEDDER)),
         IOCTL(KVM_REGISTER_COALESCED_MMIO, LOOP, SELDOM(EMBEDDER)),
         IOCTL(KVM_KVMCLOCK_CTRL, MAIN, SELDOM(EMBEDDER)),
