@@ -7,16 +7,23 @@ LAB_VFIO_MODULES='virtio_pci vfio vfio_virqfd vfio_iommu_type1 vfio-pci-core vfi
 LAB_INNER_MODULES='virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio_rng
 	virtio_balloon button evdev pvpanic_mmio'
 
-# Compiles the guest-side programs, each a static C file, when they are out of date.
+# Compiles the guest-side programs, each a static C file, and the emulator's plugin, when they are out
+# of date.
 lab_tools() {
 	local source tool
 	mkdir -p "$LAB_STATE/tools"
 	for source in "$LAB_SRC"/tools/*.c; do
 		tool=$LAB_STATE/tools/$(basename "$source" .c)
-		[ "$tool" -nt "$source" ] && [ "$tool" -nt "$LAB_SRC/tools/clock.h" ] ||
+		[ "$tool" -nt "$source" ] && [ "$tool" -nt "$LAB_SRC/tools/clock.h" ] &&
+			[ "$tool" -nt "$LAB_SRC/tools/mark.h" ] ||
 			cc -std=gnu17 -static -O2 -Wall -Wextra -Werror -o "$tool" "$source" ||
 			die "cannot compile $source"
 	done
+	LAB_COUNT=$LAB_STATE/count.so
+	source=$LAB_SRC/emulator/count.c
+	[ "$LAB_COUNT" -nt "$source" ] ||
+		cc -std=gnu17 -shared -fPIC -fvisibility=hidden -O2 -Wall -Wextra -Werror -o "$LAB_COUNT" "$source" ||
+		die "cannot compile $source"
 }
 
 # Packs directory $1 as a newc archive into file $2, the same bytes for the same content.

@@ -1,6 +1,19 @@
 # shellcheck shell=bash
 # Runs one case in the outer machine and judges it.
 
+# The emulated CPU. CASE_OUTER_CPU=invtsc: one that says of its TSC that it is invariant, as every real
+# one with nested paging does. QEMU's emulator does not offer to say so, although the TSC of a machine that
+# counts instructions is; what it cannot do has to be switched off by name then.
+outer_cpu() {
+	case ${CASE_OUTER_CPU-} in
+	'') echo EPYC,+svm,+npt ;;
+	invtsc)
+		echo EPYC,+svm,+npt,+invtsc,x-force-features=on,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec
+		;;
+	*) die "$CASE_FILE: unknown CPU $CASE_OUTER_CPU" ;;
+	esac
+}
+
 # The outer machine: QEMU's software emulation of an AMD CPU with SVM and nested paging.
 # outer_args INITRD SEED: prints nothing, fills OUTER. The seed is for deterministic runs: with the
 # same one a freeze would come again.
@@ -10,7 +23,7 @@ outer_args() {
 	if [ "${CASE_ICOUNT-}" ]; then
 		accel=tcg,thread=single,tb-size=512
 	fi
-	OUTER=(qemu-system-x86_64 -M q35 -accel "$accel" -cpu "EPYC,+svm,+npt"
+	OUTER=(qemu-system-x86_64 -M q35 -accel "$accel" -cpu "$(outer_cpu)"
 		-smp "${CASE_OUTER_CPUS:-1}" -m "${CASE_OUTER_MEMORY:-2048}" -nic none -no-reboot
 		-display none -monitor none
 		-kernel "$LAB_BZIMAGE" -initrd "$1")
@@ -23,6 +36,7 @@ outer_args() {
 		outer_devices
 		append+=' intel_iommu=on'
 	fi
+	[ -z "${CASE_COUNT-}" ] || OUTER+=(-plugin "file=$LAB_COUNT")
 	OUTER+=(-append "$append")
 }
 
@@ -38,7 +52,8 @@ outer_rom() {
 
 # CASE_OUTER_DEVICES of the outer machine, behind an IOMMU that remaps interrupts: in the order
 # given, from slot 0x10 on, whatever else is there. nvme and virtio-blk are disks of 64 MiB whose
-# file lives as long as the run; nvme-zero needs none, and reads as zeroes; nvme-rom has an expansion
+# file lives as long as the run; nvme-zero needs none, and reads as zeroes, after a while in which a guest
+# turns to something else; nvme-rom has an expansion
 # ROM as well; nvme-sriov has a virtual function to give; virtio-blk-two are two disks, functions 0
 # and 1 of one device; edu has MSI, but no MSI-X; vmxnet3 and virtio-net are pairwise on one network
 # with `peer`, a card that stays the outer machine's.
@@ -79,7 +94,7 @@ outer_devices() {
 			done
 			;;
 		nvme-zero)
-			OUTER+=(-drive "if=none,id=d$n,driver=null-co,size=64M,read-zeroes=on"
+			OUTER+=(-drive "if=none,id=d$n,driver=null-co,size=64M,read-zeroes=on,latency-ns=300000"
 				-device "nvme,drive=d$n,serial=lab$n,$at")
 			;;
 		vmxnet3 | e1000e)
@@ -176,6 +191,32 @@ case_load() {
 	done
 }
 
+# What the emulator counted (tests/lab/emulator/count.c), as figures of log $1: the case names the
+# counts in their order, LAB-COUNTED NAME UNITS UNIT. LAB-SOAKED takes two: of a process of the guest's that
+# ran alone, and of the same one beside what is measured, from which is taken what its share cost before.
+# The guest's user space is in none of the figures.
+counted_figures() {
+	awk '
+		{ print }
+		$1 == "LAB-COUNT" { line[++last] = $0 }
+		$1 == "LAB-COUNTED" || $1 == "LAB-SOAKED" {
+			for (i = 3; i <= 5; i++)
+				rate[i] = 0
+			if ($1 == "LAB-SOAKED") {
+				if (split(line[++at], n, " ") != 6 || n[2] == 0)
+					exit 1
+				for (i = 3; i <= 5; i++)
+					rate[i] = n[i] / n[2]
+			}
+			if (split(line[++at], n, " ") != 6)
+				exit 1
+			for (i = 3; i <= 5; i++)
+				n[i] = (n[i] - rate[i] * n[2]) / $3
+			printf "LAB-FIGURE %s %.0f instructions per %s: guest kernel %.0f, outer kernel %.0f, VMM %.1f; entered %.2f times; user space of the guest %.0f\n",
+				$2, n[3] + n[4] + n[5], $4, n[3], n[5], n[4], n[6] / $3, n[2] / $3
+		}' "$1" >"$1.part" && mv "$1.part" "$1"
+}
+
 # Prints the figures of a log, GROUP/VMM[/VARIANT] VALUE UNIT, and what vmm's are of the others'.
 print_figures() {
 	awk '
@@ -258,10 +299,14 @@ case_run() (
 		outer_run "$image" "$log" "$CASE_TIMEOUT" "$seed" || result=$?
 	fi
 	rm -f "$image" "$LAB_RUN/$name".[0-9]*
+	if [ "$result" -eq 0 ] && [ "${CASE_COUNT-}" ]; then
+		counted_figures "$log" || result=4
+	fi
 	took=$((SECONDS - started))
 	case $result in
 	1) verdict='FAIL the outer machine ended without a verdict' ;;
 	2) verdict='FAIL the outer machine froze twice' ;;
+	4) verdict='FAIL the emulator counted less often than the case says' ;;
 	*) verdict=$(sed -n 's/^LAB-VERDICT //p' "$log" | head -n 1) ;;
 	esac
 	case ${CASE_TWICE-}$verdict in

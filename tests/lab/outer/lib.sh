@@ -69,6 +69,16 @@ figure() {
 	echo "LAB-FIGURE $*"
 }
 
+# counted NAME UNITS UNIT: what the emulator has counted next, between two marks of the guest's, is
+# that of UNITS of it (CASE_COUNT). soaked: as blksoak does it, in two counts.
+counted() {
+	echo "LAB-COUNTED $*"
+}
+
+soaked() {
+	echo "LAB-SOAKED $*"
+}
+
 # The VM to run, set by cases before vm_start:
 VM_KERNEL=bzimage   # or vmlinux: the ELF file, entered through PVH
 VM_CPUS=1
