@@ -108,12 +108,12 @@ static void fragment(struct net_stack *st, struct pkt *p, const struct ip_tx *tx
 
 int ip_resolve(struct net_stack *st, struct ip_tx *tx)
 {
-	tx->routed = tx->routed || route_lookup(st, &tx->dst, tx->hop.nif, &tx->hop);
-	if (!tx->routed)
+	if (!route_lookup(st, &tx->dst, tx->hop.nif, &tx->hop))
 		return -NET_ENETUNREACH;
+	tx->routed = true;
 	if (!tx->hop.nif->up)
 		return -NET_ENETDOWN;
-	if (addr_is_any(&tx->src) && !tx->forge &&
+	if (!tx->forge && addr_is_any(&tx->src) &&
 	    !route_source(st, tx->hop.nif, &tx->dst, &tx->src))
 		return -NET_EADDRNOTAVAIL;
 	return 0;
@@ -121,7 +121,7 @@ int ip_resolve(struct net_stack *st, struct ip_tx *tx)
 
 int ip_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx)
 {
-	int err = ip_resolve(st, tx);
+	int err = tx->routed ? 0 : ip_resolve(st, tx);
 	if (!err && st->cfg.ops->filter) {
 		struct ip_meta m = {p, tx->src, tx->dst, tx->hop.nif, .proto = tx->proto};
 		err = ip_filter(&m, NET_DIR_OUT) ? 0 : -NET_EACCES;

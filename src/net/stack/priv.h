@@ -172,7 +172,7 @@ struct hop {
 struct ip_tx {
 	struct net_addr src, dst; /* src "any": to be chosen */
 	struct hop hop;           /* interface NULL: by the routes */
-	bool routed;              /* the hop is complete */
+	bool routed;              /* the hop and the source are complete */
 	bool df;                  /* IPv4: do not fragment */
 	bool forge;               /* src need not be ours */
 	uint8_t proto, ttl, tos;
@@ -291,7 +291,7 @@ bool ip_accept(struct ip_meta *m);
 void ip_deliver(struct ip_meta *m);
 /* Fill in what TX leaves open of the way and the source. */
 int ip_resolve(struct net_stack *st, struct ip_tx *tx);
-/* Takes P over; resolves TX. */
+/* Takes P over; resolves TX where it is not routed. */
 int ip_send(struct net_stack *st, struct pkt *p, struct ip_tx *tx);
 /* To a neighbour or a group by NIF, from SRC whether it is ours or not. */
 static inline struct ip_tx ip6_on_link(struct net_if *nif, const struct net_addr *src,

@@ -46,17 +46,6 @@ bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const stru
 	return addr_eq(l, dst);
 }
 
-unsigned sock_score(const struct net_sock *s, const struct net_addr *dst, uint16_t port,
-                    const struct net_if *nif)
-{
-	bool any_port = s->transparent && s->local.port == 0;
-	if ((!any_port && s->local.port != port) || !sock_takes(s, dst, nif))
-		return 0;
-	return 1u + (any_port ? 0 : 16) + (s->connected ? 8 : 0) +
-	       (addr_is_any(&s->local.addr) ? 0 : 4) + (addr_is_v4(&s->local.addr) ? 2 : 0) +
-	       (s->local.ifindex ? 1 : 0);
-}
-
 /* Where nobody is to be asked the answer stays. */
 static enum net_say ask(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                         const struct net_endpoint *remote)

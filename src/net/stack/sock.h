@@ -43,8 +43,16 @@ void sock_free(struct net_sock *s, size_t size);
 void sock_notify(struct net_sock *s);
 bool sock_takes(const struct net_sock *s, const struct net_addr *dst, const struct net_if *nif);
 /* How well the socket fits what goes to DST and PORT; 0: not at all. */
-unsigned sock_score(const struct net_sock *s, const struct net_addr *dst, uint16_t port,
-                    const struct net_if *nif);
+static inline unsigned sock_score(const struct net_sock *s, const struct net_addr *dst,
+                                  uint16_t port, const struct net_if *nif)
+{
+	bool any_port = s->transparent && s->local.port == 0;
+	if ((!any_port && s->local.port != port) || !sock_takes(s, dst, nif))
+		return 0;
+	return 1u + (any_port ? 0 : 16) + (s->connected ? 8 : 0) +
+	       (addr_is_any(&s->local.addr) ? 0 : 4) + (addr_is_v4(&s->local.addr) ? 2 : 0) +
+	       (s->local.ifindex ? 1 : 0);
+}
 bool sock_allowed(const struct net_sock *s, enum net_op op, const struct net_endpoint *local,
                   const struct net_endpoint *remote);
 static inline bool same_end(const struct net_endpoint *a, const struct net_addr *addr,

@@ -5,9 +5,9 @@
  * where. NULL: it is not small. */
 static struct mem_cell **cells_of(struct net_stack *st, size_t *size)
 {
-	if (st->cfg.no_cache || *size == 0 || *size > MEM_CLASSES * MEM_GRAIN)
-		return NULL;
 	size_t class = (*size - 1) / MEM_GRAIN;
+	if (st->cfg.no_cache || class >= MEM_CLASSES)
+		return NULL;
 	*size = (class + 1) * MEM_GRAIN;
 	return &st->mem[class];
 }

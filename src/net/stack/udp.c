@@ -140,7 +140,7 @@ static int find_way(const struct net_sock *s, struct ip_tx *tx, const struct net
 	if (tx->forge)
 		tx->src = from ? from->addr : s->local.addr;
 	int err = ip_resolve(s->st, tx);
-	if (!err && addr_is_v4(&tx->src) != addr_is_v4(&tx->dst))
+	if (!err && tx->forge && addr_is_v4(&tx->src) != addr_is_v4(&tx->dst))
 		return -NET_EAFNOSUPPORT;
 	if (err != -NET_EADDRNOTAVAIL || !s->bcast || !addr_is_bcast4(&tx->dst))
 		return err;
