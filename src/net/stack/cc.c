@@ -44,20 +44,15 @@ const struct cc_ops cc_reno = {"reno", reno_init, reno_ssthresh, reno_acked, NUL
 const struct cc_ops cc_newreno = {"newreno", reno_init, reno_ssthresh, reno_acked, NULL, false};
 const struct cc_ops cc_tahoe = {"tahoe", reno_init, reno_ssthresh, reno_acked, NULL, true};
 
-static bool same_name(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
 const struct cc_ops *cc_find(const char *name)
 {
 	static const struct cc_ops *const all[] = {&cc_cubic, &cc_reno, &cc_newreno, &cc_tahoe};
-	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (same_name(all[i]->name, name))
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		const char *a = all[i]->name, *b = name;
+		while (*a && *a == *b)
+			a++, b++;
+		if (*a == *b)
 			return all[i];
+	}
 	return NULL;
 }

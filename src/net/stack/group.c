@@ -59,7 +59,8 @@ static bool all_hosts(const struct net_addr *a)
 	return addr_is_v4(a) && addr_to_v4(a) == 0xe0000001u;
 }
 
-/* Those are never reported, nor what does not leave the machine, nor where every address is ours. */
+/* Those are never reported, nor what does not leave the machine, nor where every address is ours.
+ */
 static bool silent(const struct net_if *nif, const struct net_addr *a)
 {
 	return (nif->cfg.flags & NET_IF_ANY_ADDR) || all_hosts(a) ||

@@ -87,7 +87,7 @@ static void advance(struct tcp *t, const struct tcp_seg *g, struct ack_news *new
 	if (!t->tx_head)
 		t->rack_fack = 0;
 	plp_acked(t);
-	t->retransmits = t->probes = 0;
+	t->retransmits = 0;
 	t->progress_ns = t->s.st->now;
 	if (t->urg_out && seq_le(t->snd_up, t->snd_una))
 		t->urg_out = false;
@@ -131,10 +131,9 @@ bool tcp_take_ack(struct tcp *t, struct tcp_seg *g)
 	}
 	t->last_ack_ns = t->s.st->now;
 	take_window(t, g, &news);
+	t->probes = 0;
 	if (g->ack != t->snd_una)
 		advance(t, g, &news);
-	else
-		t->probes = 0;
 	news.dup = !news.advanced && !g->len && !news.wnd_moved && t->tx_head &&
 	           !(g->flags & (TCP_SYN | TCP_FIN));
 	tcp_take_sacks(t, g, &news);

@@ -195,21 +195,20 @@ static void queue_ooo(struct tcp *t, struct tcp_seg *g)
 /* What has become contiguous moves to the reader's queue. */
 static void pull_ooo(struct tcp *t)
 {
-	struct net_stack *st = t->s.st;
 	while (t->ooo && seq_le(t->ooo->seq, t->rcv_nxt)) {
 		struct seg *s = t->ooo;
-		uint32_t old = t->rcv_nxt - s->seq;
-		if (old < s->f.len) {
-			uint32_t n = s->f.len - old;
-			uint32_t got = bytq_add_rx(st, &t->rcvq, s->f.buf, s->f.off + old, n);
+		uint32_t old = min_u32(t->rcv_nxt - s->seq, s->f.len), n = s->f.len - old;
+		if (old && !t->dsack) /* what came now has some of it again (RFC 2883, 4.2) */
+			tcp_dsack(t, s->seq, s->seq + old);
+		if (n) {
+			uint32_t got = bytq_add_rx(t->s.st, &t->rcvq, s->f.buf, s->f.off + old, n);
 			t->rcv_nxt += got;
-			t->bytes_in += got;
 			if (got < n)
 				return;
 		}
 		t->ooo = s->next;
 		t->ooo_count--;
-		seg_free(st, s);
+		seg_free(t->s.st, s);
 	}
 	drop_blocks(t, t->rcv_nxt - (1u << 30), t->rcv_nxt); /* no window is larger */
 }
@@ -253,7 +252,6 @@ static void take_fin(struct tcp *t)
 /* The receiver's round trip: from a window's beginning to its end (as Linux), or by timestamps. */
 static void measure_rtt(struct tcp *t, const struct tcp_seg *g)
 {
-	struct net_stack *st = t->s.st;
 	if (t->ts.ok && g->o.ts_ecr && g->len >= t->rcv_mss) {
 		uint32_t us = tcp_echo_us(t, g);
 		t->rcv_rtt_us = us ? us : t->rcv_rtt_us;
@@ -262,9 +260,10 @@ static void measure_rtt(struct tcp *t, const struct tcp_seg *g)
 	if (seq_lt(t->rcv_nxt, t->rcv_rtt_seq))
 		return;
 	if (t->rcv_rtt_ns)
-		t->rcv_rtt_us = (uint32_t)min_u64((st->now - t->rcv_rtt_ns) / NS_PER_US, 60000000);
-	t->rcv_rtt_ns = st->now;
-	t->rcv_rtt_seq = t->rcv_nxt + (t->rcv_adv - t->rcv_nxt);
+		t->rcv_rtt_us =
+		        (uint32_t)min_u64((t->s.st->now - t->rcv_rtt_ns) / NS_PER_US, 60000000);
+	t->rcv_rtt_ns = t->s.st->now;
+	t->rcv_rtt_seq = t->rcv_adv;
 }
 
 static void decide_ack(struct tcp *t, const struct tcp_seg *g, bool filled)
@@ -285,13 +284,13 @@ static void decide_ack(struct tcp *t, const struct tcp_seg *g, bool filled)
 
 static void in_order(struct tcp *t, struct tcp_seg *g)
 {
-	uint32_t taken = append(t, g->p);
+	uint32_t was = t->rcv_nxt;
 	bool filled = t->ooo != NULL;
-	t->rcv_nxt += taken;
-	t->bytes_in += taken;
+	t->rcv_nxt += append(t, g->p);
 	t->data_in++;
 	if (t->ooo)
 		pull_ooo(t);
+	t->bytes_in += t->rcv_nxt - was;
 	measure_rtt(t, g);
 	decide_ack(t, g, filled);
 	sock_notify(&t->s);

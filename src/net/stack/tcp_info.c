@@ -79,9 +79,8 @@ static void fill_window(const struct tcp *t, struct net_tcp_info *i)
 	for (const struct txseg *x = t->tx_head; x; x = x->next)
 		if (x->retx && x->state == TX_FLYING)
 			i->tcpi_retrans += segs(t, x->end - x->seq);
-	i->tcpi_lost = segs(t, t->lost);
-	if (t->ca_state >= CA_RECOVERY) /* what was sent again counts until it arrives, as Linux */
-		i->tcpi_lost += i->tcpi_retrans;
+	/* What was sent again counts until it arrives, as Linux. */
+	i->tcpi_lost = segs(t, t->lost) + (t->ca_state < CA_RECOVERY ? 0 : i->tcpi_retrans);
 	i->tcpi_rtt = t->srtt_us;
 	i->tcpi_rttvar = t->rttvar_us;
 	i->tcpi_min_rtt = t->min_rtt_us;

@@ -153,6 +153,8 @@ static void leave(struct tcp *t, const struct ack_news *news)
 		undo(t);
 	else if (t->ca_state != CA_LOSS) /* RFC 6937: the window ends at ssthresh */
 		t->cwnd = t->ssthresh;
+	if (t->rack_persist && !--t->rack_persist) /* RFC 8985, 6.2, step 4: 16 recoveries */
+		t->rack_mult = 1;
 	t->undo_marker = 0;
 	t->frto = false;
 	t->ca_state = CA_OPEN;

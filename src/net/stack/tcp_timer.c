@@ -34,12 +34,12 @@ static void back_off(struct tcp *t)
 		t->backoff++;
 }
 
-/* RFC 6298, 5. */
+/* RFC 6298, 5. RACK's timer is earlier, and is followed by this one. */
 void tcp_rearm_rto(struct tcp *t)
 {
 	if (!t->tx_head)
 		tcp_disarm(t, TT_RTX);
-	else
+	else if (t->rtx_kind != RTX_REO)
 		tcp_arm_backed_off(t, RTX_RTO);
 }
 
@@ -62,10 +62,9 @@ static bool gave_up(struct tcp *t, uint32_t tries)
 	                                          : TCP_ORPHAN_RETRIES;
 	bool over = t->opt.user_timeout_ms ? waited >= t->opt.user_timeout_ms * NS_PER_MS
 	                                   : tries >= limit;
-	if (!over)
-		return false;
-	tcp_finish(t, NET_ETIMEDOUT);
-	return true;
+	if (over)
+		tcp_finish(t, NET_ETIMEDOUT);
+	return over;
 }
 
 static void rto_expired(struct tcp *t)
@@ -102,9 +101,7 @@ static void rto_expired(struct tcp *t)
 static void persist_expired(struct tcp *t)
 {
 	bool wants = t->sndq.len || (t->fin_wanted && !t->fin_sent);
-	if (t->tx_head || !wants)
-		return;
-	if (t->probes && gave_up(t, t->probes))
+	if (t->tx_head || !wants || (t->probes && gave_up(t, t->probes)))
 		return;
 	bool shut = t->snd_wnd == 0;
 	if (t->probes < UINT8_MAX)

@@ -94,11 +94,8 @@ static inline void put_be16(void *p, uint32_t v)
 
 static inline void put_be32(void *p, uint32_t v)
 {
-	uint8_t *b = p;
-	b[0] = (uint8_t)(v >> 24);
-	b[1] = (uint8_t)(v >> 16);
-	b[2] = (uint8_t)(v >> 8);
-	b[3] = (uint8_t)v;
+	put_be16(p, v >> 16);
+	put_be16((uint8_t *)p + 2, v);
 }
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b)

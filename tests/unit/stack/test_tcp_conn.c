@@ -159,6 +159,35 @@ START_TEST(sack_blocks_name_what_arrived)
 }
 END_TEST
 
+/* RFC 2883, 4.2: what arrives in order has some of what waits, out of order, once more. */
+START_TEST(overlap_with_what_waits_is_told)
+{
+	struct peer p;
+	struct rig *r = start(&p, &modern);
+	for (unsigned i = 1; i <= 3; i++) { /* 100 of 200 */
+		struct tseg s = raw(&p, ACK, p.seq + 200 * i, p.ack);
+		s.optlen = opt_ts(s.opts, p.ts_val, p.ts_ecr);
+		s.data = data;
+		s.len = 100;
+		craft(r, &s);
+	}
+	drop_out(r);
+	struct tseg s = raw(&p, ACK, p.seq, p.ack);
+	s.optlen = opt_ts(s.opts, p.ts_val, p.ts_ecr);
+	s.data = data;
+	s.len = 550;
+	craft(r, &s);
+	ck_assert(peer_take(&p, &in));
+	ck_assert_uint_eq(in.ack, p.seq + 550);
+	ck_assert_uint_eq(in.nsacks, 2); /* the first duplicate, and what waits still */
+	ck_assert_uint_eq(in.sack[0][0], p.seq + 200);
+	ck_assert_uint_eq(in.sack[0][1], p.seq + 300);
+	ck_assert_uint_eq(in.sack[1][0], p.seq + 600);
+	ck_assert_uint_eq(in.sack[1][1], p.seq + 700);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(old_data_is_acknowledged_again)
 {
 	struct peer p;
@@ -1081,6 +1110,7 @@ int main(void)
 	tcase_add_test(tc, random_overlaps_give_the_same_bytes);
 	tcase_add_test(tc, sack_blocks_name_what_arrived);
 	tcase_add_test(tc, old_data_is_acknowledged_again);
+	tcase_add_test(tc, overlap_with_what_waits_is_told);
 	tcase_add_test(tc, acks_are_delayed_but_not_long);
 	tcase_add_test(tc, acks_are_aggregated);
 	tcase_add_test(tc, window_closes_opens_in_steps_and_never_shrinks);

@@ -253,6 +253,27 @@ START_TEST(rack_needs_no_three_duplicates)
 }
 END_TEST
 
+/* The time that a suspect has is not prolonged by an ACK that goes forward, nor by new data. */
+START_TEST(suspect_is_not_forgotten)
+{
+	struct peer p;
+	struct rig *r = start(&p, &with_sack);
+	flight(&p, 5);
+	rig_run(r, 50 * MS);
+	sack(&p, 2 * MSS, 3 * MSS, 4 * MSS); /* 0 and 1 are there, and 3 */
+	p.ack += 2 * MSS;
+	ck_assert(!take(r, &in));
+	ck_assert_int_eq(net_send(p.s, data, 2 * MSS, 0, NULL), 2 * MSS);
+	ck_assert_uint_eq(drop_out(r), 2);
+	rig_run(r, 40 * MS);
+	ck_assert(take(r, &in));
+	ck_assert_uint_eq(in.seq, p.ack); /* 2 again, long before a time-out */
+	ck_assert_uint_eq(in.len, MSS);
+	ck_assert_uint_eq(net_stack_stats(r->h[0].st)->tcp_rto, 0);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(reordering_within_the_window_is_no_loss)
 {
 	struct peer p;
@@ -718,6 +739,7 @@ int main(void)
 	tcase_add_test(tc, sack_of_an_overtaken_ack_counts);
 	tcase_add_test(tc, reordered_segments_open_the_window_once);
 	tcase_add_test(tc, rack_needs_no_three_duplicates);
+	tcase_add_test(tc, suspect_is_not_forgotten);
 	tcase_add_test(tc, reordering_within_the_window_is_no_loss);
 	tcase_add_test(tc, tail_loss_probe);
 	tcase_add_test(tc, spurious_timeout_is_undone);
