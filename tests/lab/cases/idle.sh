@@ -38,18 +38,11 @@ outer() {
 inner_main() {
 	load_modules
 	wait_for 10 test -b /dev/vda || give_up 'no disk'
-	count=$(head -c 1 /dev/vda | tr -dc 1-9)
-	count=$((count + 1))
-	printf %s "$count" | dd of=/dev/vda bs=1 conv=notrunc,fsync 2>/dev/null
+	count=$(count_boot /dev/vda)
 	sleep 2
 	say "boot $count"
 	[ "$count" -gt 1 ] || reset_by acpi
-	wait_for 10 test -c /dev/input/event0 || give_up 'no button'
-	exec 4</dev/input/event0
-	say listens
-	# One struct input_event.
-	head -c 24 <&4 >/dev/null
-	say 'the button was pressed'
+	hear_button
 }
 
 inner_sleeps() {

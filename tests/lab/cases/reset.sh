@@ -23,9 +23,7 @@ outer() {
 inner_main() {
 	load_modules
 	wait_for 10 test -b /dev/vda || give_up 'no disk'
-	count=$(head -c 1 /dev/vda | tr -dc 1-9)
-	count=$((count + 1))
-	printf %s "$count" | dd of=/dev/vda bs=1 conv=notrunc,fsync 2>/dev/null
+	count=$(count_boot /dev/vda)
 	say "boot $count with $(nproc) CPU"
 	case $count in
 	1) reset_by acpi ;;

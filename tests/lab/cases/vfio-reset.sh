@@ -20,9 +20,7 @@ outer() {
 inner_main() {
 	load_modules
 	wait_for 20 test -b /dev/nvme0n1 || give_up 'no disk'
-	count=$(head -c 1 /dev/nvme0n1 | tr -dc 1-9)
-	count=$((count + 1))
-	printf %s "$count" | dd of=/dev/nvme0n1 bs=1 conv=notrunc,fsync 2>/dev/null
+	count=$(count_boot /dev/nvme0n1)
 	say "boot $count with a passed disk"
 	# Transfers are under way when it comes.
 	[ "$count" -eq 3 ] || dd if=/dev/nvme0n1 of=/dev/null bs=1M iflag=direct &

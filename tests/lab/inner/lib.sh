@@ -77,6 +77,24 @@ mmio_devices() {
 	say 'devices are right'
 }
 
+# count_boot DEVICE: prints which boot this is; the disk's first byte keeps it, up to 9.
+count_boot() {
+	boot=$(head -c 1 "$1" | tr -dc 1-9)
+	boot=$((boot + 1))
+	printf %s "$boot" | dd of="$1" bs=1 conv=notrunc,fsync 2>/dev/null
+	echo "$boot"
+}
+
+# Says 'listens', and then waits until the power button is pressed.
+hear_button() {
+	wait_for 10 test -c /dev/input/event0 || give_up 'no button'
+	exec 4</dev/input/event0
+	say listens
+	# One struct input_event.
+	head -c 24 <&4 >/dev/null
+	say 'the button was pressed'
+}
+
 mmio_count() {
 	find /sys/bus/platform/drivers/virtio-mmio/ -name 'LNRO0005:*' 2>/dev/null | wc -l
 }
