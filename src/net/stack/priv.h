@@ -40,7 +40,6 @@ struct if_addr {
 	uint8_t plen; /* counted in the 128 bits of struct net_addr */
 	uint8_t state;
 	uint8_t probes; /* duplicate detection: still to send; then announcements */
-
 	bool autoconf, temporary, used;
 	uint64_t preferred_ns, valid_ns; /* ends; TIMER_NEVER */
 	uint64_t next_ns;                /* the next probe or announcement */
@@ -182,7 +181,6 @@ struct ip_tx {
 void *stack_alloc(struct net_stack *st, size_t size);
 void *stack_zalloc(struct net_stack *st, size_t size);
 void stack_free(struct net_stack *st, void *p, size_t size);
-
 uint32_t stack_random(struct net_stack *st);
 /* Reads the clock, once for each burst of packets and each net_poll. */
 void stack_now(struct net_stack *st);
@@ -244,7 +242,6 @@ bool route_lookup(struct net_stack *st, const struct net_addr *dst, struct net_i
 bool route_source(struct net_stack *st, struct net_if *nif, const struct net_addr *dst,
                   struct net_addr *src);
 void route_changed(struct net_stack *st);
-
 int route_set(struct net_stack *st, const struct net_addr *dst, unsigned plen,
               const struct net_addr *gw, struct net_if *nif, uint32_t metric, uint64_t until_ns);
 void route_unset(struct net_stack *st, const struct net_addr *dst, unsigned plen,

@@ -24,7 +24,6 @@
 #define BACKLOG    128
 #define ETH_LEN    14u
 #define INLINE     2048u /* a frame up to here is copied */
-#define PREFIX6    64u
 
 /* Between advertisements to all; a third of what they are good for, at most. */
 #define ADVERTISE_NS 300000000000ull
@@ -459,9 +458,9 @@ static bool add_addresses(struct user_net *un)
 	const struct user_config *c = &un->cfg;
 	const struct net_addr gateway = user_addr(c->gateway);
 	return net_if_add_addr(un->nif, &gateway, c->prefix) == 0 &&
-	       (!c->ipv6 || (net_if_add_addr(un->nif, &user_linklocal, PREFIX6) == 0 &&
-	                     net_if_add_addr(un->nif, &c->gateway6, PREFIX6) == 0 &&
-	                     net_if_add_addr(un->nif, &c->dns6, PREFIX6) == 0));
+	       (!c->ipv6 || (net_if_add_addr(un->nif, &user_linklocal, USER_PREFIX6) == 0 &&
+	                     net_if_add_addr(un->nif, &c->gateway6, USER_PREFIX6) == 0 &&
+	                     net_if_add_addr(un->nif, &c->dns6, USER_PREFIX6) == 0));
 }
 
 static bool open_stack(struct user_net *un)

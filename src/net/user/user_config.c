@@ -13,7 +13,6 @@
 
 #define NET_DEFAULT  "10.0.2.0/24"
 #define NET6_DEFAULT "fd00:10:0:2::/64"
-#define NET6_PREFIX  64u
 #define PREFIX_MIN   8u
 #define PREFIX_MAX   28u
 #define HOST_GATEWAY 2u
@@ -140,14 +139,14 @@ static vmm_err_t parse_net6(struct user_config *c, const char *text, vmm_err_inf
 		return err_set(ei, VMM_E_INVAL, "net6",
 		               "'%.50s': must be an IPv6 network like " NET6_DEFAULT, text);
 	/* The guest's half of the address (RFC 4862, 5.5.3 (d); RFC 2464, 4). */
-	if (prefix != NET6_PREFIX)
+	if (prefix != USER_PREFIX6)
 		return err_set(ei, VMM_E_INVAL, "net6", "'%.50s': the prefix must be /%u", text,
-		               NET6_PREFIX);
+		               USER_PREFIX6);
 	if (c->net6.q[1])
 		return err_set(ei, VMM_E_INVAL, "net6",
 		               "'%.50s' is an address in a network: the network has zeros after "
 		               "its first %u bits",
-		               text, NET6_PREFIX);
+		               text, USER_PREFIX6);
 	c->gateway6 = host_of(&c->net6, HOST_GATEWAY);
 	c->dns6 = host_of(&c->net6, HOST_DNS);
 	return VMM_OK;

@@ -17,6 +17,7 @@
 
 #define USER_TCP_MAX   1024u  /* connections, begun ones included */
 #define USER_DGRAM_MAX 256u   /* UDP and ping flows; the one unused longest makes room */
+#define USER_PREFIX6   64u    /* the guest chooses the other half of its address (RFC 4862) */
 #define USER_BUFFER    66000u /* a frame, or what is read from a socket at once */
 #define USER_SMALL     4096u  /* up to here data is copied, so that it keeps no large buffer busy */
 

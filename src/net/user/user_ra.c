@@ -23,7 +23,6 @@
 #define OPT_RDNSS  25u
 #define ON_LINK    0x80u
 #define AUTONOMOUS 0x40u
-#define PREFIX     64u
 #define PREFIX_S   86400u /* as the lease of DHCP */
 #define ROUTER_S   1800u  /* RFC 4861, 6.2.1: AdvDefaultLifetime; for the name server, too */
 
@@ -81,7 +80,7 @@ static void put_options(const struct user_config *c, const uint8_t mac[6], uint8
 	put_be32(o + 4, c->mtu);
 	o = next;
 	next = option(o, OPT_PREFIX, 4);
-	o[2] = PREFIX;
+	o[2] = USER_PREFIX6;
 	o[3] = ON_LINK | AUTONOMOUS;
 	put_be32(o + 4, PREFIX_S);
 	put_be32(o + 8, PREFIX_S);

@@ -22,6 +22,17 @@ enter_namespace() {
 	exec unshare -Urn "$0" "$@"
 }
 
+# until_apart PID: the process has a network namespace of its own, by then.
+until_apart() {
+	local _
+	for _ in $(seq 200); do
+		[ "$(readlink "/proc/$1/ns/net")" = "$(readlink /proc/self/ns/net)" ] || return 0
+		sleep 0.1
+	done
+	echo "process $1 has no network namespace of its own"
+	return 1
+}
+
 # until_answers ADDRESS: to ping, by then.
 until_answers() {
 	local _
