@@ -32,6 +32,13 @@ as_user() {
 	)
 }
 
+# no_right WHAT FILE: $run fails for want of the right to FILE, which the user gets then.
+no_right() {
+	as_user 1048576 "$run" && fail "a user without the right to $2 has the device"
+	grep -q "$1 (as root: chown .* $2)" "$VM_ERR" || fail "the right to $2 is not named"
+	chown user "$2"
+}
+
 driver_of() {
 	basename "$(readlink "/sys/bus/pci/devices/$1/driver")"
 }
@@ -65,11 +72,16 @@ outer() {
 	# As a user: the rights, then the memory, then it can be.
 	echo 'user:x:1000:1000::/:/bin/sh' >>/etc/passwd
 	echo 'user:x:1000:' >>/etc/group
-	chmod 666 /dev/kvm /dev/vfio/vfio
+	chmod 666 /dev/kvm
 	run="vmm run --kernel /lab/bzimage --memory 128M --vfio $disk --dry-run"
-	as_user 1048576 "$run" && fail 'a user without rights has the device'
-	grep -q "no right to the group of $disk (as root: chown" "$VM_ERR" || fail 'the right is not named'
-	chown user "/dev/vfio/$(basename "$(readlink "/sys/bus/pci/devices/$disk/iommu_group")")"
+	device=/sys/bus/pci/devices/$disk
+	if [ -e /dev/vfio/vfio ]; then
+		chmod 666 /dev/vfio/vfio
+		no_right "no right to the group of $disk" "/dev/vfio/$(basename "$(readlink "$device/iommu_group")")"
+	else
+		no_right 'no right to it' /dev/iommu
+		no_right 'no right to it' "/dev/vfio/devices/$(basename "$device"/vfio-dev/*)"
+	fi
 	as_user 65536 "$run" && fail 'more memory was locked than may be'
 	grep -q 'needs all 131072 KiB of guest memory locked, but the limit is 65536 KiB: ulimit -l 131072' "$VM_ERR" ||
 		fail 'the figure is not named'

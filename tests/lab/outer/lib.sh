@@ -284,6 +284,15 @@ pass_device() {
 	}
 }
 
+# way_of N: how a VM takes the Nth, which is bound to vfio-pci: iommufd, or group.
+way_of() {
+	if vmm vfio list 2>/dev/null | grep -q "^$(passed "$1") .* can be passed, through iommufd"; then
+		echo iommufd
+	else
+		echo group
+	fi
+}
+
 # take_back N: the Nth goes back to its driver here.
 take_back() {
 	vmm vfio unbind "$(passed "$1")" 2>"$VM_ERR" || fail "cannot unbind $(passed "$1")"
