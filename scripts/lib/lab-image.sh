@@ -7,7 +7,7 @@ LAB_VFIO_MODULES='virtio_pci vfio vfio_virqfd vfio_iommu_type1 vfio-pci-core vfi
 LAB_INNER_MODULES='virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio_rng
 	virtio_balloon button evdev pvpanic_mmio'
 
-# Compiles the guest-side programs, each a static C file, and the emulator's plugin, when they are out
+# Compiles the guest-side programs, each a static C file, and the emulator's plugins, when they are out
 # of date.
 lab_tools() {
 	local source tool
@@ -19,11 +19,13 @@ lab_tools() {
 			cc -std=gnu17 -static -O2 -Wall -Wextra -Werror -o "$tool" "$source" ||
 			die "cannot compile $source"
 	done
-	LAB_COUNT=$LAB_STATE/count.so
-	source=$LAB_SRC/emulator/count.c
-	[ "$LAB_COUNT" -nt "$source" ] ||
-		cc -std=gnu17 -shared -fPIC -fvisibility=hidden -O2 -Wall -Wextra -Werror -o "$LAB_COUNT" "$source" ||
-		die "cannot compile $source"
+	for tool in count once; do
+		source=$LAB_SRC/emulator/$tool.c
+		[ "$LAB_STATE/$tool.so" -nt "$source" ] &&
+			[ "$LAB_STATE/$tool.so" -nt "$LAB_SRC/emulator/plugin.h" ] ||
+			cc -std=gnu17 -shared -fPIC -fvisibility=hidden -O2 -Wall -Wextra -Werror \
+				-o "$LAB_STATE/$tool.so" "$source" || die "cannot compile $source"
+	done
 }
 
 # Packs directory $1 as a newc archive into file $2, the same bytes for the same content.

@@ -2,7 +2,7 @@
 # Memory that the guest gives back returns to the host: by free page reporting, and by the balloon.
 
 CASE_ONLY_VMM=1
-CASE_TIMEOUT=200
+CASE_TIMEOUT=300
 
 # rss_falls_below MIB SECS
 rss_falls_below() {
@@ -38,7 +38,7 @@ outer() {
 	wait_for 30 is_back || fail 'the memory is still with the VM'
 	figure balloon/reported $((full - $(vm_memory VmRSS))) KiB
 	vm_send end
-	vm_expect 'inner: memory is right' 20
+	vm_expect 'inner: memory is right' 100
 	vm_expect_end 0
 
 	VM_BALLOON=320M

@@ -15,8 +15,8 @@ outer() {
 		ioeventfd-mmio coalesced-mmio hlt-wake irqfd msi self-ipi tsc-deadline touch-4k \
 		dirty-log pte-write ring-change >"$VM_LOG" 2>"$VM_ERR" || {
 		status=$?
-		# QEMU keeps the vector that VMRUN injects as a pending exception: where a host's
-		# interrupt is due before the guest's next instruction, the vector comes twice.
+		# What tests/lab/emulator/once.c cannot mend: where a host's interrupt is due before
+		# the guest's next instruction, the vector comes twice.
 		! grep -q '"200 rounds, but 201 interrupts arrived"' "$VM_LOG" ||
 			again 'the emulator delivered an interrupt twice'
 		fail "vmm bench exits ended with status $status"

@@ -12,7 +12,6 @@ outer() {
 	mkfs.ext4 -q -d /tmp/root /tmp/disk || fail 'mkfs.ext4'
 	VM_DISKS=/tmp/disk
 	VM_CPUS=2
-	VM_TRANSPORT=
 	vm_start 150
 	vm_expect 'inner: root is /dev/vda' 90
 	vm_expect 'inner: all files are right' 60

@@ -6,7 +6,6 @@ CASE_NEEDS='vmlinux'
 outer() {
 	VM_KERNEL=vmlinux
 	VM_CPUS=1
-	VM_TRANSPORT=
 	vm_start 100
 	vm_expect 'inner: user space reached' 90
 	vm_expect 'inner: cpus 1 ' 10

@@ -6,7 +6,6 @@ CASE_ONLY_VMM=1
 CASE_TIMEOUT=200
 
 outer() {
-	VM_TRANSPORT=
 	every_device
 }
 

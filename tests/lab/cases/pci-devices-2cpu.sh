@@ -8,7 +8,6 @@ CASE_TIMEOUT=200
 outer() {
 	VM_KERNEL=vmlinux
 	VM_CPUS=2
-	VM_TRANSPORT=
 	every_device
 }
 

@@ -2,7 +2,6 @@
 # The guest switches itself off: the VMM ends with status 0, and soon.
 
 outer() {
-	VM_TRANSPORT=
 	vm_start 90
 	vm_expect 'inner: goes down' 80
 	before=$(now)

@@ -9,7 +9,6 @@ CASE_ONLY_VMM=1
 outer() {
 	truncate -s 16M /tmp/disk
 	VM_DISKS=/tmp/disk
-	VM_TRANSPORT=
 	vm_start 150
 	vm_expect 'inner: boot 1 ' 80
 	vm_expect 'inner: boot 2 ' 60

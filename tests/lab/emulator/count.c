@@ -14,39 +14,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is used of QEMU's qemu-plugin.h, which Debian does not ship. */
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-typedef uint64_t qemu_plugin_id_t;
-typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-typedef void (*exec_cb)(unsigned cpu, void *ctx);
-enum {
-	INLINE_ADD_U64 = 0, /* enum qemu_plugin_op */
-	CB_NO_REGS = 0,     /* enum qemu_plugin_cb_flags */
-};
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb cb);
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, int op, void *to,
-                                              uint64_t add);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, exec_cb cb, int flags,
-                                          void *ctx);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, exec_cb cb, int flags,
-                                            void *ctx);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-
-__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+#include "plugin.h"
 
 #define RETURNS    16u          /* places where VMRUN is */
 #define USER_SPACE (1ull << 47) /* addresses below it */
 
 enum { GUEST_USER, GUEST_KERNEL, HOST_USER, HOST_KERNEL, ENTRIES, COUNTS };
 
-static const uint8_t vmrun[] = {0x0f, 0x01, 0xd8};                        /* AMD APM vol. 3 */
 static const uint8_t mark[] = {0x0f, 0x1f, 0x84, 0x00, 0x4c, 0x41, 0x42}; /* and its number */
 
 static uint64_t count[COUNTS];
@@ -100,7 +74,7 @@ static void look_at(struct qemu_plugin_insn *insn)
 	if (size == sizeof(mark) + 1 && memcmp(code, mark, sizeof(mark)) == 0)
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, code[sizeof(mark)] == 1 ? begin : end,
 		                                       CB_NO_REGS, NULL);
-	if (size != sizeof(vmrun) || memcmp(code, vmrun, sizeof(vmrun)) != 0)
+	if (!is_vmrun(insn))
 		return;
 	qemu_plugin_register_vcpu_insn_exec_cb(insn, enter, CB_NO_REGS, NULL);
 	if (!is_return(next) && returns < RETURNS)
@@ -127,9 +101,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	        tb, INLINE_ADD_U64, &count[(guest ? GUEST_USER : HOST_USER) + (kernel ? 1 : 0)], n);
 }
 
-__attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id,
-                                                               const void *info, int argc,
-                                                               char **argv)
+PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
 {
 	(void)info, (void)argc, (void)argv;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);

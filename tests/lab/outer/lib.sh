@@ -90,7 +90,7 @@ VM_RNG=             # 1: an entropy source
 VM_BALLOON=         # its size at the start, 0 for an empty one: a balloon
 VM_HVC=             # 1: the virtio console is on standard input and output, ttyS0 is not
 VM_APPEND=          # more for the kernel's command line; mode=NAME picks the inner function
-VM_TRANSPORT=mmio   # of virtio under vmm; pci, or empty: vmm's choice (docs/lab.md, 'twice')
+VM_TRANSPORT=       # of virtio under vmm: mmio or pci; vmm's choice, which is PCI, if empty
 VM_EXTRA=           # more options for vmm
 VM_EXTRA_QEMU=      # more options for QEMU
 VM_WRAP=            # a command that runs the VMM: onpty
