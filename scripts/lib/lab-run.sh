@@ -38,6 +38,7 @@ outer_args() {
 		outer_devices
 		append+=' intel_iommu=on'
 	fi
+	[ -z "${CASE_PARTS-}" ] || append+=" LAB_PART=$part"
 	# A defect of the emulator's is mended.
 	OUTER+=(-plugin "file=$LAB_STATE/once.so")
 	[ -z "${CASE_COUNT-}" ] || OUTER+=(-plugin "file=$LAB_STATE/count.so")
@@ -98,7 +99,7 @@ outer_devices() {
 			done
 			;;
 		nvme-zero)
-			OUTER+=(-drive "if=none,id=d$n,driver=null-co,size=64M,read-zeroes=on,latency-ns=300000"
+			OUTER+=(-drive "if=none,id=d$n,driver=null-co,size=64M,read-zeroes=on,latency-ns=100000"
 				-device "nvme,drive=d$n,serial=lab$n,$at")
 			;;
 		vmxnet3 | e1000e)
@@ -182,7 +183,7 @@ case_obstacle() {
 # Reads a case's declarations into CASE_*; call it in a subshell.
 case_load() {
 	local vmm
-	CASE_NEEDS=bzimage CASE_TIMEOUT=150 CASE_VMMS=
+	CASE_NEEDS=bzimage CASE_TIMEOUT=150 CASE_VMMS='' CASE_PARTS='' CASE_RUNS=1
 	CASE_FILE=$1
 	# shellcheck disable=SC1090
 	. "$1"
@@ -238,6 +239,40 @@ print_figures() {
 		}'
 }
 
+# The figures of logs "$@", one line for each name: where a name comes several times, the mean of each number
+# in it, and between which the first was.
+mean_figures() {
+	sed -n '/^LAB-FIGURE /p' "$@" | awk '
+		function number(word) { return word ~ /^-?[0-9]+(\.[0-9]+)?[,;]?$/ }
+		{
+			if (!($2 in runs))
+				name[++names] = $2
+			line[$2] = $0
+			for (i = 3; i <= NF; i++)
+				if (number($i))
+					sum[$2, i] += $i
+			if (!runs[$2]++ || $3 < low[$2])
+				low[$2] = $3
+			if (runs[$2] == 1 || $3 > high[$2])
+				high[$2] = $3
+		}
+		END {
+			for (n = 1; n <= names; n++) {
+				$0 = line[name[n]]
+				for (i = 3; i <= NF; i++) {
+					if (!number($i))
+						continue
+					decimals = match($i, /\.[0-9]+/) ? RLENGTH - 1 : 0
+					last = match($i, /[,;]$/) ? substr($i, RSTART) : ""
+					$i = sprintf("%.*f%s", decimals, sum[name[n], i] / runs[name[n]], last)
+				}
+				if (runs[name[n]] > 1)
+					$0 = $0 sprintf(" (%d runs, %s to %s)", runs[name[n]], low[name[n]], high[name[n]])
+				print
+			}
+		}'
+}
+
 # Both logs have figures, and the same.
 same_figures() {
 	grep -q '^LAB-FIGURE ' "$1" && diff <(grep '^LAB-FIGURE ' "$1") <(grep '^LAB-FIGURE ' "$2")
@@ -281,11 +316,37 @@ first_run() {
 	done
 }
 
-# Runs a case and prints its verdict line. Returns 0 for pass, 1 for fail, 3 for skip.
+# The machines that case $1 of file $2 takes, by name: itself, or PARTS, each in one of its own as often as
+# CASE_RUNS says.
+case_units() (
+	case_load "$2"
+	[ "$CASE_PARTS" ] || echo "$1"
+	for part in $CASE_PARTS; do
+		[[ " $LAB_VMMS " != *" ${part%%-*} "* ]] || printf "$1.$part.%d\n" $(seq "$CASE_RUNS")
+	done
+)
+
+# The figures of all machines of a case that takes several.
+case_summary() {
+	local unit logs=()
+	for unit in $(case_units "$1" "$2"); do
+		[ "$unit" = "$1" ] || [ ! -f "$LAB_LOGS/$unit.log" ] || logs+=("$LAB_LOGS/$unit.log")
+	done
+	[ ${#logs[@]} -eq 0 ] || mean_figures "${logs[@]}" | print_figures
+}
+
+# Runs one of a case's machines (case_units) and prints its verdict line. Returns 0 for pass, 1 for fail, 3
+# for skip.
 case_run() (
 	name=$1 file=$2
 	started=$SECONDS
 	case_load "$file"
+	seed=${LAB_SEED:-1}
+	if [ "$CASE_PARTS" ]; then
+		part=${name#*.}
+		seed=$((seed + 10 * (${part#*.} - 1)))
+		part=${part%.*}
+	fi
 	why=$(case_obstacle | head -n 1)
 	if [ -n "$why" ]; then
 		echo "SKIP $name: $why"
@@ -294,7 +355,7 @@ case_run() (
 	image=$LAB_RUN/$name.img
 	log=$LAB_LOGS/$name.log
 	image_build "$file" "$image"
-	retried='' seed=${LAB_SEED:-1}
+	retried=''
 	first_run
 	if [ "$result" -eq 0 ] && [ "${CASE_TWICE-}" ] && has_verdict PASS "$log"; then
 		mv "$log" "$log.first"

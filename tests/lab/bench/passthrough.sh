@@ -3,7 +3,8 @@
 # guest: the disk passed to it, by us and by QEMU, and our virtio-blk, on PCI, on the same disk. 1 vCPU.
 # Something else runs in the guest while it waits. And for a nap of a millisecond, in which the guest
 # halts: once as both VMMs are by default, once with the vCPU left alone when it halts. With the disk
-# passed, the exits to the VMM are those of the boot: the reads add none.
+# passed, the exits to the VMM are those of the boot: the reads add none. Each VM is in a machine of its own,
+# several times with other seeds.
 
 CASE_NEEDS='bzimage'
 CASE_VMMS='vmm qemu'
@@ -11,9 +12,12 @@ CASE_OUTER_DEVICES=nvme-zero
 CASE_OUTER_CPU=invtsc
 CASE_ICOUNT=1
 CASE_COUNT=1
-CASE_TIMEOUT=900
+CASE_PARTS='vmm-virtio-blk vmm-vfio qemu-vfio qemu-vfio-invtsc vmm-vfio-idle-guest qemu-vfio-cpu-pm'
+CASE_RUNS=5
+CASE_TIMEOUT=300
 
-READS=600
+READS=3000
+NAPS=600
 LINE='console=ttyS0 quiet panic=-1 mode=bench'
 
 # run_bench NAME COMMAND...: the VM reads, and naps.
@@ -24,7 +28,7 @@ run_bench() {
 	grep -q '^inner: read' "$VM_LOG" || fail "$bench_name did not read"
 	sed -n "s|^inner: clock |$bench_name has the clock |p" "$VM_LOG"
 	soaked "nvme-random/$bench_name" "$READS" 4K-read
-	counted "naps/$bench_name" "$READS" nap
+	counted "naps/$bench_name" "$NAPS" nap
 }
 
 # run_vmm NAME DISK OPTION...
@@ -32,7 +36,7 @@ run_vmm() {
 	run_name=$1 run_disk=$2
 	shift 2
 	run_bench "vmm/$run_name" vmm run -k /lab/bzimage -i /lab/initrd -m 256M \
-		-a "$LINE disk=$run_disk count=$READS" --serial stdio --rng=off "$@"
+		-a "$LINE disk=$run_disk reads=$READS naps=$NAPS" --serial stdio --rng=off "$@"
 }
 
 # run_qemu NAME OPTION...
@@ -41,7 +45,7 @@ run_qemu() {
 	shift
 	run_bench "qemu/$run_name" qemu-system-x86_64 -M q35 -accel kvm -nodefaults -no-user-config \
 		-display none -m 256 -kernel /lab/bzimage -initrd /lab/initrd \
-		-append "$LINE disk=nvme0n1 count=$READS" -serial stdio \
+		-append "$LINE disk=nvme0n1 reads=$READS naps=$NAPS" -serial stdio \
 		-device "vfio-pci,host=$(passed 0)" "$@"
 }
 
@@ -51,22 +55,22 @@ outer() {
 	# It would work in whatever is measured when it wakes up.
 	echo 1000000000 >/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs
 	wait_for 10 test -b /dev/nvme0n1 || fail 'no NVMe disk here'
-	run_vmm virtio-blk vda --disk /dev/nvme0n1,direct
-	pass_device 0
-	run_vmm vfio nvme0n1 --vfio "$(passed 0)" --profile
-	exits=$(sed -n 's/^profile: .*; \([0-9]*\) exits to the VMM$/\1/p' "$VM_ERR")
-	[ "$exits" ] || fail 'there is no profile'
-	figure nvme-exits/vmm/vfio "$exits" "exits to the VMM, from boot to power-off, with $READS reads"
-	[ "$exits" -lt $((1500 + READS / 2)) ] || fail 'the reads made exits'
-	case $LAB_VMMS in
-	*qemu*)
-		run_qemu vfio -cpu host
-		run_qemu vfio-invtsc -cpu host,+invtsc
+	part=${LAB_PART#*-}
+	[ "$part" = virtio-blk ] || pass_device 0
+	case $LAB_PART in
+	vmm-virtio-blk) run_vmm "$part" vda --disk /dev/nvme0n1,direct ;;
+	vmm-vfio)
+		run_vmm "$part" nvme0n1 --vfio "$(passed 0)" --profile
+		exits=$(sed -n 's/^profile: .*; \([0-9]*\) exits to the VMM$/\1/p' "$VM_ERR")
+		[ "$exits" ] || fail 'there is no profile'
+		figure nvme-exits/vmm/vfio "$exits" "exits to the VMM, from boot to power-off, with $READS reads"
+		[ "$exits" -lt 2500 ] || fail 'the reads made exits'
 		;;
-	esac
-	run_vmm vfio-idle-guest nvme0n1 --vfio "$(passed 0)" --idle guest
-	case $LAB_VMMS in
-	*qemu*) run_qemu vfio-cpu-pm -cpu host -overcommit cpu-pm=on ;;
+	qemu-vfio) run_qemu "$part" -cpu host ;;
+	qemu-vfio-invtsc) run_qemu "$part" -cpu host,+invtsc ;;
+	vmm-vfio-idle-guest) run_vmm "$part" nvme0n1 --vfio "$(passed 0)" --idle guest ;;
+	qemu-vfio-cpu-pm) run_qemu "$part" -cpu host -overcommit cpu-pm=on ;;
+	*) fail "no part $LAB_PART" ;;
 	esac
 	pass
 }
@@ -74,10 +78,11 @@ outer() {
 inner_bench() {
 	load_modules
 	disk=/dev/$(sed -n 's/.*\bdisk=\([a-z0-9]*\).*/\1/p' /proc/cmdline)
-	count=$(sed -n 's/.*\bcount=\([0-9]*\).*/\1/p' /proc/cmdline)
+	reads=$(sed -n 's/.*\breads=\([0-9]*\).*/\1/p' /proc/cmdline)
+	naps=$(sed -n 's/.*\bnaps=\([0-9]*\).*/\1/p' /proc/cmdline)
 	wait_for 10 test -b "$disk" || give_up 'no disk'
 	say "clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
-	blksoak "$disk" "$count" || give_up 'cannot read'
-	naps "$count" || give_up 'cannot sleep'
+	blksoak "$disk" "$reads" || give_up 'cannot read'
+	naps "$naps" || give_up 'cannot sleep'
 	say read
 }

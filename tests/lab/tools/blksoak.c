@@ -20,7 +20,7 @@
 
 #define BLOCK    4096u
 #define WARM_UP  200
-#define ALONE_US 400000u
+#define ALONE_US 2000000u
 
 static void soak(void)
 {
