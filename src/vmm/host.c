@@ -323,14 +323,15 @@ static void check_passthrough(vmm_host_info_t *info)
 		          groups ? ", or by groups" : "");
 		return;
 	}
+	bool no_right = err == EACCES || err == EPERM;
 	vmm_host_check_t *c = add(info, "passthrough", groups ? VMM_CHECK_OK : VMM_CHECK_NOTE,
 	                          "%s; no iommufd: %s: %s",
 	                          groups ? "by groups" : "no " VFIO_PATH "; --vfio would fail",
 	                          IOMMUFD_PATH, strerror(err));
-	if (!groups)
-		fix(c, "modprobe vfio-pci");
-	else if (err == EACCES || err == EPERM)
+	if (no_right)
 		fix(c, "for iommufd, as root: chown $USER " IOMMUFD_PATH);
+	else if (!groups)
+		fix(c, "modprobe vfio-pci");
 }
 
 vmm_err_t vmm_host_probe(const char *kvm_path, vmm_host_info_t *info)

@@ -429,7 +429,6 @@ void ecn_received(struct tcp *t, const struct tcp_seg *g, uint32_t bytes);
 void ecn_ack_missed(struct tcp *t, uint32_t seq);
 void ecn_ack_sent(struct tcp *t);
 uint16_t ecn_flags(const struct tcp *t);
-
 void ecn_take_feedback(struct tcp *t, const struct tcp_seg *g, struct ack_news *news);
 /* Both return the length with padding: 12 bytes for three counters, 8 for fewer. */
 uint32_t ecn_write_option(uint8_t *o, unsigned order, unsigned fields, const uint32_t bytes[3]);

@@ -39,6 +39,12 @@ no_right() {
 	chown user "$2"
 }
 
+# doctor_says TEXT: `vmm doctor` of passthrough, as the user.
+doctor_says() {
+	as_user 1048576 'vmm doctor'
+	grep -A1 passthrough "$VM_LOG" | grep -q -e "$1" || fail "vmm doctor does not say '$1'"
+}
+
 driver_of() {
 	basename "$(readlink "/sys/bus/pci/devices/$1/driver")"
 }
@@ -77,9 +83,12 @@ outer() {
 	device=/sys/bus/pci/devices/$disk
 	if [ -e /dev/vfio/vfio ]; then
 		chmod 666 /dev/vfio/vfio
+		doctor_says 'by groups; no iommufd'
 		no_right "no right to the group of $disk" "/dev/vfio/$(basename "$(readlink "$device/iommu_group")")"
 	else
+		doctor_says 'for iommufd, as root: chown .* /dev/iommu'
 		no_right 'no right to it' /dev/iommu
+		doctor_says 'through iommufd$'
 		no_right 'no right to it' "/dev/vfio/devices/$(basename "$device"/vfio-dev/*)"
 	fi
 	as_user 65536 "$run" && fail 'more memory was locked than may be'
