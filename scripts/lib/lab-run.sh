@@ -326,13 +326,13 @@ case_units() (
 	done
 )
 
-# The figures of all machines of a case that takes several.
-case_summary() {
+# summary UNIT...: the figures of a case's machines, if they are several.
+summary() {
 	local unit logs=()
-	for unit in $(case_units "$1" "$2"); do
-		[ "$unit" = "$1" ] || [ ! -f "$LAB_LOGS/$unit.log" ] || logs+=("$LAB_LOGS/$unit.log")
+	for unit in "$@"; do
+		logs+=("$LAB_LOGS/$unit.log")
 	done
-	[ ${#logs[@]} -eq 0 ] || mean_figures "${logs[@]}" | print_figures
+	[ $# -lt 2 ] || mean_figures "${logs[@]}" | print_figures
 }
 
 # Runs one of a case's machines (case_units) and prints its verdict line. Returns 0 for pass, 1 for fail, 3
