@@ -15,8 +15,8 @@ kernel_candidate() {
 	printf '%s %s\n' "$package" "$version"
 }
 
-# Unpacks a kernel package into directory $2.
-kernel_unpack() {
+# Downloads package $1 and unpacks it into directory $2, which is made anew.
+package_unpack() {
 	local package=$1 dir=$2 download=$2.download
 	rm -rf "$dir" "$download"
 	mkdir -p "$download"
@@ -25,6 +25,12 @@ kernel_unpack() {
 		die "apt-get download $package failed; see $LAB_LOGS/kernel.log"
 	dpkg-deb -x "$download"/*.deb "$dir"
 	rm -rf "$download"
+}
+
+# Unpacks a kernel package into directory $2.
+kernel_unpack() {
+	local dir=$2
+	package_unpack "$1" "$dir"
 	# A modules tree under /usr/lib (merged /usr packages) or under /lib.
 	[ -d "$dir/lib/modules" ] || mv "$dir/usr/lib" "$dir/lib"
 	/bin/busybox depmod -b "$dir" "$(ls "$dir/lib/modules")" 2>>"$LAB_LOGS/kernel.log" ||
