@@ -7,24 +7,27 @@ LAB_VFIO_MODULES='virtio_pci vfio vfio_virqfd vfio_iommu_type1 vfio-pci-core vfi
 LAB_INNER_MODULES='virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio_rng
 	virtio_balloon button evdev pvpanic_mmio'
 
-# Compiles the guest-side programs, each a static C file, and the emulator's plugins, when they are out
-# of date.
+# compile PROGRAM SOURCE FLAG...: where the source, or a header beside it, is newer than the program.
+compile() {
+	local program=$1 source=$2 file
+	shift 2
+	for file in "$source" "${source%/*}"/*.h; do
+		[ "$program" -nt "$file" ] && continue
+		cc -std=gnu17 "$@" -O2 -Wall -Wextra -Werror -o "$program" "$source" ||
+			die "cannot compile $source"
+		return
+	done
+}
+
+# Compiles the guest-side programs, each a static C file, and the emulator's plugins.
 lab_tools() {
-	local source tool
+	local source
 	mkdir -p "$LAB_STATE/tools"
 	for source in "$LAB_SRC"/tools/*.c; do
-		tool=$LAB_STATE/tools/$(basename "$source" .c)
-		[ "$tool" -nt "$source" ] && [ "$tool" -nt "$LAB_SRC/tools/clock.h" ] &&
-			[ "$tool" -nt "$LAB_SRC/tools/mark.h" ] ||
-			cc -std=gnu17 -static -O2 -Wall -Wextra -Werror -o "$tool" "$source" ||
-			die "cannot compile $source"
+		compile "$LAB_STATE/tools/$(basename "$source" .c)" "$source" -static
 	done
-	for tool in count once; do
-		source=$LAB_SRC/emulator/$tool.c
-		[ "$LAB_STATE/$tool.so" -nt "$source" ] &&
-			[ "$LAB_STATE/$tool.so" -nt "$LAB_SRC/emulator/plugin.h" ] ||
-			cc -std=gnu17 -shared -fPIC -fvisibility=hidden -O2 -Wall -Wextra -Werror \
-				-o "$LAB_STATE/$tool.so" "$source" || die "cannot compile $source"
+	for source in "$LAB_SRC"/emulator/*.c; do
+		compile "$LAB_STATE/$(basename "$source" .c).so" "$source" -shared -fPIC -fvisibility=hidden
 	done
 }
 
