@@ -189,7 +189,8 @@ typedef struct vmm_event {
 /* A descriptor that is readable while events wait. Owned by the VM; from create to destroy. */
 VMM_API int vmm_vm_event_fd(const vmm_vm_t *vm);
 
-/* Take the oldest event; false if there is none. Any thread. */
+/* Take the oldest event; false if there is none. They come in the order in which they happened, and
+ * none after a final one. Any thread. */
 VMM_API bool vmm_vm_next_event(vmm_vm_t *vm, vmm_event_t *event);
 
 #define VMM_EXIT_REASONS 64u

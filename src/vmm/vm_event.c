@@ -22,7 +22,8 @@ void vm_post_event(vmm_vm_t *vm, const vmm_event_t *event)
 	(void)pthread_mutex_lock(&vm->event_lock);
 	/* The last place is kept for the final event, which must never be lost. */
 	unsigned room = event->final ? VM_EVENTS_MAX : VM_EVENTS_MAX - 1;
-	if (vm->event_count < room) {
+	if (!vm->event_final && vm->event_count < room) {
+		vm->event_final = event->final;
 		vm->events[(vm->event_head + vm->event_count) % VM_EVENTS_MAX] = *event;
 		vm->event_count++;
 		update_fd(vm);

@@ -120,6 +120,8 @@ void vm_reset_task(void *ctx)
 	vmm_err_t err = reset_machine(vm, &ei);
 	if (!err) {
 		atomic_fetch_add(&vm->resets, 1);
+		/* Told before the guest can go on to what is told after it. */
+		vm_post(vm, VMM_EVENT_RESET, 0, 0, false, "the machine was reset");
 		release_vcpus(vm);
 	}
 	(void)pthread_mutex_unlock(&vm->life_lock);
@@ -128,9 +130,7 @@ void vm_reset_task(void *ctx)
 		(void)snprintf(event.text, sizeof(event.text), "reset failed: %s: %.300s", ei.field,
 		               ei.message);
 		vm_halt(vm, &event);
-		return;
 	}
-	vm_post(vm, VMM_EVENT_RESET, 0, 0, false, "the machine was reset");
 }
 
 static void want_reset(vmm_vm_t *vm)

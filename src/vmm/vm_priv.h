@@ -184,6 +184,7 @@ struct vmm_vm {
 	int event_fd;
 	unsigned event_head;
 	unsigned event_count;
+	bool event_final; /* nothing is told any more */
 	vmm_event_t events[VM_EVENTS_MAX];
 
 	/* Boot stages. */

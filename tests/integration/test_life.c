@@ -239,6 +239,56 @@ START_TEST(reset_restarts_in_place)
 END_TEST
 
 /* Each call out of its turn is refused, or does nothing; none of them breaks what follows. */
+/* What a guest does first after a reset: it looks whether that was told. */
+struct boots {
+	vmm_vm_t *vm;
+	_Atomic unsigned count, untold;
+};
+
+#define BOOTS 60u
+
+static uint64_t boots_read(void *ctx, uint64_t offset, unsigned size)
+{
+	struct boots *b = ctx;
+	vmm_event_t e;
+	(void)offset, (void)size;
+	bool told = vmm_vm_next_event(b->vm, &e) && e.kind == VMM_EVENT_RESET;
+	if (b->count++ > 0 && !told)
+		b->untold++;
+	return b->count <= BOOTS ? 0xfe : 0;
+}
+
+static void boots_write(void *ctx, uint64_t offset, unsigned size, uint64_t value)
+{
+	(void)ctx, (void)offset, (void)size, (void)value;
+}
+
+START_TEST(reset_is_told_before_the_guest_goes_on)
+{
+	/* in al, 0x90; out 0x64, al */
+	static const uint8_t code[] = {0xe4, 0x90, 0xe6, 0x64, SPIN};
+	vmm_vm_opts_t opts = VMM_VM_OPTS_INIT;
+	struct boots b = {.vm = make(code, sizeof(code), opts)};
+	vmm_bus_device_opts_t dev = {
+	        .struct_size = sizeof(dev),
+	        .name = "boots",
+	        .space = VMM_SPACE_PIO,
+	        .base = 0x90,
+	        .len_bytes = 1,
+	        .read = boots_read,
+	        .write = boots_write,
+	        .ctx = &b,
+	};
+	ck_assert_int_eq(vmm_bus_device_add(b.vm, &dev), VMM_OK);
+	build(b.vm);
+	ck_assert_int_eq(vmm_vm_start(b.vm), VMM_OK);
+	for (unsigned i = 1; i <= BOOTS + 1; i++)
+		wait_beats(&b.count, i);
+	ck_assert_uint_eq(b.untold, 0);
+	vmm_vm_destroy(b.vm);
+}
+END_TEST
+
 START_TEST(wrong_order)
 {
 	_Atomic unsigned beats = 0;
@@ -488,6 +538,7 @@ int main(void)
 	tcase_add_loop_test(tc, stop_at_any_time, 0, 2);
 	tcase_add_loop_test(tc, pause_holds_and_resume_goes_on, 0, 2);
 	tcase_add_loop_test(tc, reset_restarts_in_place, 0, 2);
+	tcase_add_test(tc, reset_is_told_before_the_guest_goes_on);
 	tcase_add_test(tc, wrong_order);
 	tcase_add_loop_test(tc, other_threads, 0, 2);
 	tcase_add_test(tc, no_reboot_ends_it);
