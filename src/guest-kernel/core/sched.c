@@ -56,17 +56,21 @@ static void find_cpu(struct kernel *k, const struct task *t)
 		poke(worst);
 }
 
-void sched_enqueue(struct kernel *k, struct task *t)
+/* What T is sorted by in its queue. Where its priority is lent, it is nobody's turn but its own. */
+static uint64_t turn_of(const struct sched *s, const struct task *t)
+{
+	return t->prio == t->own_prio ? t->vruntime_ns : s->floor_ns[t->prio];
+}
+
+static void enqueue(struct kernel *k, struct task *t, uint64_t turn_ns)
 {
 	struct sched *s = &k->sched;
 	t->state = TASK_READY;
-	if (t->vruntime_ns < s->floor_ns[t->prio])
-		t->vruntime_ns = s->floor_ns[t->prio];
-	pheap_insert(&s->ready[t->prio], &t->ready, t->vruntime_ns);
+	pheap_insert(&s->ready[t->prio], &t->ready, turn_ns);
 	s->ready_mask |= 1u << t->prio;
 }
 
-void sched_dequeue(struct kernel *k, struct task *t)
+static void dequeue(struct kernel *k, struct task *t)
 {
 	struct sched *s = &k->sched;
 	pheap_remove(&s->ready[t->prio], &t->ready);
@@ -74,15 +78,45 @@ void sched_dequeue(struct kernel *k, struct task *t)
 		s->ready_mask &= ~(1u << t->prio);
 }
 
-void sched_make_ready(struct kernel *k, struct task *t)
+static void queue_up(struct kernel *k, struct task *t)
 {
-	sched_enqueue(k, t);
+	enqueue(k, t, turn_of(&k->sched, t));
 	find_cpu(k, t);
 }
 
-void sched_look_again(struct kernel *k, uint32_t cpu)
+void sched_make_ready(struct kernel *k, struct task *t)
 {
-	poke(k->cpus[cpu]);
+	uint64_t floor = k->sched.floor_ns[t->own_prio];
+	if (t->vruntime_ns < floor)
+		t->vruntime_ns = floor;
+	queue_up(k, t);
+}
+
+void sched_make_first_ready(struct kernel *k, struct task *t)
+{
+	t->vruntime_ns = k->sched.floor_ns[t->own_prio] + TASK_DEBT_NS;
+	queue_up(k, t);
+}
+
+void sched_change_prio(struct kernel *k, struct task *t, unsigned own, unsigned now)
+{
+	const uint64_t *floor = k->sched.floor_ns;
+	bool ready = t->state == TASK_READY;
+	if (t->own_prio == own && t->prio == now)
+		return;
+	if (ready)
+		dequeue(k, t);
+	if (t->own_prio != own) {
+		uint64_t behind = floor[t->own_prio];
+		uint64_t debt = t->vruntime_ns > behind ? t->vruntime_ns - behind : 0;
+		t->vruntime_ns = floor[own] + debt;
+	}
+	t->own_prio = (uint8_t)own;
+	t->prio = (uint8_t)now;
+	if (ready)
+		queue_up(k, t);
+	else if (t->state == TASK_RUNNING)
+		poke(k->cpus[t->cpu]);
 }
 
 static struct task *take_next(struct kernel *k, struct cpu *cpu)
@@ -94,18 +128,20 @@ static struct task *take_next(struct kernel *k, struct cpu *cpu)
 	}
 	s->idle_mask &= ~(1u << cpu->index);
 	struct task *t = task_of(pheap_first(&s->ready[__builtin_ctz(s->ready_mask)]));
-	sched_dequeue(k, t);
-	s->floor_ns[t->prio] = t->vruntime_ns;
+	dequeue(k, t);
+	if (t->prio == t->own_prio && s->floor_ns[t->prio] < t->vruntime_ns)
+		s->floor_ns[t->prio] = t->vruntime_ns;
 	if (t->cpu != cpu->index)
 		counter_up(&s->steals);
 	return t;
 }
 
+/* Where it was far longer than a slice, it was the host that had the CPU: that is not owed. */
 static void account(struct task *t, uint64_t now)
 {
 	uint64_t ran = now > t->since_ns ? now - t->since_ns : 0;
 	t->ran_ns += ran;
-	t->vruntime_ns += ran;
+	t->vruntime_ns += ran < 2 * TASK_SLICE_NS ? ran : 2 * TASK_SLICE_NS;
 	t->since_ns = now;
 }
 
@@ -172,7 +208,7 @@ static void resched(struct kernel *k)
 		return;
 	}
 	if (!t->idle)
-		sched_enqueue(k, t);
+		enqueue(k, t, turn_of(s, t));
 	sched_switch(k);
 	sched_finish_switch();
 }
@@ -182,10 +218,13 @@ void sched_yield_locked(struct kernel *k)
 	struct task *t = this_cpu()->running;
 	account(t, arch_now_ns());
 	/* Behind those of its priority that are ready now. */
-	struct pheap_node *first = pheap_first(&k->sched.ready[t->prio]);
-	if (first && t->vruntime_ns < first->key)
-		t->vruntime_ns = first->key;
-	sched_enqueue(k, t);
+	const struct pheap_node *first = pheap_first(&k->sched.ready[t->prio]);
+	uint64_t turn = turn_of(&k->sched, t);
+	if (first && turn < first->key)
+		turn = first->key;
+	if (t->prio == t->own_prio)
+		t->vruntime_ns = turn;
+	enqueue(k, t, turn);
 	sched_switch(k);
 }
 

@@ -133,7 +133,7 @@ struct task *task_start_as(const char *name, unsigned prio, task_fn fn, void *ar
 	t->cpu = this_cpu()->index;
 	list_append(&k->sched.all, &t->all);
 	(void)__atomic_add_fetch(&k->sched.task_count, 1, __ATOMIC_RELAXED);
-	sched_make_ready(k, t);
+	sched_make_first_ready(k, t);
 	spin_unlock(&k->sched.lock);
 	sched_preempt(flags, was_off);
 	return t;
@@ -284,21 +284,6 @@ void task_sleep(uint64_t ns)
 	task_sleep_until(arch_now_ns() + ns);
 }
 
-static void change_prio(struct task *t, unsigned prio)
-{
-	struct kernel *k = t->kernel;
-	bool ready = t->state == TASK_READY;
-	if (t->prio == prio)
-		return;
-	if (ready)
-		sched_dequeue(k, t);
-	t->prio = (uint8_t)prio;
-	if (ready)
-		sched_make_ready(k, t);
-	else if (t->state == TASK_RUNNING)
-		sched_look_again(k, t->cpu);
-}
-
 enum prio_change { PRIO_SET, PRIO_LEND, PRIO_RETURN };
 
 static void set_prio(struct task *t, unsigned prio, enum prio_change how)
@@ -307,12 +292,14 @@ static void set_prio(struct task *t, unsigned prio, enum prio_change how)
 	bool was_off = arch_irq_off();
 	unsigned long flags = arch_irq_save();
 	spin_lock(&k->sched.lock);
-	if (how == PRIO_SET)
-		t->own_prio = (uint8_t)prio;
-	if (how == PRIO_RETURN)
-		prio = t->own_prio;
-	if (how != PRIO_LEND || prio < t->prio)
-		change_prio(t, prio);
+	bool lent = t->prio < t->own_prio;
+	unsigned own = how == PRIO_SET ? prio : t->own_prio, now = own;
+	/* What is lent stays so until it is returned. */
+	if (how == PRIO_LEND)
+		now = prio < t->prio ? prio : t->prio;
+	else if (how == PRIO_SET && lent && t->prio < own)
+		now = t->prio;
+	sched_change_prio(k, t, own, now);
 	spin_unlock(&k->sched.lock);
 	sched_preempt(flags, was_off);
 }

@@ -1,7 +1,8 @@
 /*
  * Tasks and their scheduler. Eight priorities, 0 the most urgent: on all CPUs together, what runs
  * is always the most urgent of what is ready. Within a priority the one that has run least comes
- * first; a task that was blocked starts level with the others, not with a credit. A slice is 4 ms.
+ * first; a task that was blocked starts level with the others, not with a credit, and a new one a
+ * little behind. A slice is 4 ms.
  * One lock and one set of queues serve all CPUs (at most 32): that is what makes the order global.
  */
 #ifndef GK_CORE_TASK_H
@@ -14,6 +15,7 @@
 #define TASK_PRIORITIES 8u
 #define TASK_NAME_BYTES 16u
 #define TASK_SLICE_NS   (4 * NS_PER_MS)
+#define TASK_DEBT_NS    (TASK_SLICE_NS / 4) /* of a new task */
 
 #define PRIO_DRIVER     1u
 #define PRIO_SERVICE    3u
@@ -45,7 +47,8 @@ struct task {
 	bool idle;
 	bool cancelled;
 	struct policy_subject subject; /* who it is, to the policy; its own to change */
-	uint64_t vruntime_ns, ran_ns, since_ns, switches;
+	uint64_t vruntime_ns;          /* among those of its own priority */
+	uint64_t ran_ns, since_ns, switches;
 	struct timer timeout;
 	struct list joiners;
 };
@@ -54,7 +57,7 @@ struct sched {
 	struct spinlock lock;
 	struct pheap ready[TASK_PRIORITIES];
 	uint32_t ready_mask;
-	uint64_t floor_ns[TASK_PRIORITIES]; /* no ready task has run less, in vruntime */
+	uint64_t floor_ns[TASK_PRIORITIES]; /* the most vruntime that one had when it was taken */
 	struct list all;
 	uint32_t task_count, next_id;
 	uint32_t idle_mask; /* CPUs that wait for work */

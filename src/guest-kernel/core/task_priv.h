@@ -4,12 +4,14 @@
 
 #include "guest-kernel/core/task.h"
 
-void sched_enqueue(struct kernel *k, struct task *t);
-void sched_dequeue(struct kernel *k, struct task *t);
-/* Puts T into its queue and sees to it that a CPU takes it. */
+/* Puts T, which waited, into its queue and sees to it that a CPU takes it. */
 void sched_make_ready(struct kernel *k, struct task *t);
-/* The task that runs on CPU is less urgent than it was. */
-void sched_look_again(struct kernel *k, uint32_t cpu);
+/* The same for one that is new: it owes TASK_DEBT_NS, or a stream of new tasks would keep the CPU
+ * from those that are there. */
+void sched_make_first_ready(struct kernel *k, struct task *t);
+/* In any state: T's own priority, and the one it has now. What it is ahead of others by, it stays.
+ */
+void sched_change_prio(struct kernel *k, struct task *t, unsigned own, unsigned now);
 /* To the next task; returns when the one that runs now is resumed, with the lock held. */
 void sched_switch(struct kernel *k);
 /* What every context does first when it comes up: lets the lock go. */

@@ -405,6 +405,136 @@ START_TEST(one_priority_shares_under_random_load)
 }
 END_TEST
 
+/*
+ * A steady task beside one that leaves and comes back in some way: each is to have about a half.
+ * Who leaves counts what it has, too.
+ */
+#define PART_SLICES 60u
+
+static struct part {
+	uint64_t slice_steps;
+	uint64_t steady, other; /* steps */
+	bool over;              /* atomic */
+} part;
+
+static void use_steps(uint64_t *count, uint64_t steps)
+{
+	for (uint64_t i = 0; i < steps; i++) {
+		use_cpu();
+		(*count)++;
+	}
+}
+
+static void part_steady(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&part.over, __ATOMIC_RELAXED))
+		use_steps(&part.steady, 1);
+}
+
+/* OTHER beside a steady task until the two have had PART_SLICES slices. */
+static void share_with(task_fn other)
+{
+	ck_assert(task_set_prio(task_current(), 0));
+	part = (struct part){.slice_steps = measure_slice()};
+	struct task *steady = task_start("steady", PRIO_DEFAULT, part_steady, NULL);
+	struct task *t = task_start("other", PRIO_DEFAULT, other, NULL);
+	ck_assert_ptr_nonnull(steady);
+	ck_assert_ptr_nonnull(t);
+	while (part.steady + part.other < PART_SLICES * part.slice_steps)
+		task_sleep(TASK_SLICE_NS);
+	__atomic_store_n(&part.over, true, __ATOMIC_RELAXED);
+	task_join(steady);
+	task_join(t);
+	ck_assert(task_set_prio(task_current(), PRIO_DEFAULT));
+	uint64_t third = (part.steady + part.other) / 3;
+	ck_assert_msg(part.steady >= third && part.other >= third,
+	              "the steady task had %lu steps, the other %lu", (unsigned long)part.steady,
+	              (unsigned long)part.other);
+}
+
+static void brief_main(void *arg)
+{
+	(void)arg;
+	use_steps(&part.other, part.slice_steps / 4);
+}
+
+/* One brief task after the other, each a new one. */
+static void starter_main(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&part.over, __ATOMIC_RELAXED)) {
+		struct task *t = task_start("brief", PRIO_DEFAULT, brief_main, NULL);
+		ck_assert_ptr_nonnull(t);
+		task_join(t);
+	}
+}
+
+static void new_tasks_body(void *arg)
+{
+	(void)arg;
+	share_with(starter_main);
+}
+
+START_TEST(new_tasks_do_not_starve_those_that_are_there)
+{
+	rig_run(new_tasks_body, NULL);
+}
+END_TEST
+
+/* Now and then it is lent a priority whose tasks have run for long already, and waits in its queue.
+ */
+static void borrower_main(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&part.over, __ATOMIC_RELAXED)) {
+		task_lend_prio(task_current(), PRIO_SERVICE);
+		task_yield();
+		task_return_prio(task_current());
+		use_steps(&part.other, part.slice_steps / 4);
+	}
+}
+
+static void borrower_body(void *arg)
+{
+	(void)arg;
+	ck_assert(task_set_prio(task_current(), PRIO_SERVICE));
+	uint64_t steps = 0;
+	use_steps(&steps, 2 * PART_SLICES * measure_slice());
+	task_yield(); /* so far has this priority come */
+	share_with(borrower_main);
+}
+
+START_TEST(a_lent_priority_costs_nothing_and_pays_nothing)
+{
+	rig_run(borrower_body, NULL);
+}
+END_TEST
+
+/* For a time no other task could run: as where the host has taken the CPU away. */
+static void stolen_main(void *arg)
+{
+	(void)arg;
+	uint64_t lost = 0;
+	unsigned long flags = arch_irq_save();
+	use_steps(&lost, 2 * PART_SLICES * part.slice_steps);
+	arch_irq_restore(flags);
+	while (!__atomic_load_n(&part.over, __ATOMIC_RELAXED))
+		use_steps(&part.other, 1);
+}
+
+static void stolen_body(void *arg)
+{
+	(void)arg;
+	share_with(stolen_main);
+}
+
+START_TEST(time_that_the_host_took_is_not_owed)
+{
+	rig_run(stolen_body, NULL);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("sched");
@@ -412,5 +542,8 @@ int main(void)
 	tcase_add_test(tc, wakeups_are_taken_once_and_the_urgent_run);
 	tcase_add_test(tc, wakeups_are_taken_once_smp);
 	tcase_add_test(tc, one_priority_shares_under_random_load);
+	tcase_add_test(tc, new_tasks_do_not_starve_those_that_are_there);
+	tcase_add_test(tc, a_lent_priority_costs_nothing_and_pays_nothing);
+	tcase_add_test(tc, time_that_the_host_took_is_not_owed);
 	return suite_run("gk_sched", tc);
 }

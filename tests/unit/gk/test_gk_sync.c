@@ -65,9 +65,12 @@ static void low(void *arg)
 	task_wake(arg);
 	for (uint64_t end = arch_now_ns() + 10 * NS_PER_MS; arch_now_ns() < end;)
 		arch_irq_restore(arch_irq_save());
+	/* Another priority of its own takes nothing from what is lent. */
+	ck_assert(task_set_prio(task_current(), 7));
+	ck_assert_uint_eq(task_current()->prio, 1);
 	low_done = true;
 	mutex_unlock(&mutex);
-	ck_assert_uint_eq(task_current()->prio, 6);
+	ck_assert_uint_eq(task_current()->prio, 7);
 }
 
 static void hog(void *arg)
@@ -77,7 +80,7 @@ static void hog(void *arg)
 		arch_irq_restore(arch_irq_save());
 }
 
-/* The holder (6) runs before the hog (4), because an urgent task (1) waits for it. */
+/* The holder (6, then 7) runs before the hog (4), because an urgent task (1) waits for it. */
 static void inherit_body(void *arg)
 {
 	(void)arg;

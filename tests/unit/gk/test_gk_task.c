@@ -39,11 +39,12 @@ static void order_body(void *arg)
 		task_join(t[i]);
 }
 
-/* The more urgent preempt at once; of the same priority, 'same' has run less than this task. */
+/* The more urgent preempt at once; of the same priority, 'same' is new and comes behind this task.
+ */
 START_TEST(the_most_urgent_task_runs)
 {
 	rig_run(order_body, NULL);
-	ck_assert_str_eq(marks, "hsHml");
+	ck_assert_str_eq(marks, "hHmsl");
 }
 END_TEST
 
