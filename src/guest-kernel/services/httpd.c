@@ -46,24 +46,31 @@ static bool allowed(const struct conn *c, const struct http_request *r)
 	return !h || !h->http || h->http(h->ctx, &c->peer, r->method, r->path);
 }
 
+/* One that is kept, though nothing may ever come on it, must leave room for another. */
+static bool is_kept(const struct conn *c, const struct http_request *r)
+{
+	return r->keep_alive && __atomic_load_n(&c->httpd->conns, __ATOMIC_RELAXED) < HTTPD_CONNS;
+}
+
 /* True: the connection goes on. */
 static bool answer(struct conn *c, const struct http_request *r)
 {
 	struct system *sys = c->httpd->sys;
 	const char *type = "text/html; charset=utf-8";
+	bool keep = is_kept(c, r);
 	size_t n;
 	count(&c->httpd->requests);
 	if (!allowed(c, r))
-		return reply_error(c, 403, r->keep_alive, r->head) && r->keep_alive;
+		return reply_error(c, 403, keep, r->head) && keep;
 	if (strcmp(r->path, "/") == 0) {
 		n = page_status(sys, c->page, sizeof(c->page));
 	} else if (strcmp(r->path, "/metrics") == 0) {
 		type = "text/plain; version=0.0.4; charset=utf-8";
 		n = page_metrics(sys, c->page, sizeof(c->page));
 	} else {
-		return reply_error(c, 404, r->keep_alive, r->head) && r->keep_alive;
+		return reply_error(c, 404, keep, r->head) && keep;
 	}
-	return reply(c, 200, type, n, r->keep_alive, r->head) && r->keep_alive;
+	return reply(c, 200, type, n, keep, r->head) && keep;
 }
 
 /* Reads on until a request is complete: its length, 0 if the client is gone, or minus a status. */
@@ -103,6 +110,23 @@ static void serve(struct conn *c)
 	}
 }
 
+static void leave(struct httpd *h)
+{
+	unsigned long flags = spin_lock_irqsave(&h->lock);
+	(void)__atomic_sub_fetch(&h->conns, 1, __ATOMIC_RELEASE);
+	waitq_wake_one(&h->room);
+	spin_unlock_irqrestore(&h->lock, flags);
+}
+
+static bool enter(void *ctx)
+{
+	struct httpd *h = ctx;
+	bool room = h->conns < HTTPD_CONNS;
+	if (room)
+		(void)__atomic_add_fetch(&h->conns, 1, __ATOMIC_RELAXED);
+	return room;
+}
+
 static void conn_main(void *arg)
 {
 	struct conn *c = arg;
@@ -110,46 +134,52 @@ static void conn_main(void *arg)
 	serve(c);
 	ksock_close(c->sock);
 	mem_free(c);
-	(void)__atomic_sub_fetch(&h->conns, 1, __ATOMIC_RELEASE);
+	leave(h);
 }
 
 /* The request is read first, though in vain: with it unread, to close is to reset, and a client
  * that is reset may never see the answer. */
-static void turn_away(struct ksock *s)
+static void turn_away(struct ksock *s, uint64_t deadline_ns)
 {
 	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
 	                           "Content-Length: 0\r\nConnection: close\r\n\r\n";
 	char request[512];
-	s->patience_ns = HTTPD_HASTE_NS;
+	uint64_t now = arch_now_ns();
+	s->patience_ns = now < deadline_ns ? deadline_ns - now : 0;
 	(void)ksock_recv(s, request, sizeof(request), NULL);
 	s->patience_ns = 0;
 	(void)ksock_send(s, text, sizeof(text) - 1, NULL);
 	ksock_close(s);
 }
 
+/* There is room for it. False: but there is no memory. */
+static bool begin(struct httpd *h, struct ksock *s, const struct net_endpoint *peer)
+{
+	struct conn *c = mem_alloc(sizeof(*c));
+	if (!c)
+		return false;
+	c->httpd = h;
+	c->sock = s;
+	c->peer = *peer;
+	struct task *t = task_start("http", PRIO_DEFAULT, conn_main, c);
+	if (t)
+		task_detach(t);
+	else
+		mem_free(c);
+	return t;
+}
+
 static void take(struct httpd *h, struct ksock *s, const struct net_endpoint *peer)
 {
-	struct conn *c = NULL;
-	struct task *t = NULL;
+	uint64_t deadline = arch_now_ns() + HTTPD_HASTE_NS;
 	count(&h->connections);
-	if (__atomic_load_n(&h->conns, __ATOMIC_ACQUIRE) < HTTPD_CONNS)
-		c = mem_alloc(sizeof(*c));
-	if (c) {
-		c->httpd = h;
-		c->sock = s;
-		c->peer = *peer;
-		(void)__atomic_add_fetch(&h->conns, 1, __ATOMIC_RELAXED);
-		t = task_start("http", PRIO_DEFAULT, conn_main, c);
-	}
-	if (t) {
-		task_detach(t);
+	bool room = waitq_wait(&h->room, &h->lock, enter, h, deadline);
+	if (room && begin(h, s, peer))
 		return;
-	}
-	if (c)
-		(void)__atomic_sub_fetch(&h->conns, 1, __ATOMIC_RELAXED);
-	mem_free(c);
+	if (room)
+		leave(h);
 	count(&h->refused);
-	turn_away(s);
+	turn_away(s, deadline);
 }
 
 static void accept_main(void *arg)
@@ -172,6 +202,8 @@ bool httpd_start(struct httpd *h, struct system *sys, unsigned port, const char 
 {
 	struct net_endpoint here = {.port = (uint16_t)port};
 	*h = (struct httpd){.sys = sys};
+	spin_init_named(&h->lock, "httpd");
+	waitq_init(&h->room);
 	int err = ksock_open(&sys->net, NET_STREAM, &h->listener);
 	if (!err)
 		err = ksock_bind(h->listener, &here);

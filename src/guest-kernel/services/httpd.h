@@ -1,8 +1,9 @@
 /*
  * The HTTP server on port 80 (gk.http=PORT, 0 for none): '/' is the status page, '/metrics' the
  * same figures for Prometheus. One task accepts; each connection has a task of its own, at most
- * HTTPD_CONNS of them; more are told to come later (503, after HTTPD_HASTE_NS at most). A client
- * that is silent for HTTPD_PATIENCE_NS, or slower than that with a request, is left.
+ * HTTPD_CONNS of them. The last of them is not kept alive, so that one is free again soon; who has
+ * waited for one HTTPD_HASTE_NS is told to come later (503). A client that is silent for
+ * HTTPD_PATIENCE_NS, or slower than that with a request, is left.
  */
 #ifndef GK_SERVICES_HTTPD_H
 #define GK_SERVICES_HTTPD_H
@@ -19,7 +20,9 @@ struct httpd {
 	struct system *sys;
 	struct ksock *listener;
 	struct task *task;
-	unsigned conns; /* tasks that serve one */
+	struct spinlock lock;
+	struct waitq room; /* under it: */
+	unsigned conns;    /* tasks that serve one; atomic */
 	bool stopping;
 	uint64_t requests, errors, refused;
 	uint64_t connections;

@@ -320,6 +320,78 @@ static void http_body(void *arg)
 	end(e);
 }
 
+static struct ksock *call(struct ends *e)
+{
+	struct net_endpoint to = {.port = 80};
+	struct ksock *s;
+	(void)net_addr_parse("10.7.0.1", &to.addr);
+	ck_assert_int_eq(ksock_open(&e->sys[1].net, NET_STREAM, &s), 0);
+	s->patience_ns = 60 * NS_PER_S;
+	ck_assert_int_eq(ksock_connect(s, &to), 0);
+	return s;
+}
+
+static void expect_status(struct ends *e, const char *status)
+{
+	static char answer[4096];
+	ck_assert_int_gt(ask(e, "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 100,
+	                     answer, sizeof(answer)),
+	                 0);
+	ck_assert_msg(strncmp(answer, status, strlen(status)) == 0, "%s", answer);
+}
+
+static void hang_up_late(void *arg)
+{
+	task_sleep(HTTPD_HASTE_NS / 2);
+	ksock_close(arg);
+}
+
+/* More clients than it serves at once. */
+static void room_body(void *arg)
+{
+	static const char request[] = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+	static char answer[4096];
+	struct ksock *s[HTTPD_CONNS];
+	(void)arg;
+	struct ends *e = begin();
+
+	/* Those that are kept alive leave room for one that is not. */
+	for (unsigned i = 0; i < HTTPD_CONNS; i++) {
+		s[i] = call(e);
+		ck_assert_int_gt(ksock_send(s[i], request, sizeof(request) - 1, NULL), 0);
+		long n = ksock_recv(s[i], answer, sizeof(answer) - 1, NULL);
+		ck_assert_int_gt(n, 0);
+		answer[n] = '\0';
+		const char *how =
+		        i + 1 < HTTPD_CONNS ? "Connection: keep-alive" : "Connection: close";
+		ck_assert_msg(strstr(answer, how), "connection %u: %s", i, answer);
+	}
+	ck_assert_int_eq(ksock_recv(s[HTTPD_CONNS - 1], answer, sizeof(answer), NULL), 0);
+	for (unsigned i = 0; i < 3; i++)
+		expect_status(e, "HTTP/1.1 200 ");
+	for (unsigned i = 0; i < HTTPD_CONNS; i++)
+		ksock_close(s[i]);
+	task_sleep(NS_PER_S);
+
+	/* Those that only hold one do not, but who waits is served as soon as one leaves. */
+	for (unsigned i = 0; i < HTTPD_CONNS; i++)
+		s[i] = call(e);
+	expect_status(e, "HTTP/1.1 503 ");
+	ck_assert_uint_eq(e->httpd.refused, 1);
+	struct task *t = task_start("late", PRIO_DEFAULT, hang_up_late, s[0]);
+	ck_assert_ptr_nonnull(t);
+	expect_status(e, "HTTP/1.1 200 ");
+	task_join(t);
+	for (unsigned i = 1; i < HTTPD_CONNS; i++)
+		ksock_close(s[i]);
+	task_sleep(NS_PER_S);
+	expect_status(e, "HTTP/1.1 200 ");
+	task_sleep(NS_PER_S);
+	ck_assert_uint_eq(e->httpd.refused, 1);
+	ck_assert_uint_eq(e->httpd.conns, 0);
+	end(e);
+}
+
 /* ---- the machines ---- */
 
 static unsigned card_pairs = PAIRS_OF;
@@ -736,6 +808,13 @@ START_TEST(the_server_answers_anything)
 }
 END_TEST
 
+START_TEST(the_server_has_room_for_the_next)
+{
+	lose_every = 0;
+	run(room_body, F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
+}
+END_TEST
+
 START_TEST(hooks_decide)
 {
 	lose_every = 0;
@@ -797,6 +876,7 @@ int main(void)
 	tcase_add_test(tc, one_pair_of_queues_is_enough);
 	tcase_add_test(tc, packets_are_captured);
 	tcase_add_test(tc, the_server_answers_anything);
+	tcase_add_test(tc, the_server_has_room_for_the_next);
 	tcase_add_test(tc, metrics_are_well_formed);
 	tcase_add_test(tc, a_card_says_nonsense);
 	tcase_add_test(tc, an_interface_that_the_policy_denies);
