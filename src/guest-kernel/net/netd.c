@@ -185,6 +185,28 @@ static void run(void *arg)
 	mutex_unlock(&n->lock);
 }
 
+/* What a socket is closed with, its FIN, is under way. */
+static void note_unsettled(void *ctx, const struct net_conn *c)
+{
+	bool *unsettled = ctx;
+	*unsettled |= c->type == NET_STREAM &&
+	              (c->state == NET_TCP_FIN_WAIT1 || c->state == NET_TCP_CLOSING ||
+	               c->state == NET_TCP_LAST_ACK);
+}
+
+bool netd_settle(struct netd *n, uint64_t deadline_ns)
+{
+	for (;;) {
+		bool unsettled = false;
+		netd_enter(n);
+		net_conns(n->stack, note_unsettled, &unsettled);
+		netd_leave(n);
+		if (!unsettled || arch_now_ns() >= deadline_ns)
+			return !unsettled;
+		task_sleep(NS_PER_MS);
+	}
+}
+
 /* True: nothing has been leaked. */
 static bool undo(struct netd *n)
 {

@@ -82,6 +82,10 @@ bool netd_wait_ready(struct netd *n, uint64_t deadline_ns);
 /* The address of the first card that has one; false: none has. Any task. */
 bool netd_address(struct netd *n, struct net_addr *out);
 
+/* Waits until the other ends have acknowledged all that was sent on connections which were closed
+ * since. False: not by DEADLINE_NS. Task context. */
+bool netd_settle(struct netd *n, uint64_t deadline_ns);
+
 /* ---- inside net/ ---- */
 
 /* wire.c, under the mutex: the card's frames to the stack, at most a budget. True: there is more.

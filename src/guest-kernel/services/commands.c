@@ -379,7 +379,7 @@ static bool cmd_poweroff(struct shell *sh, unsigned argc, char **argv)
 	(void)argc;
 	if (!sec_system(SYSTEM_HALT))
 		return denied(sh, argv[0]);
-	(void)system_flush(sh->sys);
+	system_settle(sh->sys);
 	arch_power_off();
 }
 
@@ -388,7 +388,7 @@ static bool cmd_reboot(struct shell *sh, unsigned argc, char **argv)
 	(void)argc;
 	if (!sec_system(SYSTEM_REBOOT))
 		return denied(sh, argv[0]);
-	(void)system_flush(sh->sys);
+	system_settle(sh->sys);
 	arch_reset();
 }
 

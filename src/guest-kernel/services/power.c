@@ -4,23 +4,23 @@
  */
 #include "guest-kernel/services/system.h"
 
-bool system_flush(struct system *s)
+#define SETTLE_NS NS_PER_S
+
+void system_settle(struct system *s)
 {
-	bool all = true;
 	for (unsigned i = 0; i < s->devices.disk_count; i++) {
-		if (disk_flush(s->disks[i]))
-			continue;
-		log_error("disk%u: not everything could be written", i);
-		all = false;
+		if (!disk_flush(s->disks[i]))
+			log_error("disk%u: not everything could be written", i);
 	}
-	return all;
+	if (s->net_up && !netd_settle(&s->net, arch_now_ns() + SETTLE_NS))
+		log_warning("network: not everything that was sent has arrived");
 }
 
 static void power_off(struct work *w)
 {
 	struct system *s = LIST_OF(w, struct system, button);
 	log_warning("the power button was pressed: off");
-	(void)system_flush(s);
+	system_settle(s);
 	arch_power_off();
 }
 

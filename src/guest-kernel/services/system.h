@@ -41,8 +41,9 @@ void system_start(struct system *s, struct kernel *k);
 void system_start_net(struct system *s, struct httpd *h);
 /* From here on the power button flushes the disks and switches the machine off. */
 void system_start_button(struct system *s);
-/* Writes what the disks' caches hold; false, and a message, where not everything could be. */
-bool system_flush(struct system *s);
+/* For the end: writes what the disks' caches hold, and waits, a second at most, until what was sent
+ * on connections that have been closed has arrived. What has not is named on the console. */
+void system_settle(struct system *s);
 /* Waits until something has been typed. */
 size_t system_read(struct system *s, char *out, size_t max);
 

@@ -392,6 +392,46 @@ static void room_body(void *arg)
 	end(e);
 }
 
+/* What a closed connection has still to send gets the time that it needs. */
+static void settle_body(void *arg)
+{
+	static char data[60000], got[sizeof(data)];
+	struct ends *e = begin();
+	struct netd *from = &e->sys[1].net;
+	struct net_endpoint here = {.port = 5000}, to = {.port = 5000}, peer;
+	struct ksock *listener, *s, *server;
+	size_t have = 0;
+	long r;
+	(void)arg;
+	ck_assert(netd_settle(from, 0));
+	(void)net_addr_parse("10.7.0.1", &to.addr);
+	ck_assert_int_eq(ksock_open(&e->sys[0].net, NET_STREAM, &listener), 0);
+	ck_assert_int_eq(ksock_bind(listener, &here), 0);
+	ck_assert_int_eq(ksock_listen(listener, 2), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(ksock_open(from, NET_STREAM, &s), 0);
+		ck_assert_int_eq(ksock_connect(s, &to), 0);
+		ck_assert_int_eq(ksock_accept(listener, &server, &peer), 0);
+		lose_every = i ? 1 : 5; /* the second time the cable is out */
+		ck_assert_int_eq(ksock_send(s, data, i ? 1 : sizeof(data), NULL),
+		                 i ? 1 : sizeof(data));
+		ksock_close(s);
+		uint64_t begun = arch_now_ns();
+		ck_assert_int_eq(netd_settle(from, begun + 20 * NS_PER_S), i == 0);
+		ck_assert(i == 0 || arch_now_ns() - begun >= 20 * NS_PER_S);
+		lose_every = 0;
+		server->patience_ns = i ? NS_PER_S * 60 : 0; /* all is there already, and the end */
+		for (have = 0; (r = ksock_recv(server, got, sizeof(got), NULL)) > 0;)
+			have += (size_t)r;
+		ck_assert_int_eq(r, 0);
+		ck_assert_uint_eq(have, i ? 1 : sizeof(data));
+		ksock_close(server);
+	}
+	ck_assert(netd_settle(from, arch_now_ns() + 60 * NS_PER_S));
+	ksock_close(listener);
+	end(e);
+}
+
 /* ---- the machines ---- */
 
 static unsigned card_pairs = PAIRS_OF;
@@ -815,6 +855,13 @@ START_TEST(the_server_has_room_for_the_next)
 }
 END_TEST
 
+START_TEST(what_is_closed_settles)
+{
+	lose_every = 0;
+	run(settle_body, F_MERGE | F_CSUM | F_TSO, "gk.ip=off");
+}
+END_TEST
+
 START_TEST(hooks_decide)
 {
 	lose_every = 0;
@@ -877,6 +924,7 @@ int main(void)
 	tcase_add_test(tc, packets_are_captured);
 	tcase_add_test(tc, the_server_answers_anything);
 	tcase_add_test(tc, the_server_has_room_for_the_next);
+	tcase_add_test(tc, what_is_closed_settles);
 	tcase_add_test(tc, metrics_are_well_formed);
 	tcase_add_test(tc, a_card_says_nonsense);
 	tcase_add_test(tc, an_interface_that_the_policy_denies);
