@@ -1,8 +1,8 @@
 /*
- * A VM's whole life on /dev/kvm (made, configured, built, started, ended by its guest, destroyed)
- * with each thing refused in turn that it asks the host for: memory, mappings, descriptors,
- * threads, and what KVM has to make or to set (unit/refusals.h). Each time there must be an error
- * that says why, and nothing may be left.
+ * A VM's whole life on /dev/kvm (made, configured, built, started, reset or ended by its guest,
+ * destroyed) with each thing refused in turn that it asks the host for: memory, mappings,
+ * descriptors, threads, and what KVM has to make or to set (unit/refusals.h). Each time there must
+ * be an error that says why, and nothing may be left.
  */
 #include <check.h>
 #include <linux/kvm.h>
@@ -28,14 +28,15 @@
 static const uint8_t code_exit42[] = {OUT_IMM8(0xf4, 42), HLT_FOREVER};
 
 /* Made once, outside of what is tried. */
-static int kernel_fd, disk_fd;
+static int kernel_fd, resetting_kernel_fd, disk_fd;
 
-static unsigned stranded; /* VMs that started and did not get to their end */
+static unsigned stranded;       /* VMs that started and did not get to their end */
+static unsigned resets_refused; /* that ended theirs, with a reason */
 
-static bool configure(vmm_vm_t *vm, bool uring)
+static bool configure(vmm_vm_t *vm, int kernel, bool uring)
 {
 	vmm_boot_opts_t boot = VMM_BOOT_OPTS_INIT;
-	boot.kernel_fd = kernel_fd;
+	boot.kernel_fd = kernel;
 	boot.cmdline = "quiet";
 	vmm_disk_opts_t d = VMM_DISK_OPTS_INIT;
 	d.fd = disk_fd;
@@ -56,13 +57,21 @@ static bool configure(vmm_vm_t *vm, bool uring)
 	       vmm_irq_add(vm, 5, &irq) == VMM_OK;
 }
 
-/* A VM that started gets to its end. No assertion here: Check's own calls would be refused. */
-static bool reaches_end(vmm_vm_t *vm)
+/* No assertion here and below: Check's own calls would be refused. */
+static vmm_event_t wait_event(vmm_vm_t *vm)
 {
 	vmm_event_t event = {0};
 	struct pollfd p = {.fd = vmm_vm_event_fd(vm), .events = POLLIN};
-	return poll(&p, 1, WAIT_MS) == 1 && vmm_vm_next_event(vm, &event) &&
-	       event.kind == VMM_EVENT_DEBUG_EXIT && event.code == 42;
+	if (poll(&p, 1, WAIT_MS) == 1)
+		(void)vmm_vm_next_event(vm, &event);
+	return event;
+}
+
+/* A VM that started gets to its end. */
+static bool reaches_end(vmm_vm_t *vm)
+{
+	vmm_event_t event = wait_event(vm);
+	return event.kind == VMM_EVENT_DEBUG_EXIT && event.code == 42;
 }
 
 static bool live(const vmm_vm_opts_t *o, vmm_err_info_t *ei)
@@ -70,7 +79,7 @@ static bool live(const vmm_vm_opts_t *o, vmm_err_info_t *ei)
 	vmm_vm_t *vm;
 	if (vmm_vm_create(o, &vm, ei) != VMM_OK)
 		return false;
-	bool done = configure(vm, o->transport == VMM_TRANSPORT_PCI) &&
+	bool done = configure(vm, kernel_fd, o->transport == VMM_TRANSPORT_PCI) &&
 	            vmm_vm_build(vm) == VMM_OK && vmm_vm_start(vm) == VMM_OK;
 	if (!done)
 		*ei = *vmm_vm_error(vm);
@@ -123,6 +132,89 @@ START_TEST(virtio_over_pci)
 }
 END_TEST
 
+/* ---- a reset ---- */
+
+/* in al, 0x90; out 0x64, al (a reset, the first time); mov al, 42; out 0xf4, al */
+static const uint8_t code_reset[] = {0xe4, 0x90, 0xe6, 0x64, OUT_IMM8(0xf4, 42), HLT_FOREVER};
+
+static uint64_t first_read(void *ctx, uint64_t offset, unsigned size)
+{
+	bool *again = ctx;
+	(void)offset, (void)size;
+	return *again ? 0 : 0xfe;
+}
+
+static void nothing_written(void *ctx, uint64_t offset, unsigned size, uint64_t value)
+{
+	(void)ctx, (void)offset, (void)size, (void)value;
+}
+
+/* On the loop's thread, with the machine's reset still to come. */
+static void on_reset(void *ctx)
+{
+	bool *again = ctx;
+	*again = true;
+	refusals_here();
+}
+
+/* False: the reset did not get through, and that was the end. */
+static bool resets_and_ends(vmm_vm_t *vm, vmm_err_info_t *ei)
+{
+	vmm_event_t e = wait_event(vm);
+	if (e.kind == VMM_EVENT_RESET) {
+		stranded += !reaches_end(vm);
+		return true;
+	}
+	stranded += e.kind != VMM_EVENT_HOST_ERROR || !e.final;
+	resets_refused +=
+	        sscanf(e.text, "reset failed: %63[^:]: %383[^\n]", ei->field, ei->message) == 2;
+	return false;
+}
+
+static bool live_again(vmm_err_info_t *ei)
+{
+	vmm_vm_opts_t o = VMM_VM_OPTS_INIT;
+	o.memory_bytes = 16u << 20;
+	o.cpus = 2;
+	bool again = false;
+	const vmm_bus_device_opts_t dev = {
+	        .struct_size = sizeof(dev),
+	        .name = "boots",
+	        .space = VMM_SPACE_PIO,
+	        .base = 0x90,
+	        .len_bytes = 1,
+	        .read = first_read,
+	        .write = nothing_written,
+	        .reset = on_reset,
+	        .ctx = &again,
+	};
+	vmm_vm_t *vm;
+	if (vmm_vm_create(&o, &vm, ei) != VMM_OK)
+		return false;
+	bool done = configure(vm, resetting_kernel_fd, false) &&
+	            vmm_bus_device_add(vm, &dev) == VMM_OK && vmm_vm_build(vm) == VMM_OK &&
+	            vmm_vm_start(vm) == VMM_OK;
+	if (done)
+		done = resets_and_ends(vm, ei);
+	else
+		*ei = *vmm_vm_error(vm);
+	vmm_vm_stop(vm);
+	vmm_vm_destroy(vm);
+	return done;
+}
+
+START_TEST(reset)
+{
+	static const struct tolerated tolerated[] = {
+	        {"ioctl 0xaea3", 4}, /* of each vCPU, each time */
+	        {NULL, 0},
+	};
+	refuse_each(live_again, tolerated);
+	ck_assert_uint_eq(stranded, 0);
+	ck_assert_uint_gt(resets_refused, 10);
+}
+END_TEST
+
 static bool live_idle(vmm_err_info_t *ei)
 {
 	vmm_vm_opts_t o = VMM_VM_OPTS_INIT;
@@ -146,12 +238,15 @@ static void make_files(void)
 {
 	kernel_fd = tiny_guest(code_exit42, sizeof(code_exit42));
 	disk_fd = memfd_create("disk", MFD_CLOEXEC);
-	ck_assert(kernel_fd >= 0 && disk_fd >= 0 && ftruncate(disk_fd, 1 << 20) == 0);
+	resetting_kernel_fd = tiny_guest(code_reset, sizeof(code_reset));
+	ck_assert(kernel_fd >= 0 && resetting_kernel_fd >= 0 && disk_fd >= 0 &&
+	          ftruncate(disk_fd, 1 << 20) == 0);
 }
 
 static void close_files(void)
 {
 	(void)close(kernel_fd);
+	(void)close(resetting_kernel_fd);
 	(void)close(disk_fd);
 }
 
@@ -166,6 +261,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, make_files, close_files);
 	tcase_add_test(tc, virtio_over_mmio);
 	tcase_add_test(tc, virtio_over_pci);
+	tcase_add_test(tc, reset);
 	tcase_add_test(tc, idle_where_kvm_cannot);
 	Suite *s = suite_create("life_faults");
 	suite_add_tcase(s, tc);

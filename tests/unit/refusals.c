@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +28,9 @@
 /* ---- what is refused ---- */
 
 static _Thread_local bool counting; /* the code under test runs, not the test */
-static unsigned left;               /* calls before the one that fails; 0: none does */
-static char refused[32];            /* the call that was */
+static atomic_bool trying;
+static unsigned left;    /* calls before the one that fails; 0: none does */
+static char refused[32]; /* the call that was */
 
 /* Under the lock: other threads give back what they were given. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -224,6 +226,11 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*run)(vo
 	return refuses("pthread_create") ? EAGAIN : __real_pthread_create(t, a, run, arg);
 }
 
+void refusals_here(void)
+{
+	counting = trying;
+}
+
 static unsigned long hidden_capability = ULONG_MAX;
 
 void refusals_hide_capability(unsigned long capability)
@@ -327,9 +334,11 @@ void refuse_each(bool (*try)(vmm_err_info_t *ei), const struct tolerated *tolera
 		mapped_bytes = 0;
 		refused[0] = '\0';
 		left = places + 1;
+		trying = true;
 		counting = true;
 		bool done = try(&ei);
 		counting = false;
+		trying = false;
 		must_be_clean(places);
 		if (!refused[0]) {
 			ck_assert_msg(done, "fails by itself: %s: %s", ei.field, ei.message);

@@ -2,7 +2,7 @@
  * Memory, descriptors, mappings, threads and objects of KVM that are not to be had: whatever a call
  * needs is refused at its first place, then at its second, and so on until it gets through. The
  * calls are taken by the linker (vmm_refusals in tests/CMakeLists.txt). Only those of the thread
- * that tries are refused.
+ * that tries are refused, and of one that says so (refusals_here).
  */
 #ifndef TESTS_UNIT_REFUSALS_H
 #define TESTS_UNIT_REFUSALS_H
@@ -24,6 +24,10 @@ struct tolerated {
  * refused without a failure, up to one without a name; NULL: none is.
  */
 void refuse_each(bool (*try)(vmm_err_info_t *ei), const struct tolerated *tolerated);
+
+/* While there is a try the calls of this thread, which ends with it, are refused like its own. The
+ * trying thread waits meanwhile. */
+void refusals_here(void);
 
 /* KVM says from now on that it has not this capability. */
 void refusals_hide_capability(unsigned long capability);
