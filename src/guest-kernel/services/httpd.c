@@ -113,7 +113,7 @@ static void serve(struct conn *c)
 static void leave(struct httpd *h)
 {
 	unsigned long flags = spin_lock_irqsave(&h->lock);
-	(void)__atomic_sub_fetch(&h->conns, 1, __ATOMIC_RELEASE);
+	(void)__atomic_sub_fetch(&h->conns, 1, __ATOMIC_RELAXED);
 	waitq_wake_one(&h->room);
 	spin_unlock_irqrestore(&h->lock, flags);
 }
@@ -125,6 +125,12 @@ static bool enter(void *ctx)
 	if (room)
 		(void)__atomic_add_fetch(&h->conns, 1, __ATOMIC_RELAXED);
 	return room;
+}
+
+static bool is_empty(void *ctx)
+{
+	const struct httpd *h = ctx;
+	return h->conns == 0;
 }
 
 static void conn_main(void *arg)
@@ -228,6 +234,5 @@ void httpd_stop(struct httpd *h)
 	ksock_interrupt(h->listener);
 	task_join(h->task);
 	ksock_close(h->listener);
-	while (__atomic_load_n(&h->conns, __ATOMIC_ACQUIRE) > 0)
-		task_sleep(NS_PER_MS);
+	(void)waitq_wait(&h->room, &h->lock, is_empty, h, FOREVER);
 }
