@@ -49,7 +49,11 @@ static bool allowed(const struct conn *c, const struct http_request *r)
 /* One that is kept, though nothing may ever come on it, must leave room for another. */
 static bool is_kept(const struct conn *c, const struct http_request *r)
 {
-	return r->keep_alive && __atomic_load_n(&c->httpd->conns, __ATOMIC_RELAXED) < HTTPD_CONNS;
+	struct httpd *h = c->httpd;
+	unsigned long flags = spin_lock_irqsave(&h->lock);
+	bool room = h->conns < HTTPD_CONNS;
+	spin_unlock_irqrestore(&h->lock, flags);
+	return r->keep_alive && room;
 }
 
 /* True: the connection goes on. */
@@ -113,7 +117,7 @@ static void serve(struct conn *c)
 static void leave(struct httpd *h)
 {
 	unsigned long flags = spin_lock_irqsave(&h->lock);
-	(void)__atomic_sub_fetch(&h->conns, 1, __ATOMIC_RELAXED);
+	h->conns--;
 	waitq_wake_one(&h->room);
 	spin_unlock_irqrestore(&h->lock, flags);
 }
@@ -123,7 +127,7 @@ static bool enter(void *ctx)
 	struct httpd *h = ctx;
 	bool room = h->conns < HTTPD_CONNS;
 	if (room)
-		(void)__atomic_add_fetch(&h->conns, 1, __ATOMIC_RELAXED);
+		h->conns++;
 	return room;
 }
 

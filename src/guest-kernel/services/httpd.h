@@ -22,7 +22,7 @@ struct httpd {
 	struct task *task;
 	struct spinlock lock;
 	struct waitq room; /* under it: */
-	unsigned conns;    /* tasks that serve one; atomic */
+	unsigned conns;    /* tasks that serve one */
 	bool stopping;
 	uint64_t requests, errors, refused;
 	uint64_t connections;
