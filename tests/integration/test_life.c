@@ -84,8 +84,9 @@ static const uint8_t code_off[] = {OUT_DX8(0x600, 0x34), HLT_FOREVER};
 /* Loads an empty IDT and faults. */
 static const uint8_t code_triple[] = {0x0f, 0x01, 0x1d, 0x00, 0x10, 0x00, 0x00, 0x0f, 0x0b};
 /* inc dword [0x300000]; out 0x90, al: a heartbeat for a device of the test's own. */
-static const uint8_t code_beat[] = {0xff, 0x05, 0x00, 0x00, 0x30, 0x00, 0xe6, 0x90, 0xeb, 0xf6};
-static const uint8_t code_reset[] = {OUT_IMM8(0x90, 1), OUT_IMM8(0x64, 0xfe), SPIN};
+static const uint8_t code_beat[] = {0xff, 0x05, 0x00,      0x00, 0x30,
+                                    0x00, 0xe6, TINY_PORT, 0xeb, 0xf6};
+static const uint8_t code_reset[] = {OUT_IMM8(TINY_PORT, 1), OUT_IMM8(0x64, 0xfe), SPIN};
 
 START_TEST(debug_exit_ends_it)
 {
@@ -156,16 +157,7 @@ static vmm_vm_t *launch_beating(const uint8_t *code, size_t len, _Atomic unsigne
 	vmm_vm_opts_t opts = VMM_VM_OPTS_INIT;
 	opts.flags = flags;
 	vmm_vm_t *vm = make(code, len, opts);
-	vmm_bus_device_opts_t dev = {
-	        .struct_size = sizeof(dev),
-	        .name = "heartbeat",
-	        .space = VMM_SPACE_PIO,
-	        .base = 0x90,
-	        .len_bytes = 1,
-	        .read = beat_read,
-	        .write = beat_write,
-	        .ctx = beats,
-	};
+	vmm_bus_device_opts_t dev = tiny_device(beat_read, beat_write, beats);
 	ck_assert_int_eq(vmm_bus_device_add(vm, &dev), VMM_OK);
 	ck_assert_int_eq(vmm_bus_device_add(vm, &dev), VMM_E_INVAL); /* overlaps itself */
 	build(vm);
@@ -258,27 +250,13 @@ static uint64_t boots_read(void *ctx, uint64_t offset, unsigned size)
 	return b->count <= BOOTS ? 0xfe : 0;
 }
 
-static void boots_write(void *ctx, uint64_t offset, unsigned size, uint64_t value)
-{
-	(void)ctx, (void)offset, (void)size, (void)value;
-}
-
 START_TEST(reset_is_told_before_the_guest_goes_on)
 {
 	/* in al, 0x90; out 0x64, al */
-	static const uint8_t code[] = {0xe4, 0x90, 0xe6, 0x64, SPIN};
+	static const uint8_t code[] = {0xe4, TINY_PORT, 0xe6, 0x64, SPIN};
 	vmm_vm_opts_t opts = VMM_VM_OPTS_INIT;
 	struct boots b = {.vm = make(code, sizeof(code), opts)};
-	vmm_bus_device_opts_t dev = {
-	        .struct_size = sizeof(dev),
-	        .name = "boots",
-	        .space = VMM_SPACE_PIO,
-	        .base = 0x90,
-	        .len_bytes = 1,
-	        .read = boots_read,
-	        .write = boots_write,
-	        .ctx = &b,
-	};
+	vmm_bus_device_opts_t dev = tiny_device(boots_read, tiny_ignore, &b);
 	ck_assert_int_eq(vmm_bus_device_add(b.vm, &dev), VMM_OK);
 	build(b.vm);
 	ck_assert_int_eq(vmm_vm_start(b.vm), VMM_OK);

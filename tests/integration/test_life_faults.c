@@ -135,18 +135,13 @@ END_TEST
 /* ---- a reset ---- */
 
 /* in al, 0x90; out 0x64, al (a reset, the first time); mov al, 42; out 0xf4, al */
-static const uint8_t code_reset[] = {0xe4, 0x90, 0xe6, 0x64, OUT_IMM8(0xf4, 42), HLT_FOREVER};
+static const uint8_t code_reset[] = {0xe4, TINY_PORT, 0xe6, 0x64, OUT_IMM8(0xf4, 42), HLT_FOREVER};
 
 static uint64_t first_read(void *ctx, uint64_t offset, unsigned size)
 {
 	bool *again = ctx;
 	(void)offset, (void)size;
 	return *again ? 0 : 0xfe;
-}
-
-static void nothing_written(void *ctx, uint64_t offset, unsigned size, uint64_t value)
-{
-	(void)ctx, (void)offset, (void)size, (void)value;
 }
 
 /* On the loop's thread, with the machine's reset still to come. */
@@ -177,17 +172,8 @@ static bool live_again(vmm_err_info_t *ei)
 	o.memory_bytes = 16u << 20;
 	o.cpus = 2;
 	bool again = false;
-	const vmm_bus_device_opts_t dev = {
-	        .struct_size = sizeof(dev),
-	        .name = "boots",
-	        .space = VMM_SPACE_PIO,
-	        .base = 0x90,
-	        .len_bytes = 1,
-	        .read = first_read,
-	        .write = nothing_written,
-	        .reset = on_reset,
-	        .ctx = &again,
-	};
+	vmm_bus_device_opts_t dev = tiny_device(first_read, tiny_ignore, &again);
+	dev.reset = on_reset;
 	vmm_vm_t *vm;
 	if (vmm_vm_create(&o, &vm, ei) != VMM_OK)
 		return false;

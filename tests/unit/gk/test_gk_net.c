@@ -275,17 +275,23 @@ static void nettest_body(void *arg)
 	end(e);
 }
 
-/* A request a byte at a time, one that is no request, a client that says nothing. */
-static long ask(struct ends *e, const char *text, size_t piece, char *answer, size_t cap)
+static struct ksock *call(struct ends *e)
 {
 	struct net_endpoint to = {.port = 80};
 	struct ksock *s;
-	size_t len = strlen(text), have = 0;
-	long r;
 	(void)net_addr_parse("10.7.0.1", &to.addr);
 	ck_assert_int_eq(ksock_open(&e->sys[1].net, NET_STREAM, &s), 0);
 	s->patience_ns = 60 * NS_PER_S;
 	ck_assert_int_eq(ksock_connect(s, &to), 0);
+	return s;
+}
+
+/* A request a byte at a time, one that is no request, a client that says nothing. */
+static long ask(struct ends *e, const char *text, size_t piece, char *answer, size_t cap)
+{
+	struct ksock *s = call(e);
+	size_t len = strlen(text), have = 0;
+	long r;
 	for (size_t at = 0; at < len; at += piece)
 		ck_assert_int_gt(
 		        ksock_send(s, text + at, len - at < piece ? len - at : piece, NULL), 0);
@@ -318,17 +324,6 @@ static void http_body(void *arg)
 	ck_assert_int_eq(ask(e, "", 1, answer, sizeof(answer)), 0);
 	ck_assert_uint_eq(e->httpd.connections, 5);
 	end(e);
-}
-
-static struct ksock *call(struct ends *e)
-{
-	struct net_endpoint to = {.port = 80};
-	struct ksock *s;
-	(void)net_addr_parse("10.7.0.1", &to.addr);
-	ck_assert_int_eq(ksock_open(&e->sys[1].net, NET_STREAM, &s), 0);
-	s->patience_ns = 60 * NS_PER_S;
-	ck_assert_int_eq(ksock_connect(s, &to), 0);
-	return s;
 }
 
 static void expect_status(struct ends *e, const char *status)
